@@ -1,0 +1,110 @@
+/*
+ * capture: the one contract by which packets enter, whatever delivers them.
+ *
+ * Backends are rows of capture.def (uring, socket, pcapfile; later packet, dpdk, xdp). One instance
+ * belongs to one worker thread, which makes all calls. Live backends receive on UDP sockets that
+ * the worker adds one by one; passive backends deliver everything they see on a link or in a file.
+ * A backend allocates at open and add only. Bytes and addresses in a burst are borrowed and valid
+ * until the next slr_capture_next call.
+ */
+#ifndef SLR_CAPTURE_CAPTURE_H
+#define SLR_CAPTURE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/net.h"
+
+#define SLR_CAPTURE_BURST 64
+
+/* Tag of packets that came through no added socket (passive backends). */
+#define SLR_CAPTURE_NO_TAG UINT32_MAX
+
+struct slr_packet {
+    const uint8_t *at; /* UDP payload (or TCP segment payload when tcp is set) */
+    uint32_t len_bytes;
+    uint32_t tag;      /* as given to add, or SLR_CAPTURE_NO_TAG */
+    bool tcp;          /* passive only: payload of one TCP segment, in order per direction */
+    bool truncated;    /* snap length or buffer size cut it: counted, not used */
+    uint16_t vlan;     /* innermost 802.1Q id, 0: none */
+    uint32_t kernel_drops; /* packets the kernel dropped on this socket since the last burst */
+    struct slr_addr src, dst; /* dst is set by passive backends only */
+    slr_mono arrival;         /* kernel receive time mapped to the engine's clock */
+    slr_wall wall;            /* passive: capture time; live: 0 */
+};
+
+/* What a backend counts, each a cumulative number. Every frame or datagram that is not delivered
+ * is in exactly one of the drop counters. */
+struct slr_capture_stats {
+    uint64_t packets;          /* delivered */
+    uint64_t frames;           /* read from the link or file (passive) */
+    uint64_t drop_link;        /* unknown or malformed link layer */
+    uint64_t drop_ip;          /* malformed IP, bad header checksum is not checked */
+    uint64_t drop_fragment;    /* fragments never completed, overlapping or over the limit */
+    uint64_t drop_transport;   /* neither UDP nor TCP, or malformed */
+    uint64_t fragments_joined; /* fragments consumed into a delivered packet (not a drop) */
+    uint64_t drop_truncated;
+    uint64_t drop_kernel;      /* SO_RXQ_OVFL sum */
+    uint64_t recv_errors;
+    uint64_t no_buffers;       /* uring: ran out of provided buffers (no loss by itself) */
+};
+
+struct slr_capture_config {
+    const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
+    const char *arg;               /* pcapfile: path ("-" standard input) */
+    uint32_t max_sockets;          /* live: how many add calls at once */
+    uint32_t batch_us;             /* live: how long to gather packets before next returns */
+    uint32_t recv_buffer_bytes;    /* per socket SO_RCVBUF (FORCE tried first) */
+};
+
+struct slr_capture; /* backend instance; each backend embeds this struct first */
+
+struct slr_capture_ops {
+    const char *name;
+    bool passive;
+    /* SLR_UNSUPPORTED when this machine refuses the backend (io_uring forbidden ...): the caller
+     * may fall back. SLR_IO with a log event otherwise. */
+    enum slr_err (*open)(const struct slr_capture_config *cfg, struct slr_capture **out);
+    /* Starts receiving on a bound UDP socket. The backend sets the options it needs on fd
+     * (non-blocking, timestamps, overflow counter). fd stays owned by the caller. tag comes with
+     * each packet. SLR_FULL beyond max_sockets. NULL in passive backends. */
+    enum slr_err (*add)(struct slr_capture *c, int fd, uint32_t tag);
+    /* Stops receiving on fd; after return no packet of it is delivered any more. The caller closes
+     * fd afterwards. */
+    void (*remove)(struct slr_capture *c, int fd, uint32_t tag);
+    /*
+     * Delivers up to SLR_CAPTURE_BURST packets. Waits at most timeout_us for the first one (0:
+     * don't wait) and returns early when wake was called. SLR_OK with *count == 0: nothing came.
+     * Passive files: SLR_EOF after the last packet; each burst has packets in capture order.
+     */
+    enum slr_err (*next)(struct slr_capture *c, uint32_t timeout_us, struct slr_packet *burst,
+                         uint32_t *count);
+    /* Any thread: makes a waiting next return. NULL in passive backends. */
+    void (*wake)(struct slr_capture *c);
+    void (*stats)(const struct slr_capture *c, struct slr_capture_stats *out);
+    void (*close)(struct slr_capture *c);
+};
+
+struct slr_capture {
+    const struct slr_capture_ops *ops;
+};
+
+/* Looks a backend up by name; NULL: none of that name. */
+const struct slr_capture_ops *slr_capture_find(const char *name);
+/* All rows, ended by NULL. */
+const struct slr_capture_ops *const *slr_capture_all(void);
+
+/*
+ * Binds an RTP/RTCP pair of UDP sockets on `ip` (port ignored) at an even port in [lo, hi], trying from *cursor on
+ * and wrapping; *cursor moves past what was taken, so that a port is re-used as late as possible.
+ * exact_port != 0: that port or SLR_BUSY. Sockets are non-blocking and close-on-exec.
+ * rtcp_fd may be NULL (RTP only). Errors: SLR_FULL no free pair, SLR_BUSY, SLR_IO.
+ * (capture/ports.c)
+ */
+enum slr_err slr_ports_bind(const struct slr_addr *ip, uint16_t lo, uint16_t hi, uint16_t *cursor,
+                            uint16_t exact_port, int *rtp_fd, int *rtcp_fd,
+                            uint16_t *port) SLR_CHECKED;
+
+#endif

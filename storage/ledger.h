@@ -1,0 +1,103 @@
+/*
+ * ledger: what every millisecond of every channel is, as JSON beside a recording.
+ *
+ * The engine fills these structs at sealing; this module only renders them. The format is
+ * documented in docs/ledger.md. Deterministic: the same input gives the same bytes. Any thread.
+ */
+#ifndef SLR_STORAGE_LEDGER_H
+#define SLR_STORAGE_LEDGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/id.h"
+#include "common/net.h"
+#include "storage/container.h"
+
+#define SLR_LEDGER_VERSION 1
+
+enum slr_span_kind {
+#define SPAN(name, text) SLR_SPAN_##name,
+#include "storage/span.def"
+#undef SPAN
+    SLR_SPAN_COUNT
+};
+const char *slr_span_name(enum slr_span_kind kind);
+
+/* One span of one channel; positions in ticks from the session's start. */
+struct slr_span {
+    int64_t start_ticks;
+    int64_t len_ticks;
+    uint8_t kind; /* enum slr_span_kind */
+    uint8_t pad[3];
+    uint32_t info; /* lost-*: packets missing; event: digit code; else 0 */
+};
+
+struct slr_ledger_stream {
+    uint32_t ssrc;
+    struct slr_addr src;
+    uint64_t packets;    /* received and valid, duplicates included */
+    uint64_t bytes;      /* payload bytes of them */
+    uint64_t placed;     /* unique and in time */
+    uint64_t lost;       /* expected minus unique */
+    uint64_t duplicate;
+    uint64_t reordered;  /* arrived after a later one */
+    uint64_t late;       /* after their place was written: counted, not in the audio */
+    uint64_t suppressed; /* during pause */
+    uint64_t rejected;   /* unknown payload type, malformed payload */
+    uint32_t jitter_ticks; /* RFC 3550, in RTP clock units */
+    uint32_t clock_hz;
+    uint64_t pt_packets[128];
+    int64_t first_ticks, last_ticks; /* positions: start of the first, end of the last packet */
+};
+
+struct slr_ledger_digit {
+    int64_t start_ticks;
+    uint32_t duration_ms;
+    uint8_t leg;
+    char digit; /* '0'..'9' '*' '#' 'A'..'D', 'F' flash */
+};
+
+struct slr_ledger_leg {
+    const char *id;        /* leg id given by the core, or "" */
+    const char *dn;        /* party, or "" */
+    uint32_t channel;
+    struct slr_addr local; /* our port, family 0 for passive legs */
+    const struct slr_ledger_stream *stream;
+    uint32_t stream_count;
+    const struct slr_span *span; /* ordered, gapless, sums to the session's length */
+    uint32_t span_count;
+    uint64_t foreign; /* packets dropped: not from this leg's peer */
+};
+
+enum slr_digit_policy { SLR_DIGITS_KEEP, SLR_DIGITS_MASK, SLR_DIGITS_DROP };
+
+struct slr_ledger {
+    const char *recording; /* id */
+    const char *call;      /* conversation id or "" */
+    const char *state;     /* "sealed", "partial", "orphan" ... */
+    const char *file;      /* published media file name */
+    const char *container, *mime_type;
+    struct slr_audio_shape shape;
+    slr_wall start_wall;
+    int64_t len_ticks;
+    uint64_t frames;
+    uint64_t media_offset_bytes, media_len_bytes;
+    const char *media_hash;
+    const char *end_reason; /* "bye", "stop", "eof", "orphan" ... */
+    const char *meta_json;  /* JSON object text given by the core, or NULL */
+    enum slr_digit_policy digit_policy;
+    const struct slr_ledger_leg *leg;
+    uint32_t leg_count;
+    const struct slr_ledger_digit *digit;
+    uint32_t digit_count;
+};
+
+/* Renders to malloc'ed text ending in a newline; the caller frees. SLR_NOMEM, SLR_FORMAT when
+ * meta_json is no object. */
+enum slr_err slr_ledger_render(const struct slr_ledger *ledger, char **text,
+                               size_t *len_bytes) SLR_CHECKED;
+
+#endif
