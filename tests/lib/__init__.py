@@ -1,0 +1,1 @@
+"""Helpers of the Python tests: processes, SIP, RTP with known truth, captures, WAV, ledger."""

@@ -1,0 +1,131 @@
+"""Reading and checking a recording's ledger: every tick of every leg is accounted for, once."""
+import json
+from dataclasses import dataclass, field
+
+TICKS = 14_112_000
+KINDS = {"received", "concealed", "comfort", "event", "hold", "paused", "absent", "ended", "lost-network",
+         "lost-kernel", "lost-queue", "lost-disk", "engine-down", "clock", "corrected"}
+
+
+@dataclass
+class Span:
+    kind: str
+    start: int
+    length: int
+    info: int = 0
+
+    @property
+    def end(self):
+        return self.start + self.length
+
+
+@dataclass
+class Leg:
+    raw: dict
+    channel: int
+    dn: str
+    spans: list
+    streams: list = field(default_factory=list)
+
+    def total(self, *kinds):
+        """Ticks of these kinds together."""
+        return sum(s.length for s in self.spans if s.kind in kinds)
+
+    def of(self, *kinds):
+        return [s for s in self.spans if s.kind in kinds]
+
+    def at(self, tick):
+        for s in self.spans:
+            if s.start <= tick < s.end:
+                return s
+        return None
+
+    def count(self, name):
+        """Sum of a counter over the leg's streams."""
+        return sum(s.get(name, 0) for s in self.streams)
+
+
+@dataclass
+class Ledger:
+    raw: dict
+    length: int
+    legs: list
+
+    def leg(self, dn=None, channel=None):
+        found = [x for x in self.legs if (dn is None or x.dn == dn) and (channel is None or x.channel == channel)]
+        assert len(found) == 1, f"{len(found)} legs with dn {dn} channel {channel}"
+        return found[0]
+
+    @property
+    def digits(self):
+        return "".join(d["digit"] for d in self.raw.get("digits", []))
+
+    @property
+    def packets(self):
+        return sum(x.count("packets") for x in self.legs)
+
+
+def parse(raw):
+    """raw: the JSON object (or its text)."""
+    if isinstance(raw, (str, bytes)):
+        raw = json.loads(raw)
+    legs = []
+    for x in raw["legs"]:
+        spans = [Span(s["kind"], s["start"], s["len"], s.get("info", 0)) for s in x["spans"]]
+        legs.append(Leg(x, x["channel"], x.get("dn", ""), spans, x["streams"]))
+    return Ledger(raw, raw["len_ticks"], legs)
+
+
+def check(ledger, frames=None, rate=8000):
+    """Asserts what must hold of any ledger: spans are ordered, gapless, of known kinds, and sum to
+    the session's length; stream counters agree with themselves."""
+    assert ledger.length >= 0
+    for n, leg in enumerate(ledger.legs):
+        at = 0
+        for s in leg.spans:
+            assert s.kind in KINDS, f"leg {n}: unknown kind {s.kind}"
+            assert s.length > 0, f"leg {n}: empty span {s}"
+            assert s.start == at, f"leg {n}: span {s} does not begin at {at}"
+            at = s.end
+        assert at == ledger.length, f"leg {n}: spans sum to {at}, the session has {ledger.length}"
+        for stream in leg.streams:
+            whole = stream["placed"] + stream["duplicate"] + stream["late"] + stream["suppressed"] + stream["rejected"]
+            assert stream["packets"] == whole, f"leg {n}: packets {stream['packets']} != {whole}: {stream}"
+    if frames is not None:
+        per = TICKS // rate
+        assert abs(frames * per - ledger.length) <= per, f"{frames} frames against {ledger.length} ticks"
+    return ledger
+
+
+def samples(ticks, rate=8000):
+    return ticks * rate // TICKS
+
+
+def ticks(n_samples, rate=8000):
+    return n_samples * (TICKS // rate)
+
+
+def received_mask(leg, rate=8000):
+    """List of (first, last) sample ranges that count as received."""
+    out = []
+    for s in leg.of("received"):
+        a, b = samples(s.start, rate), samples(s.end, rate)
+        if out and out[-1][1] == a:
+            out[-1] = (out[-1][0], b)
+        else:
+            out.append((a, b))
+    return out
+
+
+def ranges_of(plan, indices, offset):
+    """Merged (first, last) sample ranges of packets of an rtp.Plan at a channel offset."""
+    out = []
+    for i in sorted(indices):
+        s = plan.sent[i]
+        a = offset + s.ts
+        b = a + (len(s.payload) or plan.per_packet)
+        if out and out[-1][1] == a:
+            out[-1] = (out[-1][0], b)
+        else:
+            out.append((a, b))
+    return out
