@@ -89,7 +89,7 @@ static inline bool slr_slice_eq(struct slr_slice s, const char *text)
 /* ASCII case folded comparison. */
 bool slr_slice_eq_nocase(struct slr_slice s, const char *text);
 
-/* Takes one line up to LF or the end; the slice in *line has CR and LF removed. False at the end. */
+/* Takes one line up to LF or the end; *line is without LF and a CR before it. False at the end. */
 bool slr_slice_take_line(struct slr_slice *s, struct slr_slice *line);
 
 /* Takes up to the next `delim`, which is consumed; all that is left where it does not occur.
