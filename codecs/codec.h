@@ -38,7 +38,9 @@ struct slr_codec {
     enum slr_err (*samples)(struct slr_slice payload, uint32_t *samples);
     /*
      * Decodes one whole payload to interleaved S16 host order; out holds max_samples per channel.
-     * On SLR_FORMAT nothing was written and the state is as before.
+     * On SLR_FORMAT nothing was written and the state is as before; the same for SLR_TRUNCATED,
+     * when the payload holds more than max_samples. An empty payload decodes to 0 samples or is
+     * SLR_FORMAT, as the codec has it.
      */
     enum slr_err (*decode)(void *state, struct slr_slice payload, int16_t *out,
                            uint32_t max_samples, uint32_t *samples);
@@ -51,6 +53,11 @@ struct slr_codec {
     enum slr_err (*encode)(void *state, const int16_t *in, uint32_t samples, uint8_t *out,
                            size_t out_bytes, size_t *len_bytes);
 };
+
+/* The rows themselves, each in its file. */
+#define CODEC(name) extern const struct slr_codec slr_codec_##name;
+#include "codecs/codec.def"
+#undef CODEC
 
 /* By RTP encoding name and clock (0: any); NULL: unknown. */
 const struct slr_codec *slr_codec_by_name(const char *name, uint32_t clock_hz);
