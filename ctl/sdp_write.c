@@ -1,0 +1,117 @@
+/*
+ * sdp_write: answers (RFC 3264) of a recorder that only receives, and its offer to an INVITE
+ * without a body. Owns no state, runs on any thread, allocates nothing.
+ */
+#include <string.h>
+
+#include "ctl/sdp.h"
+
+static void put_addr(struct slr_put *out, const char *prefix, uint8_t family, const char *ip)
+{
+    slr_put_fmt(out, "%sIN %s %s\r\n", prefix, family == 6 ? "IP6" : "IP4", ip);
+}
+
+static void put_session(const struct slr_sdp_session *session, struct slr_put *out)
+{
+    slr_put_fmt(out, "v=0\r\no=slr %llu %llu ", (unsigned long long)session->id,
+                (unsigned long long)session->version);
+    put_addr(out, "", session->family, session->ip);
+    slr_put_str(out, "s=-\r\n");
+    put_addr(out, "c=", session->family, session->ip);
+    slr_put_str(out, "t=0 0\r\n");
+}
+
+/* A refused line repeats kind, transport and formats with port 0 (RFC 3264 section 6). */
+static void put_refused(const struct slr_sdp_media *m, struct slr_put *out)
+{
+    slr_put_fmt(out, "m=%s 0 %s %s\r\n", m->kind, m->proto, m->formats);
+    if (m->label[0]) {
+        slr_put_fmt(out, "a=label:%s\r\n", m->label);
+    }
+}
+
+static void put_codec_map(const struct slr_sdp_codec *c, struct slr_put *out)
+{
+    slr_put_fmt(out, "a=rtpmap:%u %s/%u", c->pt, c->name, c->clock_hz);
+    if (c->channels > 1) {
+        slr_put_fmt(out, "/%u", c->channels);
+    }
+    slr_put_str(out, "\r\n");
+    if (c->fmtp[0]) {
+        slr_put_fmt(out, "a=fmtp:%u %s\r\n", c->pt, c->fmtp);
+    }
+}
+
+/* Offers that send nothing for now are answered inactive, all others recvonly. */
+static const char *answer_direction(const struct slr_sdp_media *m)
+{
+    return m->dir == SLR_SDP_INACTIVE || m->dir == SLR_SDP_RECVONLY ? "inactive" : "recvonly";
+}
+
+static void put_tail(const struct slr_sdp_local *local, bool mux, struct slr_put *out)
+{
+    if (mux) {
+        slr_put_str(out, "a=rtcp-mux\r\n");
+    } else if (local->rtcp_port != 0 && local->rtcp_port != local->port + 1) {
+        slr_put_fmt(out, "a=rtcp:%u\r\n", local->rtcp_port);
+    }
+}
+
+static void put_taken(const struct slr_sdp_media *m, const struct slr_sdp_local *local,
+                      struct slr_put *out)
+{
+    slr_put_fmt(out, "m=%s %u %s", m->kind, local->port, m->proto);
+    for (uint8_t i = 0; i < m->codec_count; i++) {
+        if (slr_sdp_codec_taken(&m->codec[i])) {
+            slr_put_fmt(out, " %u", m->codec[i].pt);
+        }
+    }
+    slr_put_str(out, "\r\n");
+    put_addr(out, "c=", local->family, local->ip);
+    for (uint8_t i = 0; i < m->codec_count; i++) {
+        if (slr_sdp_codec_taken(&m->codec[i])) {
+            put_codec_map(&m->codec[i], out);
+        }
+    }
+    if (m->ptime_ms) {
+        slr_put_fmt(out, "a=ptime:%u\r\n", m->ptime_ms);
+    }
+    if (m->label[0]) {
+        slr_put_fmt(out, "a=label:%s\r\n", m->label);
+    }
+    slr_put_fmt(out, "a=%s\r\n", answer_direction(m));
+    put_tail(local, m->rtcp_mux, out);
+}
+
+enum slr_err slr_sdp_write_answer(const struct slr_sdp *offer, const struct slr_sdp_local *local,
+                                  const struct slr_sdp_session *session, struct slr_put *out)
+{
+    put_session(session, out);
+    for (uint8_t i = 0; i < offer->media_count; i++) {
+        if (local[i].taken) {
+            put_taken(&offer->media[i], &local[i], out);
+        } else {
+            put_refused(&offer->media[i], out);
+        }
+    }
+    return out->overflow ? SLR_TOOLONG : SLR_OK;
+}
+
+enum slr_err slr_sdp_write_offer(const struct slr_sdp_local *local,
+                                 const struct slr_sdp_session *session, struct slr_put *out)
+{
+    put_session(session, out);
+    slr_put_fmt(out, "m=audio %u RTP/AVP", local->port);
+#define SDP_CODEC(name, clock_hz, channels, pt, audio, own_pt) slr_put_fmt(out, " %u", own_pt);
+#include "ctl/sdp_codecs.def"
+#undef SDP_CODEC
+    slr_put_str(out, "\r\n");
+    put_addr(out, "c=", local->family, local->ip);
+#define SDP_CODEC(name, clock_hz, channels, pt, audio, own_pt)                                     \
+    slr_put_fmt(out, "a=rtpmap:%u %s/%u\r\n", own_pt, name, clock_hz);
+#include "ctl/sdp_codecs.def"
+#undef SDP_CODEC
+    slr_put_str(out, "a=recvonly\r\n");
+    put_tail(local, false, out);
+    return out->overflow ? SLR_TOOLONG : SLR_OK;
+}

@@ -1,0 +1,224 @@
+/* Reading of session descriptions as peers really send them, and the answers to them. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/sdp.h"
+
+#define GENESYS                                                                                    \
+    "v=0\r\no=PhoneSimulator 1 1 IN IP4 10.0.0.7\r\ns=incoming INVITE\r\nc=IN IP4 10.0.0.7\r\n"    \
+    "t=0 0\r\nm=audio 20000 RTP/AVP 18 8 101\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n"  \
+    "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"             \
+    "a=ptime:20\r\na=sendonly\r\n"
+
+static struct slr_sdp sdp;
+
+static enum slr_err read_text(const char *text)
+{
+    size_t n = strlen(text);
+    char *exact = malloc(n + 1); /* exactly sized, so that a read past the end is seen */
+    memcpy(exact, text, n);
+    enum slr_err err = slr_sdp_read(slr_slice_of(exact, n), &sdp);
+    free(exact);
+    return err;
+}
+
+static void answer(char *out, size_t size, const struct slr_sdp_local *local)
+{
+    struct slr_sdp_session session = {.id = 7, .version = 3, .ip = "192.0.2.9", .family = 4};
+    struct slr_put put = slr_put_of(out, size);
+    cr_assert_eq(slr_sdp_write_answer(&sdp, local, &session, &put), SLR_OK);
+    slr_put_u8(&put, 0);
+    cr_assert(!put.overflow);
+}
+
+Test(sdp, plain_offer)
+{
+    cr_assert_eq(read_text(GENESYS), SLR_OK);
+    cr_assert_eq(sdp.repairs, 0u);
+    cr_assert_eq(sdp.media_count, 1);
+    const struct slr_sdp_media *m = &sdp.media[0];
+    cr_assert_str_eq(m->kind, "audio");
+    cr_assert_eq(m->port, 20000);
+    cr_assert_eq(m->codec_count, 3);
+    cr_assert_str_eq(m->codec[0].name, "G729");
+    cr_assert_str_eq(m->codec[0].fmtp, "annexb=no");
+    cr_assert_eq(m->codec[1].clock_hz, 8000u);
+    cr_assert_eq(m->dir, SLR_SDP_SENDONLY);
+    cr_assert_eq(m->ptime_ms, 20);
+    char ip[SLR_ADDR_TEXT_SIZE];
+    slr_addr_format(&m->addr, ip);
+    cr_assert_str_eq(ip, "10.0.0.7:20000");
+    cr_assert(slr_sdp_media_usable(m));
+    cr_assert(!slr_sdp_media_held(m));
+}
+
+Test(sdp, answer_keeps_offer_order_and_drops_unknown_codecs)
+{
+    char text[2048];
+    struct slr_sdp_local local[SLR_SDP_MEDIA_MAX] = {
+        {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4000, .rtcp_port = 4001}};
+    cr_assert_eq(read_text(GENESYS), SLR_OK);
+    answer(text, sizeof text, local);
+    cr_assert_str_eq(text, "v=0\r\no=slr 7 3 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\n"
+                           "t=0 0\r\nm=audio 4000 RTP/AVP 8 101\r\nc=IN IP4 192.0.2.9\r\n"
+                           "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+                           "a=fmtp:101 0-15\r\na=ptime:20\r\na=recvonly\r\n");
+}
+
+Test(sdp, answer_directions)
+{
+    static const struct {
+        const char *offered, *answered;
+    } row[] = {{"sendonly", "recvonly"},
+               {"sendrecv", "recvonly"},
+               {"inactive", "inactive"},
+               {"recvonly", "inactive"}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        char offer[256], text[1024], want[64];
+        struct slr_sdp_local local[1] = {
+            {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4}};
+        snprintf(offer, sizeof offer,
+                 "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                 "m=audio 9 RTP/AVP 0\r\na=%s\r\n",
+                 row[i].offered);
+        cr_assert_eq(read_text(offer), SLR_OK);
+        answer(text, sizeof text, local);
+        snprintf(want, sizeof want, "a=%s\r\n", row[i].answered);
+        cr_assert(strstr(text, want), "%s: %s", row[i].offered, text);
+    }
+}
+
+Test(sdp, refused_lines_stay_in_place_with_port_zero)
+{
+    char text[2048];
+    struct slr_sdp_local local[SLR_SDP_MEDIA_MAX] = {
+        {.taken = false}, {.taken = true, .ip = "2001:db8::1", .family = 6, .port = 10}};
+    cr_assert_eq(read_text("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                           "m=video 30000 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=label:v\r\n"
+                           "m=audio 9 RTP/AVP 0\r\na=label:16777219\r\na=rtcp-mux\r\n"),
+                 SLR_OK);
+    cr_assert(!slr_sdp_media_usable(&sdp.media[0]));
+    answer(text, sizeof text, local);
+    cr_assert(strstr(text, "m=video 0 RTP/AVP 96\r\na=label:v\r\nm=audio 10 RTP/AVP 0\r\n"
+                           "c=IN IP6 2001:db8::1\r\n"),
+              "%s", text);
+    cr_assert(strstr(text, "a=label:16777219\r\n"));
+    cr_assert(strstr(text, "a=rtcp-mux\r\n"));
+}
+
+Test(sdp, repairs_are_counted_and_taken)
+{
+    cr_assert_eq(
+        read_text("m=audio 9 RTP/AVP 0\na=rtpmap:0 PCMU/8000\nc=IN IP4 1.2.3.4\nrubbish\n"),
+        SLR_OK);
+    uint32_t want = SLR_SDP_FIX_LF | SLR_SDP_FIX_NO_S | SLR_SDP_FIX_NO_T | SLR_SDP_FIX_NO_O |
+                    SLR_SDP_FIX_NO_V | SLR_SDP_FIX_ORDER | SLR_SDP_FIX_JUNK;
+    cr_assert_eq(sdp.repairs, want, "%x", sdp.repairs);
+    cr_assert_eq(sdp.repair_count, 7u);
+    cr_assert_eq(sdp.media[0].addr.family, 4);
+}
+
+Test(sdp, no_address_at_all_is_unknown_not_an_error)
+{
+    cr_assert_eq(read_text("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+                           "m=audio 9 RTP/AVP 0\r\n"),
+                 SLR_OK);
+    cr_assert_eq(sdp.repairs, (uint32_t)SLR_SDP_FIX_NO_C);
+    cr_assert_eq(sdp.media[0].addr.family, 0);
+    cr_assert(!slr_sdp_media_held(&sdp.media[0]));
+}
+
+Test(sdp, zero_address_is_hold)
+{
+    cr_assert_eq(read_text("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+                           "m=audio 9 RTP/AVP 0\r\n"),
+                 SLR_OK);
+    cr_assert(sdp.media[0].zero_addr);
+    cr_assert(slr_sdp_media_held(&sdp.media[0]));
+}
+
+Test(sdp, media_level_beats_session_level)
+{
+    cr_assert_eq(read_text("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                           "a=inactive\r\na=ptime:30\r\n"
+                           "m=audio 10 RTP/AVP 0\r\nc=IN IP6 2001:db8::5\r\na=sendonly\r\n"
+                           "a=rtcp:55 IN IP4 9.9.9.9\r\na=ssrc:42 cname:x\r\na=ssrc:42 msid:y\r\n"
+                           "m=audio 12 RTP/AVP 0\r\na=rtcp:77\r\na=ptime:20.0\r\n"),
+                 SLR_OK);
+    cr_assert_eq(sdp.repairs, 0u);
+    cr_assert_eq(sdp.media[0].addr.family, 6);
+    cr_assert_eq(sdp.media[0].dir, SLR_SDP_SENDONLY);
+    cr_assert_eq(sdp.media[0].rtcp.port, 55);
+    cr_assert_eq(sdp.media[0].ssrc_count, 1);
+    cr_assert_eq(sdp.media[0].ssrc[0], 42u);
+    cr_assert_eq(sdp.media[0].ptime_ms, 30);
+    cr_assert_eq(sdp.media[1].dir, SLR_SDP_INACTIVE);
+    cr_assert_eq(sdp.media[1].addr.ip[0], 1);
+    cr_assert_eq(sdp.media[1].rtcp.port, 77);
+    cr_assert_eq(sdp.media[1].rtcp.ip[0], 1);
+    cr_assert_eq(sdp.media[1].ptime_ms, 20);
+}
+
+Test(sdp, the_lines_that_hang_other_parsers)
+{
+    static const char *const format[] = {"RTP/AVP 0 ,8", "RTP/AVP 0 =8", "RTP//AVP 0"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "v=0\r\nm=audio 49217 %s\r\n", format[i]);
+        cr_assert_eq(read_text(text), SLR_OK);
+        cr_assert_eq(sdp.media[0].codec_count, 1);
+    }
+}
+
+Test(sdp, limits)
+{
+    char text[4096] = "v=0\r\n";
+    for (int i = 0; i < 9; i++) {
+        strcat(text, "m=audio 9 RTP/AVP 0\r\n");
+    }
+    cr_assert_eq(read_text(text), SLR_FULL);
+    cr_assert_eq(read_text(""), SLR_NOTFOUND);
+    cr_assert_eq(read_text("m=audio 99999 RTP/AVP 0\r\n"), SLR_FORMAT);
+    cr_assert_eq(read_text("m=audio 9 RTP/AVP\r\n"), SLR_FORMAT);
+    static char big[SLR_SDP_MAX_BYTES + 2];
+    memset(big, 'x', sizeof big - 1);
+    cr_assert_eq(read_text(big), SLR_TOOLONG);
+    cr_assert_eq(slr_sdp_read(slr_slice_of("m=audio 9 RTP/AVP 0\0", 20), &sdp), SLR_FORMAT);
+}
+
+Test(sdp, a_lone_cr_cannot_smuggle_lines_into_the_answer)
+{
+    cr_assert_eq(read_text("v=0\r\nm=audio 9 RTP/AVP 0\r\na=label:x\rm=audio 1 RTP/AVP 0\r\n"),
+                 SLR_OK);
+    cr_assert_str_empty(sdp.media[0].label);
+    cr_assert(sdp.repairs & SLR_SDP_FIX_JUNK);
+}
+
+Test(sdp, srtp_is_not_taken_and_keys_are_cut_from_records)
+{
+    const char *text =
+        "v=0\nm=audio 9 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\n"
+        "A=CRYPTO:2 x inline:SECRET\nk=clear:SECRET\na=sendonly\n";
+    char cut[256];
+    cr_assert_eq(read_text(text), SLR_OK);
+    cr_assert(sdp.media[0].has_crypto);
+    cr_assert(!slr_sdp_media_usable(&sdp.media[0]));
+    cr_assert_eq(slr_sdp_cut_keys(slr_slice_str(text), cut, sizeof cut), SLR_OK);
+    cr_assert(!strstr(cut, "SECRET"), "%s", cut);
+    cr_assert(strstr(cut, "a=sendonly\r\n"));
+    cr_assert_eq(slr_sdp_cut_keys(slr_slice_str(text), cut, 20), SLR_TOOLONG);
+}
+
+Test(sdp, own_offer_reads_back)
+{
+    char text[1024];
+    struct slr_sdp_local local = {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4000};
+    struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "192.0.2.9", .family = 4};
+    struct slr_put put = slr_put_of(text, sizeof text - 1);
+    cr_assert_eq(slr_sdp_write_offer(&local, &session, &put), SLR_OK);
+    cr_assert_eq(slr_sdp_read(slr_slice_of(text, put.len_bytes), &sdp), SLR_OK);
+    cr_assert_eq(sdp.repairs, 0u);
+    cr_assert_eq(sdp.media[0].dir, SLR_SDP_RECVONLY);
+    cr_assert(slr_sdp_media_usable(&sdp.media[0]));
+}
