@@ -125,7 +125,7 @@ class Rig:
     """An engine and a core with their directories and ports."""
 
     def __init__(self, capture="socket", block_ms=200, data=None, engine_args=(), core_args=(),
-                 media_ip="127.0.0.1", ports=None, sniffer=True):
+                 media_ip="127.0.0.1", ports=None, sniffer=True, sip_ip="127.0.0.1"):
         n = next(_rigs) % 20
         self.dir = tempfile.mkdtemp(prefix="slr-test-")
         shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else self.dir
@@ -135,7 +135,7 @@ class Rig:
         self.control = os.path.join(self.dir, "engine.sock")
         self.media = ports or (20000 + n * 1000, 20999 + n * 1000)
         self.media_ip = media_ip
-        self.sip = ("127.0.0.1", 5060 + n * 10)
+        self.sip = (sip_ip, 5060 + n * 10)
         self.http = ("127.0.0.1", 8000 + n * 10)
         self.sniffer = ("127.0.0.1", 30350 + n * 10) if sniffer else None
         self.api = api.Api(self.http)
@@ -145,7 +145,7 @@ class Rig:
                 "--data", self.data, "--state", self.state, "--capture", capture,
                 "--block", str(block_ms), *engine_args]
         self.engine = Proc("slr", argv, os.path.join(self.dir, "slr.log"))
-        sip = f"{self.sip[0]}:{self.sip[1]}"
+        sip = f"[{sip_ip}]:{self.sip[1]}" if ":" in sip_ip else f"{sip_ip}:{self.sip[1]}"
         argv = [binary("slr-core"), "--engine", self.control, "--sip-udp", sip, "--sip-tcp", sip,
                 "--http", f"{self.http[0]}:{self.http[1]}", "--data", self.data, *core_args]
         self.core = Proc("slr-core", argv, os.path.join(self.dir, "slr-core.log"))

@@ -215,9 +215,17 @@ class Sender:
             self.socks[source] = s
         return s
 
-    def add(self, the_plan, dest, source=("127.0.0.1", 0), key=None):
-        """dest: (ip, port), or a callable giving it at send time (None: not sent, counted lost)."""
-        self._jobs.append((the_plan, dest, self.socket(source if key is None else source)))
+    def bind(self, ip="127.0.0.1"):
+        """A new source socket at any free port; returns its address."""
+        s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((ip, 0))
+        source = s.getsockname()[:2]
+        self.socks[source] = s
+        return source
+
+    def add(self, the_plan, dest, source=("127.0.0.1", 0)):
+        """dest: (ip, port), or a callable giving it at send time (None: not sent at all)."""
+        self._jobs.append((the_plan, dest, self.socket(source)))
         return self
 
     def start(self, lead_s=0.01):

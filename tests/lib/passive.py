@@ -1,0 +1,148 @@
+"""Runs over capture files: the engine alone, and `slrctl import` (engine and control plane)."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+
+import pytest
+
+from . import ledger, pcap, procs, rtp, wav
+
+
+@dataclass
+class Recording:
+    path: str
+    raw: bytes
+    wav: wav.Wav
+    ledger: ledger.Ledger
+    ledger_bytes: bytes
+
+
+@dataclass
+class Result:
+    recordings: list
+    files: dict  # relative name -> sha256
+    lines: list = field(default_factory=list)  # JSON objects printed by import
+    log: str = ""
+    counters: dict = field(default_factory=dict)
+
+    def by_packets(self):
+        return sorted(self.recordings, key=lambda r: -r.ledger.packets)
+
+
+def capture(name):
+    """Path of a given capture, or a plain skip."""
+    folder = procs.captures_dir()
+    found = [f for f in (os.listdir(folder) if os.path.isdir(folder) else []) if f.startswith(name + "-")]
+    if not found:
+        pytest.skip(f"capture {name} is not in {folder} (set SLR_CAPTURES)")
+    return os.path.join(folder, found[0])
+
+
+def truth(name):
+    """MANIFEST.json's streams of a capture."""
+    capture(name)
+    manifest = procs.load_json(os.path.join(procs.captures_dir(), "MANIFEST.json"))
+    return next(x for x in manifest if x["file"].startswith(name + "-"))["streams"]
+
+
+def collect(data):
+    """All recordings below a data directory; each file must be one of a pair."""
+    out, files = [], {}
+    rec = os.path.join(data, "rec") if os.path.isdir(os.path.join(data, "rec")) else data
+    for root, _, names in sorted(os.walk(rec)):
+        for n in sorted(names):
+            path = os.path.join(root, n)
+            with open(path, "rb") as f:
+                blob = f.read()
+            files[os.path.relpath(path, data)] = hashlib.sha256(blob).hexdigest()
+            if not n.endswith(".json"):
+                continue
+            raw = json.loads(blob)
+            if "legs" not in raw:
+                continue
+            media = os.path.join(root, os.path.basename(raw["file"]))
+            with open(media, "rb") as f:
+                body = f.read()
+            w = wav.parse(body)
+            led = ledger.check(ledger.parse(raw), w.frames, w.rate)
+            out.append(Recording(media, body, w, led, blob))
+    return Result(out, files)
+
+
+def counters(text):
+    """key=value numbers of the engine's last counter line(s) in a log."""
+    out = {}
+    for line in text.splitlines():
+        if re.search(r"\bcounters?\b|\bverdicts?\b|capture_end|passive_end|capture_done", line):
+            for k, v in re.findall(r"([a-z_0-9]+)=(\d+)", line):
+                out[k] = int(v)
+    return out
+
+
+def alone(path, *extra, timeout_s=60):
+    """`slr` over a capture file, no core. Returns the Result; directories are removed."""
+    if procs.missing("slr"):
+        pytest.skip(f"slr is not built in {procs.bin_dir()}")
+    base = tempfile.mkdtemp(prefix="slr-golden-")
+    state = tempfile.mkdtemp(prefix="slr-golden-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else base)
+    try:
+        run = procs.run([procs.binary("slr"), "--capture", f"pcapfile:{path}", "--data", f"{base}/data",
+                         "--state", state, "-w", "0", *extra], timeout_s)
+        result = collect(f"{base}/data")
+        result.log = run.stdout + run.stderr
+        result.counters = counters(result.log)
+        return result
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def imported(path, *extra, timeout_s=90):
+    """`slrctl import CAPTURE --out DIR`. Returns the Result with the printed JSON lines."""
+    if procs.missing("slr", "slr-core", "slrctl"):
+        pytest.skip(f"not built: {procs.missing('slr', 'slr-core', 'slrctl')} in {procs.bin_dir()}")
+    base = tempfile.mkdtemp(prefix="slr-import-")
+    try:
+        run = procs.run([procs.binary("slrctl"), "import", str(path), "--out", f"{base}/out", *extra], timeout_s)
+        result = collect(f"{base}/out")
+        result.lines = [json.loads(x) for x in run.stdout.splitlines() if x.strip()]
+        result.log = run.stderr
+        return result
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def rtp_packets(path):
+    """(Datagram, Header) of all RTP in a capture, by this library's reader."""
+    out = []
+    for d in pcap.datagrams(path):
+        h = rtp.parse(d.payload)
+        if h is not None and min(d.src[1], d.dst[1]) > 1023 and not _sip(d.payload):
+            out.append((d, h))
+    return out
+
+
+def _sip(payload):
+    return b"SIP/2.0" in payload[:200]
+
+
+def unique_payload(packets, ssrc, pt):
+    """Payload bytes of one stream in sequence order without duplicates, and the packets:
+    [(ts from the first, payload)]."""
+    ext, last, base = {}, None, None
+    for _, h in packets:
+        if h.ssrc != ssrc:
+            continue
+        seq = h.seq if last is None else last + ((h.seq - last + 0x8000) & 0xFFFF) - 0x8000
+        last = seq
+        ext.setdefault(seq, h)
+    base = next(iter(ext.values())).ts if ext else 0
+    rows = []
+    for _, h in sorted(ext.items()):
+        if h.pt == pt:
+            rows.append((((h.ts - base + 0x80000000) & 0xFFFFFFFF) - 0x80000000, h.payload))
+    return rows
