@@ -32,7 +32,7 @@ struct slr_span {
     int64_t len_ticks;
     uint8_t kind; /* enum slr_span_kind */
     uint8_t pad[3];
-    uint32_t info; /* lost-*: packets missing; event: digit code; else 0 */
+    uint32_t info; /* lost-*: packets missing; else 0 (digits stand in slr_ledger.digit only) */
 };
 
 struct slr_ledger_stream {
@@ -56,7 +56,7 @@ struct slr_ledger_stream {
 struct slr_ledger_digit {
     int64_t start_ticks;
     uint32_t duration_ms;
-    uint8_t leg;
+    uint8_t leg; /* index in slr_ledger.leg */
     char digit; /* '0'..'9' '*' '#' 'A'..'D', 'F' flash */
 };
 

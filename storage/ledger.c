@@ -1,0 +1,357 @@
+/*
+ * ledger: renders struct slr_ledger as JSON (docs/ledger.md). No state, any thread; allocates the
+ * JSON tree and the text. Field order is the order of the calls below, so the bytes depend on the
+ * input only.
+ */
+#include "storage/ledger.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Digits that a double always keeps: milliseconds with three decimals up to 30,000 years. */
+#define REAL_DIGITS 15
+#define DUMP_FLAGS (JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(REAL_DIGITS))
+
+/* 1,000,000 us / 14,112,000 ticks in lowest terms. */
+#define US_PART 125
+#define TICKS_PART 1764
+_Static_assert(SLR_TICKS_HZ *US_PART == 1000000LL * TICKS_PART, "ticks to microseconds");
+
+static const char *const span_names[SLR_SPAN_COUNT] = {
+#define SPAN(name, text) [SLR_SPAN_##name] = text,
+#include "storage/span.def"
+#undef SPAN
+};
+
+const char *slr_span_name(enum slr_span_kind kind)
+{
+    return (unsigned)kind < SLR_SPAN_COUNT ? span_names[kind] : "?";
+}
+
+/* One failed allocation anywhere spoils the whole; it is looked at once, at the end. */
+struct render {
+    const struct slr_ledger *ledger;
+    bool failed;
+};
+
+/* Steals value. */
+static void put(struct render *r, json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) != 0) {
+        r->failed = true;
+    }
+}
+
+static void add(struct render *r, json_t *array, json_t *value)
+{
+    if (json_array_append_new(array, value) != 0) {
+        r->failed = true;
+    }
+}
+
+static void put_int(struct render *r, json_t *object, const char *key, int64_t value)
+{
+    put(r, object, key, json_integer((json_int_t)value));
+}
+
+/* Counters never come near the sign bit; one that does is a bug elsewhere and stays printable. */
+static void put_count(struct render *r, json_t *object, const char *key, uint64_t value)
+{
+    put_int(r, object, key, value <= INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+/* Names and numbers of parties come from the wire and need not be UTF-8: each byte that is not
+ * ASCII then becomes '?'. NULL counts as empty. */
+static void put_text(struct render *r, json_t *object, const char *key, const char *text)
+{
+    json_t *value = json_string(text ? text : "");
+
+    if (!value) {
+        char *clean = strdup(text ? text : "");
+        for (char *c = clean; c && *c; c++) {
+            if ((unsigned char)*c >= 0x80) {
+                *c = '?';
+            }
+        }
+        value = clean ? json_string(clean) : NULL;
+        free(clean);
+    }
+    put(r, object, key, value);
+}
+
+static void put_address(struct render *r, json_t *object, const char *key, const struct slr_addr *a)
+{
+    char text[SLR_ADDR_TEXT_SIZE];
+
+    slr_addr_format(a, text);
+    put_text(r, object, key, text);
+}
+
+/* Rounded to the nearest microsecond, half up; exact for all lengths below 160 years. */
+static double ms_of_ticks(int64_t ticks)
+{
+    int64_t scaled = ticks * US_PART + TICKS_PART / 2;
+    int64_t us = scaled / TICKS_PART - (scaled % TICKS_PART < 0 ? 1 : 0);
+
+    return (double)us / 1000.0;
+}
+
+/* "<name>_ticks" and "<name>_ms". */
+static void put_ticks(struct render *r, json_t *object, const char *name, int64_t ticks)
+{
+    char key[32];
+
+    snprintf(key, sizeof key, "%s_ticks", name);
+    put_int(r, object, key, ticks);
+    snprintf(key, sizeof key, "%s_ms", name);
+    put(r, object, key, json_real(ms_of_ticks(ticks)));
+}
+
+/* Rounded down to the microsecond. */
+static double jitter_ms(const struct slr_ledger_stream *s)
+{
+    if (s->clock_hz == 0) {
+        return 0;
+    }
+    return (double)((uint64_t)s->jitter_ticks * 1000000 / s->clock_hz) / 1000.0;
+}
+
+static json_t *render_payload_types(struct render *r, const struct slr_ledger_stream *s)
+{
+    json_t *types = json_object();
+
+    for (unsigned pt = 0; pt < 128; pt++) {
+        if (s->pt_packets[pt] > 0) {
+            char key[4];
+            snprintf(key, sizeof key, "%u", pt);
+            put_count(r, types, key, s->pt_packets[pt]);
+        }
+    }
+    return types;
+}
+
+static json_t *render_stream(struct render *r, const struct slr_ledger_stream *s)
+{
+    json_t *o = json_object();
+    char ssrc[16];
+
+    snprintf(ssrc, sizeof ssrc, "0x%08" PRIx32, s->ssrc);
+    put_text(r, o, "ssrc", ssrc);
+    put_address(r, o, "src", &s->src);
+    put_int(r, o, "clock_hz", s->clock_hz);
+    put_count(r, o, "packets", s->packets);
+    put_count(r, o, "bytes", s->bytes);
+    put_count(r, o, "placed", s->placed);
+    put_count(r, o, "lost", s->lost);
+    put_count(r, o, "duplicate", s->duplicate);
+    put_count(r, o, "reordered", s->reordered);
+    put_count(r, o, "late", s->late);
+    put_count(r, o, "suppressed", s->suppressed);
+    put_count(r, o, "rejected", s->rejected);
+    put(r, o, "jitter_ms", json_real(jitter_ms(s)));
+    put(r, o, "payload_types", render_payload_types(r, s));
+    put_ticks(r, o, "first", s->first_ticks);
+    put_ticks(r, o, "last", s->last_ticks);
+    return o;
+}
+
+static bool is_loss(enum slr_span_kind kind)
+{
+    return kind == SLR_SPAN_LOST_NETWORK || kind == SLR_SPAN_LOST_KERNEL ||
+           kind == SLR_SPAN_LOST_QUEUE || kind == SLR_SPAN_LOST_DISK;
+}
+
+/* The digit itself stands in the list of digits only, where the policy is applied: a span never
+ * tells it. */
+static json_t *render_span(struct render *r, const struct slr_span *s)
+{
+    enum slr_span_kind kind = (enum slr_span_kind)s->kind;
+    json_t *o = json_object();
+
+    put_text(r, o, "kind", slr_span_name(kind));
+    put_ticks(r, o, "start", s->start_ticks);
+    put_ticks(r, o, "len", s->len_ticks);
+    if (is_loss(kind)) {
+        put_int(r, o, "packets", s->info);
+    }
+    return o;
+}
+
+static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
+{
+    json_t *o = json_object(), *streams = json_array(), *spans = json_array();
+
+    put_text(r, o, "id", leg->id);
+    put_text(r, o, "dn", leg->dn);
+    put_int(r, o, "channel", leg->channel);
+    put_address(r, o, "local", &leg->local);
+    put_count(r, o, "foreign", leg->foreign);
+    for (uint32_t i = 0; i < leg->stream_count; i++) {
+        add(r, streams, render_stream(r, &leg->stream[i]));
+    }
+    put(r, o, "streams", streams);
+    for (uint32_t i = 0; i < leg->span_count; i++) {
+        add(r, spans, render_span(r, &leg->span[i]));
+    }
+    put(r, o, "spans", spans);
+    return o;
+}
+
+static json_t *render_digit(struct render *r, const struct slr_ledger_digit *d)
+{
+    bool keep = r->ledger->digit_policy == SLR_DIGITS_KEEP;
+    char text[2] = {keep ? d->digit : 'x', '\0'};
+    json_t *o = json_object();
+
+    put_int(r, o, "leg", d->leg);
+    put_ticks(r, o, "start", d->start_ticks);
+    put_int(r, o, "duration_ms", d->duration_ms);
+    put_text(r, o, "digit", text);
+    return o;
+}
+
+static const char *policy_name(enum slr_digit_policy policy)
+{
+    switch (policy) {
+    case SLR_DIGITS_KEEP:
+        return "keep";
+    case SLR_DIGITS_MASK:
+        return "mask";
+    case SLR_DIGITS_DROP:
+        break;
+    }
+    return "drop"; /* a policy we do not know reveals nothing */
+}
+
+static json_t *render_digits(struct render *r)
+{
+    const struct slr_ledger *l = r->ledger;
+    json_t *o = json_object();
+
+    put_text(r, o, "policy", policy_name(l->digit_policy));
+    put_int(r, o, "count", l->digit_count);
+    if (l->digit_policy == SLR_DIGITS_KEEP || l->digit_policy == SLR_DIGITS_MASK) {
+        json_t *items = json_array();
+        for (uint32_t i = 0; i < l->digit_count; i++) {
+            add(r, items, render_digit(r, &l->digit[i]));
+        }
+        put(r, o, "items", items);
+    }
+    return o;
+}
+
+static json_t *render_shape(struct render *r, const struct slr_audio_shape *shape)
+{
+    json_t *o = json_object();
+
+    put_text(r, o, "format", slr_sample_name(shape->format));
+    put_int(r, o, "channels", shape->channels);
+    put_int(r, o, "sample_hz", shape->sample_hz);
+    return o;
+}
+
+/* Without a hash both fields are null: nothing to check against. */
+static json_t *render_media(struct render *r)
+{
+    const struct slr_ledger *l = r->ledger;
+    bool hashed = l->media_hash && l->media_hash[0];
+    json_t *o = json_object();
+
+    put_count(r, o, "offset", l->media_offset_bytes);
+    put_count(r, o, "len", l->media_len_bytes);
+    put(r, o, "hash", hashed ? json_string(l->media_hash) : json_null());
+    put(r, o, "hash_method", hashed ? json_string("sha256-of-sha256-1MiB") : json_null());
+    return o;
+}
+
+static json_t *render_whole(struct render *r, json_t *meta)
+{
+    const struct slr_ledger *l = r->ledger;
+    json_t *o = json_object(), *legs = json_array();
+    char start[32];
+
+    slr_wall_format(l->start_wall, start);
+    put_int(r, o, "version", SLR_LEDGER_VERSION);
+    put_int(r, o, "ticks_hz", SLR_TICKS_HZ);
+    put_text(r, o, "recording", l->recording);
+    put_text(r, o, "call", l->call);
+    put_text(r, o, "state", l->state);
+    put_text(r, o, "end_reason", l->end_reason);
+    put_text(r, o, "file", l->file);
+    put_text(r, o, "container", l->container);
+    put_text(r, o, "mime", l->mime_type);
+    put(r, o, "shape", render_shape(r, &l->shape));
+    put_text(r, o, "start", start);
+    put_int(r, o, "start_wall_ns", l->start_wall.ns);
+    put_ticks(r, o, "len", l->len_ticks);
+    put_count(r, o, "frames", l->frames);
+    put(r, o, "media", render_media(r));
+    put(r, o, "meta", meta);
+    for (uint32_t i = 0; i < l->leg_count; i++) {
+        add(r, legs, render_leg(r, &l->leg[i]));
+    }
+    put(r, o, "legs", legs);
+    put(r, o, "digits", render_digits(r));
+    return o;
+}
+
+/* The core's object as it is, or an empty one. */
+static enum slr_err parse_meta(const char *text, json_t **meta)
+{
+    json_error_t error;
+
+    if (!text) {
+        *meta = json_object();
+        return *meta ? SLR_OK : SLR_NOMEM;
+    }
+    *meta = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    if (!*meta) {
+        return json_error_code(&error) == json_error_out_of_memory ? SLR_NOMEM : SLR_FORMAT;
+    }
+    if (!json_is_object(*meta)) {
+        json_decref(*meta);
+        return SLR_FORMAT;
+    }
+    return SLR_OK;
+}
+
+/* The tree as text with a newline at its end. */
+static enum slr_err dump(const json_t *root, char **text, size_t *len_bytes)
+{
+    size_t n = json_dumpb(root, NULL, 0, DUMP_FLAGS);
+    char *out = n > 0 ? malloc(n + 2) : NULL;
+
+    if (!out) {
+        return SLR_NOMEM;
+    }
+    if (json_dumpb(root, out, n, DUMP_FLAGS) != n) {
+        free(out);
+        return SLR_NOMEM;
+    }
+    out[n] = '\n';
+    out[n + 1] = '\0';
+    *text = out;
+    *len_bytes = n + 1;
+    return SLR_OK;
+}
+
+enum slr_err slr_ledger_render(const struct slr_ledger *ledger, char **text, size_t *len_bytes)
+{
+    struct render r = {ledger, false};
+    json_t *meta;
+
+    *text = NULL;
+    *len_bytes = 0;
+    enum slr_err err = parse_meta(ledger->meta_json, &meta);
+    if (err != SLR_OK) {
+        return err;
+    }
+    json_t *root = render_whole(&r, meta);
+    err = root && !r.failed ? dump(root, text, len_bytes) : SLR_NOMEM;
+    json_decref(root);
+    return err;
+}
