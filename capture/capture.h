@@ -28,6 +28,7 @@ struct slr_packet {
     uint32_t tag;      /* as given to add, or SLR_CAPTURE_NO_TAG */
     bool tcp;          /* passive only: payload of one TCP segment, in order per direction */
     bool truncated;    /* snap length or buffer size cut it: counted, not used */
+    bool gap;          /* tcp: bytes before it are missing, or it is the first of its direction */
     uint16_t vlan;     /* innermost 802.1Q id, 0: none */
     uint32_t kernel_drops; /* packets the kernel dropped on this socket since the last burst */
     struct slr_addr src, dst; /* dst is set by passive backends only */
@@ -38,17 +39,18 @@ struct slr_packet {
 /* What a backend counts, each a cumulative number. Every frame or datagram that is not delivered
  * is in exactly one of the drop counters. */
 struct slr_capture_stats {
-    uint64_t packets;          /* delivered */
+    uint64_t packets;          /* delivered whole */
     uint64_t frames;           /* read from the link or file (passive) */
     uint64_t drop_link;        /* unknown or malformed link layer */
     uint64_t drop_ip;          /* malformed IP, bad header checksum is not checked */
     uint64_t drop_fragment;    /* fragments never completed, overlapping or over the limit */
     uint64_t drop_transport;   /* neither UDP nor TCP, or malformed */
-    uint64_t fragments_joined; /* fragments consumed into a delivered packet (not a drop) */
-    uint64_t drop_truncated;
+    uint64_t fragments_joined; /* fragments beyond the first of a joined packet (not a drop) */
+    uint64_t drop_truncated;   /* cut; delivered with `truncated` set where the ports are known */
     uint64_t drop_kernel;      /* SO_RXQ_OVFL sum */
     uint64_t recv_errors;
     uint64_t no_buffers;       /* uring: ran out of provided buffers (no loss by itself) */
+    uint64_t time_clamped;     /* passive: frames older than the one before (no loss) */
 };
 
 struct slr_capture_config {

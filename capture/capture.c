@@ -1,0 +1,31 @@
+/*
+ * capture: the list of backends, made from capture.def. Const data, any thread, allocates nothing.
+ */
+#include "capture/capture.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "capture/backend.h"
+
+static const struct slr_capture_ops *const all_ops[] = {
+#define CAPTURE(name) &slr_##name##_ops,
+#include "capture/capture.def"
+#undef CAPTURE
+    NULL,
+};
+
+const struct slr_capture_ops *slr_capture_find(const char *name)
+{
+    for (size_t i = 0; all_ops[i]; i++) {
+        if (strcmp(all_ops[i]->name, name) == 0) {
+            return all_ops[i];
+        }
+    }
+    return NULL;
+}
+
+const struct slr_capture_ops *const *slr_capture_all(void)
+{
+    return all_ops;
+}

@@ -1,0 +1,235 @@
+/*
+ * frame: dissects captured frames into packets and counts every one of them once.
+ * State: struct slr_frame, owned by one capture thread. Allocates at open only.
+ */
+#include "capture/frame.h"
+
+#include <stdlib.h>
+
+#include "capture/ip.h"
+#include "capture/ipfrag.h"
+#include "capture/link.h"
+#include "capture/tcpseg.h"
+
+#define FRAGMENT_DATAGRAMS_MAX 256
+#define FRAGMENT_TIMEOUT_NS (30 * SLR_NS_PER_S)
+#define TCP_FLOWS_MAX 1024
+#define TCP_HELD_MAX 256
+#define TCP_HELD_PER_FLOW_MAX 64
+/* A sender repeats a lost segment within a second or two; then the capture missed it for good. */
+#define TCP_HOLE_TIMEOUT_NS (3 * SLR_NS_PER_S)
+
+struct slr_frame {
+    int dlt;
+    bool timed; /* now_ns is set */
+    int64_t now_ns;
+    struct slr_ipfrag *ipfrag;
+    struct slr_tcpseg *tcpseg;
+    struct slr_capture_stats stats; /* without what ipfrag and tcpseg dropped later */
+};
+
+enum slr_err slr_frame_open(int dlt, struct slr_frame **out)
+{
+    *out = NULL;
+    if (!slr_link_supported(dlt)) {
+        return SLR_UNSUPPORTED;
+    }
+    const struct slr_ipfrag_config frag = {.datagrams_max = FRAGMENT_DATAGRAMS_MAX,
+                                           .timeout_ns = FRAGMENT_TIMEOUT_NS};
+    const struct slr_tcpseg_config tcp = {.flows_max = TCP_FLOWS_MAX,
+                                          .held_max = TCP_HELD_MAX,
+                                          .held_per_flow_max = TCP_HELD_PER_FLOW_MAX,
+                                          .hole_timeout_ns = TCP_HOLE_TIMEOUT_NS};
+    struct slr_frame *f = calloc(1, sizeof *f);
+    if (!f) {
+        return SLR_NOMEM;
+    }
+    f->dlt = dlt;
+    enum slr_err err = slr_ipfrag_open(&frag, &f->ipfrag);
+    if (err == SLR_OK) {
+        err = slr_tcpseg_open(&tcp, &f->tcpseg);
+    }
+    if (err != SLR_OK) {
+        slr_frame_close(f);
+        return err;
+    }
+    *out = f;
+    return SLR_OK;
+}
+
+void slr_frame_close(struct slr_frame *f)
+{
+    if (f) {
+        slr_tcpseg_close(f->tcpseg);
+        slr_ipfrag_close(f->ipfrag);
+        free(f);
+    }
+}
+
+/* `frames` of one fate into its counter. HELD ones are counted when they leave. */
+static void count(struct slr_capture_stats *s, enum slr_verdict v, uint32_t frames)
+{
+    switch (v) {
+    case SLR_VERDICT_TAKEN:
+        s->packets++;
+        s->fragments_joined += frames - 1;
+        break;
+    case SLR_VERDICT_HELD:
+        s->fragments_joined += frames - 1;
+        break;
+    case SLR_VERDICT_LINK:
+        s->drop_link += frames;
+        break;
+    case SLR_VERDICT_IP:
+        s->drop_ip += frames;
+        break;
+    case SLR_VERDICT_FRAGMENT:
+        s->drop_fragment += frames;
+        break;
+    case SLR_VERDICT_TRANSPORT:
+        s->drop_transport += frames;
+        break;
+    case SLR_VERDICT_TRUNCATED:
+        s->drop_truncated += frames;
+        break;
+    }
+}
+
+static struct slr_packet packet_of(const struct slr_frame *f, struct slr_slice payload,
+                                   slr_wall wall)
+{
+    return (struct slr_packet){.at = payload.at,
+                               .len_bytes = (uint32_t)payload.len_bytes,
+                               .tag = SLR_CAPTURE_NO_TAG,
+                               .arrival = {f->now_ns},
+                               .wall = wall};
+}
+
+static struct slr_packet tcp_packet(const struct slr_frame *f, const struct slr_tcpseg_segment *seg)
+{
+    struct slr_packet p = packet_of(f, seg->tcp.payload, seg->wall);
+    p.tcp = true;
+    p.gap = seg->gap;
+    p.vlan = seg->vlan;
+    p.src = seg->src;
+    p.dst = seg->dst;
+    return p;
+}
+
+static enum slr_verdict put_udp(const struct slr_frame *f, const struct slr_ip *ip, uint16_t vlan,
+                                slr_wall wall, struct slr_packet *out)
+{
+    struct slr_ip_transport udp;
+    enum slr_verdict v = slr_ip_parse_udp(ip, &udp);
+    if (v != SLR_VERDICT_TAKEN) {
+        return v;
+    }
+    *out = packet_of(f, udp.payload, wall);
+    out->truncated = udp.payload.len_bytes < udp.length_bytes;
+    out->vlan = vlan;
+    out->src = ip->src;
+    out->src.port = udp.src_port;
+    out->dst = ip->dst;
+    out->dst.port = udp.dst_port;
+    return out->truncated ? SLR_VERDICT_TRUNCATED : SLR_VERDICT_TAKEN;
+}
+
+static enum slr_verdict put_tcp(struct slr_frame *f, const struct slr_ip *ip, uint16_t vlan,
+                                slr_wall wall, struct slr_packet *out)
+{
+    struct slr_tcpseg_segment seg = {.src = ip->src, .dst = ip->dst, .vlan = vlan, .wall = wall};
+    enum slr_verdict v = slr_ip_parse_tcp(ip, &seg.tcp);
+    if (v != SLR_VERDICT_TAKEN) {
+        return v;
+    }
+    seg.src.port = seg.tcp.src_port;
+    seg.dst.port = seg.tcp.dst_port;
+    v = slr_tcpseg_put(f->tcpseg, &seg, (slr_mono){f->now_ns});
+    if (v == SLR_VERDICT_TAKEN) {
+        *out = tcp_packet(f, &seg);
+    }
+    return v;
+}
+
+static enum slr_verdict dissect(struct slr_frame *f, struct slr_slice bytes, bool cut,
+                                slr_wall wall, struct slr_packet *out, uint32_t *frames)
+{
+    struct slr_link link;
+    struct slr_ip part, ip;
+    enum slr_verdict v = slr_link_parse(f->dlt, bytes, cut, &link);
+    if (v != SLR_VERDICT_TAKEN) {
+        return v;
+    }
+    v = slr_ip_parse(link.ip, cut, &part);
+    if (v != SLR_VERDICT_TAKEN) {
+        return v;
+    }
+    ip = part;
+    if (part.fragment) {
+        if (part.missing_bytes > 0) {
+            return SLR_VERDICT_TRUNCATED;
+        }
+        const slr_mono now = {f->now_ns};
+        v = slr_ipfrag_put(f->ipfrag, &part, link.vlan, now, &ip, frames);
+        if (v != SLR_VERDICT_TAKEN) {
+            return v;
+        }
+    }
+    switch (ip.protocol) {
+    case SLR_IP_UDP:
+        return put_udp(f, &ip, link.vlan, wall, out);
+    case SLR_IP_TCP:
+        return put_tcp(f, &ip, link.vlan, wall, out);
+    default:
+        return SLR_VERDICT_TRANSPORT;
+    }
+}
+
+bool slr_frame_put(struct slr_frame *f, struct slr_slice bytes, bool cut, slr_wall wall,
+                   struct slr_packet *out)
+{
+    uint32_t frames = 1;
+    f->stats.frames++;
+    if (!f->timed || wall.ns >= f->now_ns) {
+        f->timed = true;
+        f->now_ns = wall.ns;
+    } else {
+        f->stats.time_clamped++;
+    }
+    const slr_mono now = {f->now_ns};
+    slr_ipfrag_expire(f->ipfrag, now);
+    slr_tcpseg_expire(f->tcpseg, now);
+    *out = (struct slr_packet){.at = NULL};
+    enum slr_verdict v = dissect(f, bytes, cut, wall, out, &frames);
+    count(&f->stats, v, frames);
+    return v == SLR_VERDICT_TAKEN || (v == SLR_VERDICT_TRUNCATED && out->truncated);
+}
+
+bool slr_frame_take(struct slr_frame *f, struct slr_packet *out)
+{
+    struct slr_tcpseg_segment seg;
+    if (!slr_tcpseg_take(f->tcpseg, &seg)) {
+        return false;
+    }
+    *out = tcp_packet(f, &seg);
+    f->stats.packets++;
+    return true;
+}
+
+void slr_frame_flush(struct slr_frame *f)
+{
+    slr_ipfrag_flush(f->ipfrag);
+    slr_tcpseg_flush(f->tcpseg);
+}
+
+uint64_t slr_frame_pending(const struct slr_frame *f)
+{
+    return slr_ipfrag_held(f->ipfrag) + slr_tcpseg_held(f->tcpseg);
+}
+
+void slr_frame_stats(const struct slr_frame *f, struct slr_capture_stats *out)
+{
+    *out = f->stats;
+    out->drop_fragment += slr_ipfrag_dropped(f->ipfrag);
+    out->drop_transport += slr_tcpseg_dropped(f->tcpseg);
+}
