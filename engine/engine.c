@@ -1,0 +1,409 @@
+/*
+ * engine: start and stop of the media engine: configuration, state, workers, writers, sealer, sync.
+ * Control thread. The only place where the parts are put together.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "engine/engine_priv.h"
+
+#define SEAL_RING_SIZE 65536u
+
+static enum slr_err read_addresses(struct slr_engine *e)
+{
+    const struct slr_option_list *list = &e->cfg->media_ip;
+    for (size_t i = 0; i < list->count && i < SLR_MEDIA_IPS; i++) {
+        if (slr_addr_parse(list->item[i], &e->media_ip[i]) != SLR_OK) {
+            SLR_ERROR("bad_option", "option=media-ip value=%s", SLR_Q(list->item[i]));
+            return SLR_INVAL;
+        }
+        e->media_ip_count++;
+    }
+    if (e->media_ip_count == 0) {
+        e->media_ip_count = 1;
+        return slr_addr_parse("127.0.0.1", &e->media_ip[0]);
+    }
+    return SLR_OK;
+}
+
+static enum slr_err read_ports(struct slr_engine *e)
+{
+    unsigned lo = 40000;
+    unsigned hi = 59999;
+    const char *text = e->cfg->media_ports;
+    if (text && (sscanf(text, "%u-%u", &lo, &hi) != 2 || lo < 1024 || hi > 65535 || lo + 1 > hi)) {
+        SLR_ERROR("bad_option", "option=media-ports value=%s", SLR_Q(text));
+        return SLR_INVAL;
+    }
+    e->port_lo = (uint16_t)lo;
+    e->port_hi = (uint16_t)hi;
+    e->port_cursor = (uint16_t)lo;
+    return SLR_OK;
+}
+
+static enum slr_err read_words(struct slr_engine *e)
+{
+    const char *source = e->cfg->media_source ? e->cfg->media_source : "host";
+    const char *digits = e->cfg->digits ? e->cfg->digits : "keep";
+    if (strcmp(source, "host") == 0) {
+        e->policy = SLR_SOURCE_HOST;
+    } else if (strcmp(source, "strict") == 0) {
+        e->policy = SLR_SOURCE_STRICT;
+    } else if (strcmp(source, "any") == 0) {
+        e->policy = SLR_SOURCE_ANY;
+    } else {
+        SLR_ERROR("bad_option", "option=media-source value=%s", SLR_Q(source));
+        return SLR_INVAL;
+    }
+    e->digits = strcmp(digits, "mask") == 0   ? SLR_DIGITS_MASK
+                : strcmp(digits, "drop") == 0 ? SLR_DIGITS_DROP
+                                              : SLR_DIGITS_KEEP;
+    if (e->cfg->accept_pt.count == 0) {
+        memset(e->accept, 1, sizeof e->accept);
+    }
+    for (size_t i = 0; i < e->cfg->accept_pt.count; i++) {
+        uint64_t pt = 0;
+        if (!slr_slice_to_u64(slr_slice_str(e->cfg->accept_pt.item[i]), 127, &pt)) {
+            SLR_ERROR("bad_option", "option=accept value=%s", SLR_Q(e->cfg->accept_pt.item[i]));
+            return SLR_INVAL;
+        }
+        e->accept[pt] = 1;
+    }
+    return SLR_OK;
+}
+
+static enum slr_err open_data(struct slr_engine *e)
+{
+    char path[4096];
+    static const char *const sub[] = {"", "/rec", "/rec/open"};
+    for (size_t i = 0; i < sizeof sub / sizeof sub[0]; i++) {
+        snprintf(path, sizeof path, "%s%s", e->cfg->data_dir, sub[i]);
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+            SLR_ERROR("data_dir_failed", "path=%s errno=%d", SLR_Q(path), errno);
+            return slr_err_from_errno(errno);
+        }
+    }
+    snprintf(path, sizeof path, "%s/rec", e->cfg->data_dir);
+    e->rec_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return e->rec_fd >= 0 ? SLR_OK : slr_err_from_errno(errno);
+}
+
+/* The named backend, or the next best where this machine refuses it. */
+static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
+{
+    const char *want = e->cfg->capture ? e->cfg->capture : "uring";
+    struct slr_capture_config cc = {.clock = e->clock,
+                                    .max_sockets = e->state->leg_max * 2,
+                                    .batch_us = e->cfg->batch_us,
+                                    .recv_buffer_bytes = 512 * 1024};
+    char name[32];
+    const char *colon = strchr(want, ':');
+    snprintf(name, sizeof name, "%.*s", (int)(colon ? colon - want : (long)strlen(want)), want);
+    cc.arg = colon ? colon + 1 : NULL;
+    const struct slr_capture_ops *ops = slr_capture_find(name);
+    if (!ops) {
+        SLR_ERROR("bad_option", "option=capture value=%s", SLR_Q(want));
+        return SLR_INVAL;
+    }
+    enum slr_err err = ops->open(&cc, out);
+    if (err == SLR_UNSUPPORTED && !ops->passive && strcmp(name, "socket") != 0) {
+        SLR_INFO("capture_fallback", "refused=%s using=socket", ops->name);
+        ops = slr_capture_find("socket");
+        err = ops ? ops->open(&cc, out) : SLR_UNSUPPORTED;
+    }
+    e->backend = ops ? ops->name : "none";
+    return err;
+}
+
+static enum slr_err make_workers(struct slr_engine *e)
+{
+    e->worker_count = e->passive || e->cfg->workers == 0 ? 1 : e->cfg->workers;
+    e->worker = calloc(e->worker_count, sizeof *e->worker);
+    if (!e->worker) {
+        return SLR_NOMEM;
+    }
+    for (uint32_t i = 0; i < e->worker_count; i++) {
+        struct slr_worker *w = &e->worker[i];
+        w->place.state = e->state;
+        w->place.codecs = e->codecs;
+        w->place.counters = &w->counters;
+        w->place.sink = &e->sink;
+        w->place.window_ticks = e->window_ticks;
+        w->clock = e->clock;
+        w->active = e->active;
+        w->number = i;
+        w->count = e->worker_count;
+        w->silence_ns = (int64_t)e->cfg->silence_timeout_s * SLR_NS_PER_S;
+        enum slr_err err = open_capture(e, &w->capture);
+        if (err != SLR_OK) {
+            SLR_ERROR("capture_open_failed", "capture=%s err=%s",
+                      SLR_Q(e->cfg->capture ? e->cfg->capture : "uring"), slr_err_name(err));
+            return err;
+        }
+    }
+    return SLR_OK;
+}
+
+static enum slr_err make_writers(struct slr_engine *e)
+{
+    e->writer_count = e->passive || e->cfg->writers == 0 ? 1 : e->cfg->writers;
+    e->writer = calloc(e->writer_count, sizeof *e->writer);
+    e->to_sealer = calloc(e->writer_count, sizeof *e->to_sealer);
+    if (!e->writer || !e->to_sealer) {
+        return SLR_NOMEM;
+    }
+    uint32_t block_ms = e->cfg->block_ms ? e->cfg->block_ms : 500;
+    for (uint32_t i = 0; i < e->writer_count; i++) {
+        struct slr_writer *w = &e->writer[i];
+        w->state = e->state;
+        w->codecs = e->codecs;
+        w->active = e->active;
+        w->file = e->file;
+        w->to_sealer = &e->to_sealer[i];
+        w->clock = e->clock;
+        w->rec_fd = e->rec_fd;
+        w->number = i;
+        w->count = e->writer_count;
+        w->window_ticks = e->window_ticks;
+        w->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
+        w->open_max = 4000 / e->writer_count;
+        w->dirty_bytes = &e->dirty_bytes;
+        enum slr_err err = slr_ring_init(w->to_sealer, SEAL_RING_SIZE);
+        if (err == SLR_OK) {
+            err = slr_writer_init(w);
+        }
+        if (err != SLR_OK) {
+            return err;
+        }
+    }
+    e->sealer.state = e->state;
+    e->sealer.from_writers = e->to_sealer;
+    e->sealer.ring_count = e->writer_count;
+    e->sealer.sink = &e->sink;
+    e->sealer.clock = e->clock;
+    e->sealer.rec_fd = e->rec_fd;
+    return slr_sealer_init(&e->sealer);
+}
+
+static enum slr_err make_tables(struct slr_engine *e)
+{
+    uint32_t legs = e->cfg->streams + e->cfg->streams / 4 + 16;
+    uint32_t memory_mb = e->cfg->stall_memory_mb;
+    /* default: what 15 s of G.711 at 50 packets/s take, for each stream */
+    uint32_t chunks =
+        memory_mb ? memory_mb * (1024u * 1024u / SLR_CHUNK_BYTES) : e->cfg->streams * 40u + 256u;
+    enum slr_err err = slr_state_open(e->cfg->state_dir, legs, chunks, &e->state);
+    if (err != SLR_OK) {
+        return err;
+    }
+    e->codecs = calloc(legs, sizeof *e->codecs);
+    e->fds = malloc(legs * sizeof *e->fds);
+    e->active = calloc(legs, sizeof *e->active);
+    e->file = calloc(legs, sizeof *e->file);
+    if (!e->codecs || !e->fds || !e->active || !e->file) {
+        return SLR_NOMEM;
+    }
+    for (uint32_t i = 0; i < legs; i++) {
+        e->fds[i].rtp = e->fds[i].rtcp = -1;
+    }
+    return SLR_OK;
+}
+
+/* One syncfs a second while something was written: bounds what a power loss can cost. */
+static void *sync_run(void *arg)
+{
+    struct slr_engine *e = arg;
+    uint64_t synced = 0;
+    uint32_t turns = 0;
+    while (!atomic_load(&e->sync_stop)) {
+        nanosleep(&(struct timespec){0, 100 * SLR_NS_PER_MS}, NULL);
+        uint64_t dirty = atomic_load(&e->dirty_bytes);
+        if (++turns >= 10 && dirty != synced) {
+            turns = 0;
+            synced = dirty;
+            if (syncfs(e->rec_fd) != 0) {
+                SLR_ERROR("sync_failed", "errno=%d", errno);
+            }
+        }
+    }
+    return NULL;
+}
+
+static enum slr_err start_threads(struct slr_engine *e)
+{
+    enum slr_err err = SLR_OK;
+    for (uint32_t i = 0; i < e->worker_count && err == SLR_OK; i++) {
+        err = slr_worker_start(&e->worker[i]);
+    }
+    for (uint32_t i = 0; i < e->writer_count && err == SLR_OK; i++) {
+        err = slr_writer_start(&e->writer[i]);
+    }
+    if (err == SLR_OK) {
+        err = slr_sealer_start(&e->sealer);
+    }
+    if (err == SLR_OK && pthread_create(&e->sync_thread, NULL, sync_run, e) != 0) {
+        err = SLR_NOMEM;
+    } else if (err == SLR_OK) {
+        e->sync_running = true;
+    }
+    return err;
+}
+
+static enum slr_err open_passive(struct slr_engine *e)
+{
+    if (!e->passive) {
+        return SLR_OK;
+    }
+    e->virtual_clock = slr_clock_virtual((slr_wall){0});
+    e->clock = e->virtual_clock;
+    return e->virtual_clock ? slr_flows_init(&e->flows, 65536) : SLR_NOMEM;
+}
+
+enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct slr_event_sink *sink,
+                             struct slr_engine **out)
+{
+    struct slr_engine *e = calloc(1, sizeof *e);
+    if (!e) {
+        return SLR_NOMEM;
+    }
+    uint32_t window_ms = cfg->window_ms > SLR_MIN_WINDOW_MS ? cfg->window_ms : SLR_MIN_WINDOW_MS;
+    e->cfg = cfg;
+    e->sink = *sink;
+    e->rec_fd = -1;
+    e->clock = slr_clock_real();
+    e->passive = cfg->capture && strncmp(cfg->capture, "pcapfile", 8) == 0;
+    e->window_ticks = slr_ticks_from_ns((int64_t)window_ms * SLR_NS_PER_MS);
+    e->started = slr_clock_mono(slr_clock_real());
+    typedef enum slr_err (*stage)(struct slr_engine *);
+    static const stage stages[] = {read_addresses, read_ports,   read_words,
+                                   open_passive,   open_data,    make_tables,
+                                   make_workers,   make_writers, slr_engine_restore};
+    enum slr_err err = SLR_OK;
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0] && err == SLR_OK; i++) {
+        err = stages[i](e);
+    }
+    if (err == SLR_OK && !e->passive) {
+        err = start_threads(e);
+    }
+    if (err != SLR_OK) {
+        slr_engine_close(e, false);
+        return err;
+    }
+    *out = e;
+    return SLR_OK;
+}
+
+static uint32_t sessions_left(const struct slr_engine *e)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        n += atomic_load(&e->state->session[i].state) != SLR_SESSION_FREE;
+    }
+    return n;
+}
+
+/* Ends all sessions and waits until they are sealed; gives up after 30 s of a disk that refuses
+ * (they stay in the state file and go on at the next start). */
+static void seal_all(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        if (atomic_load(&s->state) == SLR_SESSION_OPEN &&
+            slr_engine_session_end(e, s, "shutdown", INT64_MIN) != SLR_OK) {
+            SLR_ERROR("session_end_failed", "session=%s", s->id);
+        }
+    }
+    for (uint32_t turn = 0; turn < 3000 && sessions_left(e) > 0; turn++) {
+        if (e->passive) {
+            (void)slr_writer_step(&e->writer[0], slr_clock_mono(e->clock));
+            (void)slr_sealer_step(&e->sealer);
+        } else {
+            nanosleep(&(struct timespec){0, 10 * SLR_NS_PER_MS}, NULL);
+        }
+    }
+}
+
+static void stop_threads(struct slr_engine *e)
+{
+    for (uint32_t i = 0; e->worker && i < e->worker_count; i++) {
+        slr_worker_stop(&e->worker[i]);
+    }
+    for (uint32_t i = 0; e->writer && i < e->writer_count; i++) {
+        slr_writer_stop(&e->writer[i]);
+    }
+    slr_sealer_stop(&e->sealer);
+    if (e->sync_running) {
+        atomic_store(&e->sync_stop, true);
+        pthread_join(e->sync_thread, NULL);
+    }
+}
+
+static void free_parts(struct slr_engine *e)
+{
+    for (uint32_t i = 0; e->worker && i < e->worker_count; i++) {
+        if (e->worker[i].capture) {
+            e->worker[i].capture->ops->close(e->worker[i].capture);
+        }
+    }
+    for (uint32_t i = 0; e->writer && i < e->writer_count; i++) {
+        slr_writer_fini(&e->writer[i]);
+        slr_ring_fini(&e->to_sealer[i]);
+    }
+    if (e->sealer.waiting) {
+        slr_sealer_fini(&e->sealer);
+    }
+    for (uint32_t i = 0; e->state && e->file && i < e->state->leg_max; i++) {
+        slr_recfile_close(&e->file[i]);
+        if (e->fds && e->fds[i].rtp >= 0) {
+            close(e->fds[i].rtp);
+        }
+        if (e->fds && e->fds[i].rtcp >= 0) {
+            close(e->fds[i].rtcp);
+        }
+    }
+}
+
+void slr_engine_close(struct slr_engine *e, bool seal)
+{
+    if (!e) {
+        return;
+    }
+    if (seal && e->state) {
+        seal_all(e);
+    }
+    stop_threads(e);
+    free_parts(e);
+    if (e->state) {
+        slr_state_close(e->state, sessions_left(e) == 0);
+    }
+    if (e->rec_fd >= 0) {
+        close(e->rec_fd);
+    }
+    slr_flows_fini(&e->flows);
+    slr_clock_free(e->virtual_clock);
+    free(e->worker);
+    free(e->writer);
+    free(e->to_sealer);
+    free(e->codecs);
+    free(e->fds);
+    free(e->active);
+    free(e->file);
+    free(e);
+}
+
+void slr_engine_drain(struct slr_engine *e, bool on)
+{
+    e->draining = on;
+}
+
+bool slr_engine_draining(const struct slr_engine *e)
+{
+    return e->draining;
+}

@@ -1,0 +1,185 @@
+/*
+ * engine_passive: capture files. One thread does everything, driven by capture time: it steps
+ * workers' housekeeping, writer and sealer, so the same file gives the same result.
+ */
+#include <string.h>
+
+#include "common/log.h"
+#include "engine/engine_priv.h"
+#include "engine/passive_flow.h"
+#include "engine/rtp.h"
+
+#define TICK_NS (50 * SLR_NS_PER_MS)
+#define STRAGGLER_NS (5 * SLR_NS_PER_S)
+
+/* A capture may have no BYE: a session whose legs are all silent for -t is over. */
+static void end_silent_sessions(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        if (e->active[i] && atomic_load(&s->state) == SLR_SESSION_OPEN && s->silent_told) {
+            if (slr_engine_session_end(e, s, "silent", slr_passive_highest(e, s)) != SLR_OK) {
+                SLR_WARN("session_end_failed", "session=%s", s->id);
+            }
+        }
+    }
+}
+
+static void tick(struct slr_engine *e, slr_mono now)
+{
+    slr_worker_housekeeping(&e->worker[0], now);
+    end_silent_sessions(e);
+    if (now.ns >= e->next_flow_check_ns) {
+        e->next_flow_check_ns = now.ns + 250 * SLR_NS_PER_MS;
+        slr_passive_check_flows(e, now, false);
+    }
+    (void)slr_writer_step(&e->writer[0], now);
+    (void)slr_sealer_step(&e->sealer);
+}
+
+static void first_packet(struct slr_engine *e, slr_wall wall)
+{
+    e->ids_ready = true;
+    slr_idgen_init_seeded(&e->ids, (uint64_t)wall.ns);
+    slr_clock_advance(e->virtual_clock, wall);
+    e->worker[0].place.flow_session.start.ns = wall.ns;
+    e->next_flow_check_ns = wall.ns;
+}
+
+/* Steps through quiet times, so that what is due in them happens at its moment. After more than -t
+ * of nothing all is done, and the clock jumps. */
+static void advance(struct slr_engine *e, slr_wall to)
+{
+    if (!e->ids_ready) {
+        first_packet(e, to);
+    }
+    int64_t now = slr_clock_mono(e->clock).ns;
+    int64_t quiet_end = now + ((int64_t)e->cfg->silence_timeout_s + 10) * SLR_NS_PER_S;
+    while (to.ns - now > TICK_NS && now < quiet_end) {
+        now += TICK_NS;
+        slr_clock_advance(e->virtual_clock, (slr_wall){now});
+        tick(e, (slr_mono){now});
+    }
+    slr_clock_advance(e->virtual_clock, to);
+}
+
+static void count(struct slr_engine *e, enum slr_verdict verdict)
+{
+    slr_count(&e->worker[0].counters.at[verdict], 1);
+}
+
+static void take_rtcp(struct slr_engine *e, const struct slr_packet *pkt)
+{
+    struct slr_addr src = pkt->src;
+    struct slr_addr dst = pkt->dst;
+    src.port--;
+    dst.port--;
+    struct slr_flow *f = slr_flow_find(&e->flows, &src, &dst);
+    if (f && f->leg != SLR_NONE) {
+        slr_worker_packet(&e->worker[0], f->leg, true, pkt);
+    } else {
+        count(e, SLR_VERDICT_RTCP);
+    }
+}
+
+static void take_rtp(struct slr_engine *e, const struct slr_packet *pkt)
+{
+    struct slr_flow *f = slr_flow_find(&e->flows, &pkt->src, &pkt->dst);
+    if (f && f->leg == SLR_NONE) {
+        if (pkt->arrival.ns - f->closed_ns < STRAGGLER_NS) {
+            count(e, SLR_VERDICT_CLOSED);
+            return;
+        }
+        slr_flows_purge(&e->flows, (slr_mono){pkt->arrival.ns - STRAGGLER_NS + 1});
+        f = NULL;
+    }
+    if (!f) {
+        f = slr_passive_new_flow(e, pkt);
+    }
+    if (!f) {
+        count(e, SLR_VERDICT_FLOW_TABLE_FULL);
+        return;
+    }
+    slr_worker_packet(&e->worker[0], f->leg, false, pkt);
+}
+
+/* True when it is for the core. */
+static bool take_packet(struct slr_engine *e, const struct slr_packet *pkt,
+                        struct slr_passive_sip *sip)
+{
+    enum slr_payload_kind kind = slr_rtp_classify(slr_slice_of(pkt->at, pkt->len_bytes));
+    slr_count(&e->worker[0].counters.at[SLR_CTR_PACKETS_IN], 1);
+    if (pkt->tcp || kind == SLR_IS_SIP) {
+        count(e, SLR_VERDICT_SIP);
+        *sip = (struct slr_passive_sip){pkt->at,  pkt->len_bytes, pkt->src,
+                                        pkt->dst, pkt->tcp,       pkt->wall};
+        return true;
+    }
+    if (pkt->truncated) {
+        count(e, SLR_VERDICT_TRUNCATED);
+    } else if (kind == SLR_IS_RTCP) {
+        take_rtcp(e, pkt);
+    } else if (kind == SLR_IS_RTP) {
+        take_rtp(e, pkt);
+    } else {
+        count(e, SLR_VERDICT_NOT_RTP);
+    }
+    return false;
+}
+
+enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip *sip)
+{
+    struct slr_capture *c = e->worker[0].capture;
+    if (!e->passive) {
+        return SLR_STATE;
+    }
+    while (!e->input_over) {
+        if (e->burst_at == e->burst_count) {
+            e->burst_at = 0;
+            enum slr_err err = c->ops->next(c, 0, e->burst, &e->burst_count);
+            if (err == SLR_EOF) {
+                e->input_over = true;
+                e->burst_count = 0;
+            } else if (err != SLR_OK) {
+                e->burst_count = 0;
+                return err;
+            }
+            continue;
+        }
+        const struct slr_packet *pkt = &e->burst[e->burst_at++];
+        advance(e, pkt->wall);
+        if (take_packet(e, pkt, sip)) {
+            return SLR_OK;
+        }
+        if (pkt->wall.ns >= e->next_tick_ns) {
+            e->next_tick_ns = pkt->wall.ns + TICK_NS;
+            tick(e, pkt->arrival);
+        }
+    }
+    return SLR_EOF;
+}
+
+enum slr_err slr_engine_passive_flush(struct slr_engine *e)
+{
+    slr_mono now = slr_clock_mono(e->clock);
+    slr_passive_check_flows(e, now, true);
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        if (atomic_load(&s->state) != SLR_SESSION_OPEN) {
+            continue;
+        }
+        int64_t end = s->is_auto ? slr_passive_highest(e, s) : INT64_MIN;
+        enum slr_err err = slr_engine_session_end(e, s, "eof", end);
+        if (err != SLR_OK) {
+            return err;
+        }
+    }
+    uint32_t left = 0;
+    for (int turn = 0; turn < 3; turn++) {
+        /* errors of the disk put a step off by capture time, which stands still: move it */
+        now.ns += SLR_NS_PER_S;
+        left = slr_writer_step(&e->writer[0], now);
+        left += slr_sealer_step(&e->sealer);
+    }
+    return left == 0 ? SLR_OK : SLR_IO;
+}

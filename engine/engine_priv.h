@@ -1,0 +1,88 @@
+/*
+ * engine_priv: the engine's own struct, shared by the engine_*.c files only.
+ */
+#ifndef SLR_ENGINE_ENGINE_PRIV_H
+#define SLR_ENGINE_ENGINE_PRIV_H
+
+#include "engine/engine.h"
+#include "engine/flows.h"
+#include "engine/sealer.h"
+#include "engine/worker.h"
+#include "engine/writer.h"
+
+#define SLR_MEDIA_IPS 8u
+#define SLR_MIN_WINDOW_MS 1000u
+
+struct slr_leg_fds {
+    int rtp, rtcp; /* -1: none */
+};
+
+struct slr_engine {
+    const struct slr_engine_config *cfg;
+    const struct slr_clock *clock;
+    struct slr_clock *virtual_clock; /* passive */
+    struct slr_event_sink sink;
+    struct slr_state *state;
+    struct slr_leg_codecs *codecs;
+    struct slr_leg_fds *fds;
+    _Atomic uint8_t *active;
+    struct slr_recfile *file;
+    struct slr_worker *worker;
+    uint32_t worker_count;
+    struct slr_writer *writer;
+    struct slr_ring *to_sealer;
+    uint32_t writer_count;
+    struct slr_sealer sealer;
+    struct slr_counters counters; /* control thread's */
+    _Atomic uint64_t dirty_bytes;
+    int rec_fd;
+    bool passive;
+    bool draining;
+    struct slr_addr media_ip[SLR_MEDIA_IPS];
+    uint32_t media_ip_count, media_ip_next;
+    uint16_t port_lo, port_hi, port_cursor;
+    enum slr_source_policy policy;
+    enum slr_digit_policy digits;
+    uint8_t accept[128];
+    uint32_t session_cursor, leg_cursor;
+    slr_mono started;
+    const char *backend;
+    int64_t window_ticks;
+    pthread_t sync_thread;
+    _Atomic bool sync_stop;
+    bool sync_running;
+    /* passive */
+    struct slr_flows flows;
+    struct slr_packet burst[SLR_CAPTURE_BURST];
+    uint32_t burst_at, burst_count;
+    bool input_over;
+    struct slr_idgen ids;
+    bool ids_ready;
+    int64_t next_flow_check_ns, next_tick_ns;
+};
+
+/* engine_session.c */
+struct slr_session *slr_engine_session_find(struct slr_engine *e, const char *id);
+uint32_t slr_engine_leg_find(struct slr_engine *e, const struct slr_session *s, const char *leg);
+struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_session *s);
+uint32_t slr_engine_leg_slot(struct slr_engine *e); /* SLR_NONE: none free */
+void slr_engine_leg_reset(struct slr_engine *e, uint32_t leg);
+/* Ends a session at a position (INT64_MIN: now). */
+enum slr_err slr_engine_session_end(struct slr_engine *e, struct slr_session *s, const char *reason,
+                                    int64_t end_ticks) SLR_CHECKED;
+void slr_engine_emit(struct slr_engine *e, json_t *event);
+void slr_engine_emit_leg_open(struct slr_engine *e, const struct slr_session *s,
+                              const struct slr_leg *leg);
+/* Appends an OPEN leg to its session. On the session's worker. */
+enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s,
+                                 uint32_t leg) SLR_CHECKED;
+
+/* engine_restore.c: sessions of an earlier process go on. */
+enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;
+
+/* engine_passive.c */
+enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
+                                  const struct slr_leg_params *p) SLR_CHECKED;
+void slr_passive_legs_closed(struct slr_engine *e, const struct slr_session *s);
+
+#endif

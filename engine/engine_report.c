@@ -1,0 +1,130 @@
+/*
+ * engine_report: snapshot, statistics and metrics. Control thread; reads what others write through
+ * atomics or accepts a value that is a moment old.
+ */
+#include <string.h>
+
+#include "engine/engine_priv.h"
+#include "engine/queue.h"
+
+static json_t *leg_json(const struct slr_engine *e, const struct slr_session *s, uint32_t slot)
+{
+    const struct slr_leg *leg = &e->state->leg[slot];
+    char ip[SLR_ADDR_TEXT_SIZE] = "";
+    uint64_t packets = 0;
+    slr_mono now = slr_clock_mono(e->clock);
+    if (leg->local.family) {
+        slr_addr_format_ip(&leg->local, ip);
+    }
+    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
+        packets += leg->stream[i].packets;
+    }
+    int64_t since = leg->heard_ns ? leg->heard_ns : s->start.ns;
+    return json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:b,s:b,s:b,s:I,s:I}", "leg", leg->id, "channel",
+                     (int)leg->channel, "dn", leg->dn, "ip", ip, "port", (int)leg->local.port,
+                     "rtcp_port", (int)leg->rtcp_port, "heard", leg->heard_ns != 0, "hold",
+                     atomic_load(&leg->holding) != 0, "open",
+                     atomic_load(&leg->state) == SLR_LEG_OPEN, "packets", (json_int_t)packets,
+                     "silent_ms", (json_int_t)((now.ns - since) / SLR_NS_PER_MS));
+}
+
+static json_t *session_json(const struct slr_engine *e, const struct slr_session *s)
+{
+    json_t *legs = json_array();
+    for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
+        json_array_append_new(legs, leg_json(e, s, atomic_load(&s->leg[i])));
+    }
+    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    bool open = atomic_load(&s->state) == SLR_SESSION_OPEN;
+    return json_pack("{s:s,s:s,s:s,s:I,s:b,s:b,s:i,s:o,s:o}", "session", s->id, "call", s->call,
+                     "state", open ? "open" : "sealing", "start_wall_ns",
+                     (json_int_t)s->start_wall.ns, "paused", atomic_load(&s->paused) != 0, "auto",
+                     (int)s->is_auto, "channels", (int)s->channels, "meta",
+                     meta ? meta : json_object(), "legs", legs);
+}
+
+json_t *slr_engine_snapshot(struct slr_engine *e)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; list && i < e->state->session_max; i++) {
+        const struct slr_session *s = &e->state->session[i];
+        if (atomic_load(&s->state) >= SLR_SESSION_OPEN) {
+            json_array_append_new(list, session_json(e, s));
+        }
+    }
+    return list;
+}
+
+/* Bytes of packet memory that a G.711 stream takes in a second. */
+#define STREAM_BYTES_PER_S (50u * (160u + (uint32_t)sizeof(struct slr_rec)))
+
+static uint64_t counter_sum(const struct slr_engine *e, uint32_t id)
+{
+    uint64_t sum = slr_count_get(&e->counters.at[id]) + slr_count_get(&e->sealer.counters.at[id]);
+    for (uint32_t i = 0; i < e->worker_count; i++) {
+        sum += slr_count_get(&e->worker[i].counters.at[id]);
+    }
+    for (uint32_t i = 0; i < e->writer_count; i++) {
+        sum += slr_count_get(&e->writer[i].counters.at[id]);
+    }
+    return sum;
+}
+
+static json_t *capture_json(const struct slr_engine *e)
+{
+    struct slr_capture_stats sum = {0};
+    for (uint32_t i = 0; i < e->worker_count; i++) {
+        struct slr_capture_stats st = {0};
+        e->worker[i].capture->ops->stats(e->worker[i].capture, &st);
+        const uint64_t *from = (const uint64_t *)(const void *)&st;
+        uint64_t *to = (uint64_t *)(void *)&sum;
+        for (size_t k = 0; k < sizeof st / sizeof *from; k++) {
+            to[k] += from[k];
+        }
+    }
+    return json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "packets", (json_int_t)sum.packets,
+        "frames", (json_int_t)sum.frames, "drop_link", (json_int_t)sum.drop_link, "drop_ip",
+        (json_int_t)sum.drop_ip, "drop_fragment", (json_int_t)sum.drop_fragment, "drop_transport",
+        (json_int_t)sum.drop_transport, "fragments_joined", (json_int_t)sum.fragments_joined,
+        "drop_truncated", (json_int_t)sum.drop_truncated, "drop_kernel",
+        (json_int_t)sum.drop_kernel, "recv_errors", (json_int_t)sum.recv_errors, "no_buffers",
+        (json_int_t)sum.no_buffers);
+}
+
+json_t *slr_engine_stats(struct slr_engine *e)
+{
+    json_t *counters = json_object();
+    const struct slr_metric *table = slr_counters_table();
+    for (uint32_t i = 0; counters && i < SLR_CTR_COUNT; i++) {
+        json_object_set_new(counters, table[i].name, json_integer((json_int_t)counter_sum(e, i)));
+    }
+    uint32_t sessions = 0;
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        sessions += atomic_load(&e->state->session[i].state) == SLR_SESSION_OPEN;
+    }
+    uint32_t used = slr_engine_streams_used(e);
+    double free_bytes = (double)slr_state_chunks_free(e->state) * SLR_CHUNK_BYTES;
+    double budget = free_bytes / ((double)(used ? used : 1) * STREAM_BYTES_PER_S);
+    slr_mono now = slr_clock_mono(slr_clock_real());
+    return json_pack("{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:o,s:o}", "streams_used", (int)used,
+                     "streams_max", (int)e->cfg->streams, "sessions", (int)sessions, "draining",
+                     (int)e->draining, "uptime_s",
+                     (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S), "backend", e->backend,
+                     "stall_budget_s", budget, "capture", capture_json(e), "counters", counters);
+}
+
+void slr_engine_metrics(struct slr_engine *e, struct slr_put *out)
+{
+    slr_counter *array[64];
+    size_t n = 0;
+    array[n++] = e->counters.at;
+    array[n++] = e->sealer.counters.at;
+    for (uint32_t i = 0; i < e->worker_count && n < 60; i++) {
+        array[n++] = e->worker[i].counters.at;
+    }
+    for (uint32_t i = 0; i < e->writer_count && n < 63; i++) {
+        array[n++] = e->writer[i].counters.at;
+    }
+    slr_metrics_print(out, slr_counters_table(), SLR_CTR_COUNT, array, n);
+}

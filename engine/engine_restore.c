@@ -1,0 +1,138 @@
+/*
+ * engine_restore: sessions of an earlier process go on in this one: same recording, same ports.
+ * Control thread at start, before workers and writers run.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "engine/engine_priv.h"
+#include "engine/queue.h"
+
+#define REBIND_TRIES 200
+
+/* The old process's sockets may linger for a moment (io_uring), so binding is tried for 2 s. */
+static enum slr_err bind_leg(struct slr_engine *e, struct slr_session *s, uint32_t slot)
+{
+    struct slr_leg *leg = &e->state->leg[slot];
+    struct slr_worker *w = slr_engine_worker_of(e, s);
+    uint16_t port = 0;
+    enum slr_err err = SLR_BUSY;
+    for (int i = 0; i < REBIND_TRIES && err == SLR_BUSY; i++) {
+        if (i > 0) {
+            nanosleep(&(struct timespec){0, 10 * SLR_NS_PER_MS}, NULL);
+        }
+        err = slr_ports_bind(&leg->local, e->port_lo, e->port_hi, &e->port_cursor, leg->local.port,
+                             &e->fds[slot].rtp, &e->fds[slot].rtcp, &port);
+    }
+    if (err == SLR_OK) {
+        err = w->capture->ops->add(w->capture, e->fds[slot].rtp, SLR_TAG_RTP(slot));
+    }
+    if (err == SLR_OK) {
+        err = w->capture->ops->add(w->capture, e->fds[slot].rtcp, SLR_TAG_RTCP(slot));
+    }
+    if (err != SLR_OK) {
+        SLR_ERROR("rebind_failed", "session=%s port=%u err=%s", s->id, leg->local.port,
+                  slr_err_name(err));
+    }
+    return err;
+}
+
+static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono now)
+{
+    int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
+    slr_intervals_open(&s->downs, slr_session_ticks(s, (slr_mono){alive_ns}));
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        uint32_t slot = atomic_load(&s->leg[i]);
+        struct slr_leg *leg = &e->state->leg[slot];
+        slr_leg_codecs_build(&e->codecs[slot], leg);
+        if (atomic_load(&leg->state) == SLR_LEG_OPEN && bind_leg(e, s, slot) != SLR_OK) {
+            atomic_store(&leg->state, SLR_LEG_CLOSED);
+        }
+        leg->heard_ns = leg->heard_ns ? now.ns : 0;
+    }
+    slr_intervals_close(&s->downs, slr_session_ticks(s, slr_clock_mono(e->clock)));
+}
+
+/* Another boot: the monotonic clock began anew, so the timeline can't go on. */
+static void end_after_reboot(struct slr_engine *e, struct slr_session *s)
+{
+    int64_t end = slr_session_written_ticks(s);
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
+        slr_leg_codecs_build(&e->codecs[atomic_load(&s->leg[i])], leg);
+        if (leg->highest_ticks > end) {
+            end = leg->highest_ticks;
+        }
+        atomic_store(&leg->state, SLR_LEG_CLOSED);
+    }
+    snprintf(s->end_reason, sizeof s->end_reason, "reboot");
+    atomic_store(&s->end_ticks, end);
+    atomic_store(&s->state, SLR_SESSION_CLOSING);
+}
+
+/* Legs that no session has: left over from a death in the middle of opening or sealing. */
+static void free_strays(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        struct slr_leg *leg = &e->state->leg[i];
+        uint32_t owner = atomic_load(&leg->session);
+        bool owned = false;
+        if (atomic_load(&leg->state) == SLR_LEG_FREE) {
+            continue;
+        }
+        if (owner < e->state->session_max) {
+            const struct slr_session *s = &e->state->session[owner];
+            for (uint32_t k = 0; k < atomic_load(&s->leg_count); k++) {
+                owned |= atomic_load(&s->leg[k]) == i && atomic_load(&s->state) != SLR_SESSION_FREE;
+            }
+        }
+        if (!owned) {
+            slr_queue_reset(e->state, i);
+            atomic_store(&leg->state, SLR_LEG_FREE);
+        }
+    }
+}
+
+enum slr_err slr_engine_restore(struct slr_engine *e)
+{
+    uint32_t restored = 0;
+    slr_mono now = slr_clock_mono(e->clock);
+    int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        uint32_t state = atomic_load(&s->state);
+        if (state == SLR_SESSION_FREE) {
+            continue;
+        }
+        if (state == SLR_SESSION_SETUP) {
+            atomic_store(&s->state, SLR_SESSION_FREE);
+            continue;
+        }
+        if (e->state->rebooted && state == SLR_SESSION_OPEN) {
+            end_after_reboot(e, s);
+        } else if (state == SLR_SESSION_OPEN) {
+            restore_open(e, s, now);
+        } else {
+            for (uint32_t k = 0; k < atomic_load(&s->leg_count); k++) {
+                uint32_t slot = atomic_load(&s->leg[k]);
+                slr_leg_codecs_build(&e->codecs[slot], &e->state->leg[slot]);
+            }
+        }
+        atomic_store(&e->active[i], 1);
+        slr_count(&e->counters.at[SLR_CTR_SESSIONS_RESTORED], 1);
+        restored++;
+    }
+    free_strays(e);
+    slr_engine_emit(
+        e,
+        json_pack("{s:s,s:i,s:I}", "ev", "engine_start", "restored", (int)restored, "down_ms",
+                  (json_int_t)(restored && !e->state->rebooted ? (now.ns - alive_ns) / SLR_NS_PER_MS
+                                                               : 0)));
+    if (restored) {
+        SLR_INFO("sessions_restored", "count=%u down_ms=%lld", restored,
+                 (long long)((now.ns - alive_ns) / SLR_NS_PER_MS));
+    }
+    return SLR_OK;
+}

@@ -1,0 +1,551 @@
+/*
+ * engine_session: opening, changing and closing sessions and legs. Control thread; what touches
+ * running media is done on the session's worker by slr_worker_call.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "engine/engine_priv.h"
+#include "engine/queue.h"
+
+void slr_engine_emit(struct slr_engine *e, json_t *event)
+{
+    if (event) {
+        e->sink.emit(e->sink.ctx, event);
+    }
+}
+
+struct slr_session *slr_engine_session_find(struct slr_engine *e, const char *id)
+{
+    for (uint32_t i = 0; id && i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        uint32_t state = atomic_load(&s->state);
+        if (e->active[i] && state != SLR_SESSION_FREE && strcmp(s->id, id) == 0) {
+            return s;
+        }
+        if (state >= SLR_SESSION_CLOSING && strcmp(s->id, id) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+uint32_t slr_engine_leg_find(struct slr_engine *e, const struct slr_session *s, const char *leg)
+{
+    for (uint32_t i = 0; leg && i < atomic_load(&s->leg_count); i++) {
+        uint32_t slot = atomic_load(&s->leg[i]);
+        if (strcmp(e->state->leg[slot].id, leg) == 0) {
+            return slot;
+        }
+    }
+    return SLR_NONE;
+}
+
+struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_session *s)
+{
+    return &e->worker[(uint32_t)(s - e->state->session) % e->worker_count];
+}
+
+uint32_t slr_engine_leg_slot(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        uint32_t slot = (e->leg_cursor + i) % e->state->leg_max;
+        if (atomic_load_explicit(&e->state->leg[slot].state, memory_order_acquire) ==
+            SLR_LEG_FREE) {
+            e->leg_cursor = slot + 1;
+            return slot;
+        }
+    }
+    return SLR_NONE;
+}
+
+void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
+{
+    struct slr_leg *leg = &e->state->leg[slot];
+    uint32_t generation[SLR_LEG_STREAMS];
+    for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
+        generation[i] = leg->stream[i].generation;
+    }
+    memset((char *)leg + sizeof leg->state, 0, sizeof *leg - sizeof leg->state);
+    for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
+        leg->stream[i].generation = generation[i];
+    }
+    atomic_store(&leg->session, SLR_NONE);
+    atomic_store(&leg->queue_head, SLR_NONE);
+    leg->queue_tail = SLR_NONE;
+    leg->current = SLR_NONE;
+    leg->highest_ticks = INT64_MIN;
+    leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
+    atomic_store(&leg->state, SLR_LEG_SETUP);
+}
+
+/* Reserved streams of all sessions: the first INVITE of a call reserves for all its legs. */
+uint32_t slr_engine_streams_used(const struct slr_engine *e)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        const struct slr_session *s = &e->state->session[i];
+        if (atomic_load(&s->state) == SLR_SESSION_OPEN) {
+            uint32_t legs = atomic_load(&s->leg_count);
+            used += legs > s->reserve ? legs : s->reserve;
+        }
+    }
+    return used;
+}
+
+static void write_meta(struct slr_session *s, json_t *meta)
+{
+    char *text = meta ? json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    atomic_fetch_add(&s->meta_turn, 1);
+    s->meta[0] = '\0';
+    if (text && strlen(text) < sizeof s->meta) {
+        snprintf(s->meta, sizeof s->meta, "%s", text);
+    } else if (text) {
+        SLR_WARN("meta_too_long", "session=%s bytes=%zu", s->id, strlen(text));
+    }
+    atomic_fetch_add(&s->meta_turn, 1);
+    free(text);
+}
+
+static struct slr_session *session_slot(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        uint32_t slot = (e->session_cursor + i) % e->state->session_max;
+        if (atomic_load_explicit(&e->state->session[slot].state, memory_order_acquire) ==
+                SLR_SESSION_FREE &&
+            !atomic_load(&e->active[slot])) {
+            e->session_cursor = slot + 1;
+            return &e->state->session[slot];
+        }
+    }
+    return NULL;
+}
+
+static void fill_session(struct slr_engine *e, struct slr_session *s,
+                         const struct slr_session_params *p)
+{
+    memset((char *)s + sizeof s->state, 0, sizeof *s - sizeof s->state);
+    snprintf(s->id, sizeof s->id, "%s", p->session);
+    snprintf(s->call, sizeof s->call, "%s", p->call ? p->call : "");
+    s->channels = p->channels;
+    s->reserve = p->reserve_streams;
+    s->digit_policy = p->digit_policy;
+    s->passive = e->passive;
+    s->start = slr_clock_mono(e->clock);
+    s->start_wall = slr_clock_wall(e->clock);
+    atomic_store(&s->end_ticks, INT64_MAX);
+    write_meta(s, p->meta);
+}
+
+enum slr_err slr_engine_session_open(struct slr_engine *e, const struct slr_session_params *p,
+                                     slr_wall *start)
+{
+    if (!slr_id_valid(p->session) || p->channels < 1 || p->channels > SLR_MAX_CHANNELS) {
+        return SLR_INVAL;
+    }
+    struct slr_session *s = slr_engine_session_find(e, p->session);
+    if (s) {
+        *start = s->start_wall;
+        return SLR_EXISTS;
+    }
+    bool room = slr_engine_streams_used(e) + p->reserve_streams <= e->cfg->streams;
+    s = room && !e->draining ? session_slot(e) : NULL;
+    if (!s) {
+        slr_count(&e->counters.at[SLR_CTR_SESSIONS_REFUSED], 1);
+        return SLR_FULL;
+    }
+    atomic_store(&s->state, SLR_SESSION_SETUP);
+    fill_session(e, s, p);
+    if (e->passive && p->start_wall.ns != 0) {
+        s->start_wall = p->start_wall;
+        s->start.ns = p->start_wall.ns;
+    }
+    atomic_store_explicit(&s->state, SLR_SESSION_OPEN, memory_order_release);
+    atomic_store_explicit(&e->active[s - e->state->session], 1, memory_order_release);
+    slr_count(&e->counters.at[SLR_CTR_SESSIONS_OPENED], 1);
+    *start = s->start_wall;
+    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:I,s:b,s:i,s:o}", "ev", "session_open", "session",
+                                 s->id, "call", s->call, "start_wall_ns",
+                                 (json_int_t)s->start_wall.ns, "auto", 0, "channels",
+                                 (int)s->channels, "meta", meta ? meta : json_object()));
+    return SLR_OK;
+}
+
+void slr_engine_emit_leg_open(struct slr_engine *e, const struct slr_session *s,
+                              const struct slr_leg *leg)
+{
+    char ip[SLR_ADDR_TEXT_SIZE] = "";
+    if (leg->local.family) {
+        slr_addr_format_ip(&leg->local, ip);
+    }
+    slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:i}", "ev", "leg_open", "session",
+                                 s->id, "leg", leg->id, "channel", (int)leg->channel, "dn", leg->dn,
+                                 "ip", ip, "port", (int)leg->local.port));
+}
+
+enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, uint32_t slot)
+{
+    uint32_t n = atomic_load(&s->leg_count);
+    struct slr_leg *leg = &w->place.state->leg[slot];
+    if (n == sizeof s->leg / sizeof s->leg[0]) {
+        return SLR_FULL;
+    }
+    if (atomic_load(&s->paused)) {
+        slr_intervals_open(&leg->pauses, slr_session_ticks(s, slr_clock_mono(w->clock)));
+    }
+    atomic_store(&leg->session, (uint32_t)(s - w->place.state->session));
+    atomic_store(&s->leg[n], slot);
+    atomic_store_explicit(&s->leg_count, n + 1, memory_order_release);
+    atomic_store_explicit(&leg->state, SLR_LEG_OPEN, memory_order_release);
+    return SLR_OK;
+}
+
+struct leg_call {
+    struct slr_engine *e;
+    struct slr_session *s;
+    uint32_t slot;
+    const struct slr_leg_params *p;
+    bool on;
+    int64_t at_ticks;
+    enum slr_err err;
+};
+
+static void leg_start(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    const struct slr_leg_fds *fds = &c->e->fds[c->slot];
+    c->err = w->capture->ops->add(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
+    if (c->err != SLR_OK) {
+        return;
+    }
+    if (fds->rtcp >= 0) {
+        c->err = w->capture->ops->add(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
+    }
+    if (c->err == SLR_OK) {
+        c->err = slr_engine_leg_join(w, c->s, c->slot);
+    }
+    if (c->err != SLR_OK) {
+        w->capture->ops->remove(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
+    } else {
+        slr_placement_hold(c->s, &w->place.state->leg[c->slot], c->p->hold,
+                           slr_clock_mono(w->clock));
+    }
+}
+
+static void leg_stop(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    struct slr_leg_fds *fds = &c->e->fds[c->slot];
+    if (fds->rtp >= 0) {
+        w->capture->ops->remove(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
+    }
+    if (fds->rtcp >= 0) {
+        w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
+    }
+    atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
+                          memory_order_release);
+}
+
+static void close_fds(struct slr_leg_fds *fds)
+{
+    if (fds->rtp >= 0) {
+        close(fds->rtp);
+    }
+    if (fds->rtcp >= 0) {
+        close(fds->rtcp);
+    }
+    fds->rtp = fds->rtcp = -1;
+}
+
+static const struct slr_addr *pick_ip(struct slr_engine *e, uint8_t family)
+{
+    uint8_t want = family ? family : 4;
+    for (uint32_t i = 0; i < e->media_ip_count; i++) {
+        const struct slr_addr *a = &e->media_ip[(e->media_ip_next + i) % e->media_ip_count];
+        if (a->family == want) {
+            e->media_ip_next = (e->media_ip_next + i + 1) % e->media_ip_count;
+            return a;
+        }
+    }
+    return NULL;
+}
+
+static void fill_leg(struct slr_engine *e, struct slr_leg *leg, const struct slr_leg_params *p)
+{
+    snprintf(leg->id, sizeof leg->id, "%s", p->leg);
+    snprintf(leg->dn, sizeof leg->dn, "%s", p->dn ? p->dn : "");
+    leg->channel = p->channel;
+    leg->policy = (uint8_t)(p->has & SLR_LEG_HAS_SOURCE ? p->policy : e->policy);
+    leg->source = p->source;
+    leg->ssrc_signalled_count = p->ssrc_count;
+    memcpy(leg->ssrc_signalled, p->ssrc, sizeof p->ssrc);
+}
+
+static void answer_leg(const struct slr_leg *leg, struct slr_leg_answer *answer)
+{
+    answer->rtp = leg->local;
+    answer->rtcp_port = leg->rtcp_port;
+}
+
+/* Binds and starts a live leg in a slot that is SETUP; on failure the slot is free again. */
+static enum slr_err leg_open_live(struct slr_engine *e, struct slr_session *s, uint32_t slot,
+                                  const struct slr_leg_params *p)
+{
+    struct slr_leg *leg = &e->state->leg[slot];
+    const struct slr_addr *ip = pick_ip(e, p->family);
+    if (!ip) {
+        return SLR_UNSUPPORTED;
+    }
+    uint16_t port = 0;
+    enum slr_err err = slr_ports_bind(ip, e->port_lo, e->port_hi, &e->port_cursor, 0,
+                                      &e->fds[slot].rtp, &e->fds[slot].rtcp, &port);
+    if (err != SLR_OK) {
+        return err;
+    }
+    leg->local = *ip;
+    leg->local.port = port;
+    leg->rtcp_port = (uint16_t)(port + 1);
+    struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p};
+    slr_worker_call(slr_engine_worker_of(e, s), leg_start, &c);
+    if (c.err != SLR_OK) {
+        close_fds(&e->fds[slot]);
+    }
+    return c.err;
+}
+
+enum slr_err slr_engine_leg_open(struct slr_engine *e, const struct slr_leg_params *p,
+                                 struct slr_leg_answer *answer)
+{
+    struct slr_session *s = slr_engine_session_find(e, p->session);
+    memset(answer, 0, sizeof *answer);
+    if (!s || atomic_load(&s->state) != SLR_SESSION_OPEN) {
+        return s ? SLR_STATE : SLR_NOTFOUND;
+    }
+    uint32_t slot = slr_engine_leg_find(e, s, p->leg);
+    if (slot != SLR_NONE) {
+        answer_leg(&e->state->leg[slot], answer);
+        return SLR_OK;
+    }
+    if (!p->leg || p->leg[0] == '\0' || p->channel >= SLR_MAX_CHANNELS) {
+        return SLR_INVAL;
+    }
+    if (e->passive) {
+        return slr_passive_leg_open(e, s, p);
+    }
+    slot = slr_engine_leg_slot(e);
+    if (slot == SLR_NONE) {
+        return SLR_FULL;
+    }
+    struct slr_leg *leg = &e->state->leg[slot];
+    slr_engine_leg_reset(e, slot);
+    fill_leg(e, leg, p);
+    enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
+    slr_leg_codecs_build(&e->codecs[slot], leg);
+    if (err == SLR_OK) {
+        err = leg_open_live(e, s, slot, p);
+    }
+    if (err != SLR_OK) {
+        atomic_store(&leg->state, SLR_LEG_FREE);
+        return err;
+    }
+    answer_leg(leg, answer);
+    slr_engine_emit_leg_open(e, s, leg);
+    return SLR_OK;
+}
+
+static void leg_update(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    struct slr_leg *leg = &w->place.state->leg[c->slot];
+    const struct slr_leg_params *p = c->p;
+    if (p->has & SLR_LEG_HAS_CODECS) {
+        c->err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
+        if (c->err != SLR_OK) {
+            return;
+        }
+        slr_leg_codecs_build(&w->place.codecs[c->slot], leg);
+    }
+    if (p->has & SLR_LEG_HAS_SOURCE) {
+        leg->source = p->source;
+        leg->policy = (uint8_t)p->policy;
+    }
+    if (p->has & SLR_LEG_HAS_SSRC) {
+        leg->ssrc_signalled_count = p->ssrc_count;
+        memcpy(leg->ssrc_signalled, p->ssrc, sizeof p->ssrc);
+    }
+    if ((p->has & SLR_LEG_HAS_DN) && p->dn) {
+        snprintf(leg->dn, sizeof leg->dn, "%s", p->dn);
+    }
+    if (p->has & SLR_LEG_HAS_PASSIVE) {
+        leg->passive_dst = p->passive_dst;
+        leg->passive_src = p->passive_src;
+    }
+    if (p->has & SLR_LEG_HAS_HOLD) {
+        slr_placement_hold(c->s, leg, p->hold, slr_clock_mono(w->clock));
+    }
+}
+
+enum slr_err slr_engine_leg_update(struct slr_engine *e, const struct slr_leg_params *p)
+{
+    struct slr_session *s = slr_engine_session_find(e, p->session);
+    uint32_t slot = s ? slr_engine_leg_find(e, s, p->leg) : SLR_NONE;
+    if (slot == SLR_NONE) {
+        return SLR_NOTFOUND;
+    }
+    struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p};
+    bool held = atomic_load(&e->state->leg[slot].holding) != 0;
+    slr_worker_call(slr_engine_worker_of(e, s), leg_update, &c);
+    if (c.err == SLR_OK && (p->has & SLR_LEG_HAS_HOLD) && held != p->hold) {
+        slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:b}", "ev", "hold", "session", s->id, "leg",
+                                     p->leg, "on", (int)p->hold));
+    }
+    return c.err;
+}
+
+enum slr_err slr_engine_leg_close(struct slr_engine *e, const char *session, const char *leg,
+                                  const char *reason)
+{
+    struct slr_session *s = slr_engine_session_find(e, session);
+    uint32_t slot = s ? slr_engine_leg_find(e, s, leg) : SLR_NONE;
+    if (slot == SLR_NONE) {
+        return SLR_NOTFOUND;
+    }
+    if (atomic_load(&e->state->leg[slot].state) != SLR_LEG_OPEN) {
+        return SLR_OK;
+    }
+    struct leg_call c = {.e = e, .s = s, .slot = slot};
+    slr_worker_call(slr_engine_worker_of(e, s), leg_stop, &c);
+    close_fds(&e->fds[slot]);
+    if (e->passive) {
+        slr_flows_close_leg(&e->flows, slot, slr_clock_mono(e->clock));
+    }
+    slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:s}", "ev", "leg_close", "session", s->id, "leg",
+                                 leg, "reason", reason ? reason : ""));
+    return SLR_OK;
+}
+
+static void pause_call(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    slr_placement_pause(&w->place, c->s, c->on, slr_clock_mono(w->clock), &c->at_ticks);
+}
+
+enum slr_err slr_engine_pause(struct slr_engine *e, const char *session, bool on, int64_t *at_ticks)
+{
+    struct slr_session *s = slr_engine_session_find(e, session);
+    if (!s || atomic_load(&s->state) != SLR_SESSION_OPEN) {
+        return s ? SLR_STATE : SLR_NOTFOUND;
+    }
+    struct leg_call c = {.e = e, .s = s, .on = on};
+    bool was = atomic_load(&s->paused) != 0;
+    slr_worker_call(slr_engine_worker_of(e, s), pause_call, &c);
+    *at_ticks = c.at_ticks;
+    if (was != on) {
+        slr_engine_emit(e, json_pack("{s:s,s:s,s:I}", "ev", on ? "paused" : "resumed", "session",
+                                     s->id, "at_ticks", (json_int_t)c.at_ticks));
+    }
+    return SLR_OK;
+}
+
+enum slr_err slr_engine_session_meta(struct slr_engine *e, const char *session, json_t *meta)
+{
+    struct slr_session *s = slr_engine_session_find(e, session);
+    if (!s || atomic_load(&s->state) != SLR_SESSION_OPEN) {
+        return s ? SLR_STATE : SLR_NOTFOUND;
+    }
+    if (!json_is_object(meta)) {
+        return SLR_INVAL;
+    }
+    write_meta(s, meta);
+    return SLR_OK;
+}
+
+/* The end is where the signalling put it; a packet that was received whole is never cut. */
+static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, int64_t end_ticks)
+{
+    int64_t now = slr_session_ticks(s, slr_clock_mono(w->clock));
+    int64_t highest = INT64_MIN;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &w->place.state->leg[atomic_load(&s->leg[i])];
+        for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
+            const struct slr_stream *st = &leg->stream[k];
+            if (atomic_load(&st->state) == SLR_STREAM_TAKEN && st->placed > 0 &&
+                st->last_ticks > highest) {
+                highest = st->last_ticks;
+            }
+        }
+    }
+    int64_t end = end_ticks == INT64_MIN ? now : end_ticks;
+    if (highest > end && highest < end + SLR_TICKS_HZ) {
+        end = highest;
+    }
+    int64_t written = slr_session_written_ticks(s);
+    return end > written ? end : written;
+}
+
+static void session_stop(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    for (uint32_t i = 0; i < atomic_load(&c->s->leg_count); i++) {
+        c->slot = atomic_load(&c->s->leg[i]);
+        if (atomic_load(&w->place.state->leg[c->slot].state) == SLR_LEG_OPEN) {
+            leg_stop(w, c);
+        }
+    }
+    atomic_store(&c->s->end_ticks, end_of(w, c->s, c->at_ticks));
+    atomic_store_explicit(&c->s->state, SLR_SESSION_CLOSING, memory_order_release);
+}
+
+enum slr_err slr_engine_session_end(struct slr_engine *e, struct slr_session *s, const char *reason,
+                                    int64_t end_ticks)
+{
+    if (atomic_load(&s->state) != SLR_SESSION_OPEN) {
+        return SLR_OK;
+    }
+    struct leg_call c = {.e = e, .s = s, .at_ticks = end_ticks};
+    snprintf(s->end_reason, sizeof s->end_reason, "%s", reason && reason[0] ? reason : "stop");
+    slr_worker_call(slr_engine_worker_of(e, s), session_stop, &c);
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        close_fds(&e->fds[atomic_load(&s->leg[i])]);
+    }
+    if (e->passive) {
+        slr_passive_legs_closed(e, s);
+    }
+    return SLR_OK;
+}
+
+enum slr_err slr_engine_session_close(struct slr_engine *e, const char *session, const char *reason)
+{
+    struct slr_session *s = slr_engine_session_find(e, session);
+    if (!s) {
+        return SLR_NOTFOUND;
+    }
+    return slr_engine_session_end(e, s, reason, INT64_MIN);
+}
+
+enum slr_err slr_engine_recording_delete(struct slr_engine *e, const char *session,
+                                         json_t **removed)
+{
+    char name[SLR_REC_NAME_SIZE];
+    if (!slr_id_valid(session)) {
+        return SLR_INVAL;
+    }
+    if (slr_engine_session_find(e, session)) {
+        return SLR_BUSY;
+    }
+    enum slr_err err = slr_sealer_delete(&e->sealer, session);
+    if (err != SLR_OK) {
+        return err;
+    }
+    *removed = json_array();
+    slr_recfile_name_final(session, ".wav", name);
+    json_array_append_new(*removed, json_string(name));
+    slr_recfile_name_final(session, ".json", name);
+    json_array_append_new(*removed, json_string(name));
+    return SLR_OK;
+}

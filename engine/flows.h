@@ -1,0 +1,46 @@
+/*
+ * flows: which leg a packet of a passive run belongs to, by its addresses.
+ *
+ * A flow is one (source, destination) pair of UDP addresses. It leads to a leg, or, for a while
+ * after that leg's end, to nothing (stragglers are counted, not recorded anew). Used by the one
+ * thread of a passive run; the table is allocated at init and bounded.
+ */
+#ifndef SLR_ENGINE_FLOWS_H
+#define SLR_ENGINE_FLOWS_H
+
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/net.h"
+
+struct slr_flow {
+    struct slr_addr src, dst;
+    uint32_t leg; /* SLR_NONE: the leg is closed */
+    int64_t closed_ns;
+    int64_t first_ns;
+    bool used;
+};
+
+struct slr_flows {
+    struct slr_flow *at;
+    uint32_t mask;
+    uint32_t count, max;
+};
+
+/* max: flows at once, 1..2^20. */
+enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max) SLR_CHECKED;
+void slr_flows_fini(struct slr_flows *f);
+
+/* NULL: none. Valid until the next add or purge. */
+struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
+                               const struct slr_addr *dst);
+/* NULL: the table is full. The pair must not be there. */
+struct slr_flow *slr_flow_add(struct slr_flows *f, const struct slr_addr *src,
+                              const struct slr_addr *dst, uint32_t leg, slr_mono now);
+/* All flows of a leg lead nowhere from now on. */
+void slr_flows_close_leg(struct slr_flows *f, uint32_t leg, slr_mono now);
+/* Forgets flows closed before `before`. */
+void slr_flows_purge(struct slr_flows *f, slr_mono before);
+
+#endif

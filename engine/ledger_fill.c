@@ -1,0 +1,217 @@
+/*
+ * ledger_fill: collects what the ledger says. Sealer thread.
+ */
+#include "engine/ledger_fill.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/stream.h"
+
+struct fill {
+    struct slr_ledger_leg leg[SLR_MAX_CHANNELS * 2];
+    struct slr_ledger_stream *stream; /* legs * SLR_LEG_STREAMS */
+    struct slr_span *span;            /* all legs' spans, one leg after the other */
+    struct slr_span_entry *journal;
+    uint64_t journal_count;
+    struct slr_ledger_digit *digit;
+    uint32_t digit_count;
+};
+
+static enum slr_err read_journal(struct fill *f, const struct slr_session *s, int fd)
+{
+    uint64_t bytes = slr_session_commit(s)->spans_bytes;
+    f->journal_count = bytes / sizeof *f->journal;
+    f->journal = malloc(bytes + sizeof *f->journal);
+    f->span = malloc((f->journal_count + 1) * sizeof *f->span);
+    if (!f->journal || !f->span) {
+        return SLR_NOMEM;
+    }
+    uint64_t done = 0;
+    while (done < bytes) {
+        ssize_t n = pread(fd, (uint8_t *)f->journal + done, bytes - done, (off_t)done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? SLR_TRUNCATED : slr_err_from_errno(errno);
+        }
+        done += (uint64_t)n;
+    }
+    return SLR_OK;
+}
+
+static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *st)
+{
+    memset(to, 0, sizeof *to);
+    to->ssrc = st->ssrc;
+    to->src = st->src;
+    to->packets = st->packets;
+    to->bytes = st->bytes;
+    to->placed = st->placed;
+    to->lost = slr_stream_lost(st);
+    to->duplicate = st->duplicate;
+    to->reordered = st->reordered;
+    to->late = st->late;
+    to->suppressed = st->suppressed;
+    to->rejected = st->rejected;
+    to->jitter_ticks = (uint32_t)st->jitter;
+    to->clock_hz = st->clock_hz;
+    to->first_ticks = st->first_ticks;
+    to->last_ticks = st->last_ticks;
+    for (uint32_t i = 0; i < st->pt_kinds; i++) {
+        to->pt_packets[st->pt_used[i] & 0x7f] += st->pt_count[i];
+    }
+}
+
+static void fill_leg(struct slr_state *state, const struct slr_session *s, struct fill *f,
+                     uint32_t number, struct slr_span **span_at)
+{
+    const struct slr_leg *leg = &state->leg[atomic_load(&s->leg[number])];
+    struct slr_ledger_leg *to = &f->leg[number];
+    struct slr_ledger_stream *streams = f->stream + (size_t)number * SLR_LEG_STREAMS;
+    *to = (struct slr_ledger_leg){.id = leg->id,
+                                  .dn = leg->dn,
+                                  .channel = leg->channel,
+                                  .local = leg->local,
+                                  .foreign = leg->foreign,
+                                  .stream = streams,
+                                  .span = *span_at};
+    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
+        if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
+            fill_stream(&streams[to->stream_count++], &leg->stream[i]);
+        }
+    }
+    for (uint64_t i = 0; i < f->journal_count; i++) {
+        if (f->journal[i].leg == number) {
+            *(*span_at)++ = f->journal[i].span;
+            to->span_count++;
+        }
+    }
+    if (leg->digit_count > 0) {
+        memcpy(f->digit + f->digit_count, leg->digit, leg->digit_count * sizeof leg->digit[0]);
+        f->digit_count += leg->digit_count;
+    }
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct slr_ledger_digit *x = a;
+    const struct slr_ledger_digit *y = b;
+    return (x->start_ticks > y->start_ticks) - (x->start_ticks < y->start_ticks);
+}
+
+static enum slr_err fill_all(struct slr_state *state, const struct slr_session *s, int spans_fd,
+                             struct fill *f)
+{
+    uint32_t legs = atomic_load(&s->leg_count);
+    f->stream = calloc((size_t)legs * SLR_LEG_STREAMS + 1, sizeof *f->stream);
+    f->digit = calloc((size_t)legs * SLR_LEG_DIGITS + 1, sizeof *f->digit);
+    if (!f->stream || !f->digit) {
+        return SLR_NOMEM;
+    }
+    enum slr_err err = read_journal(f, s, spans_fd);
+    if (err != SLR_OK) {
+        return err;
+    }
+    struct slr_span *span_at = f->span;
+    for (uint32_t i = 0; i < legs; i++) {
+        fill_leg(state, s, f, i, &span_at);
+    }
+    qsort(f->digit, f->digit_count, sizeof *f->digit, by_start);
+    return SLR_OK;
+}
+
+enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s, int spans_fd,
+                             const struct slr_sealed *sealed, char **text, size_t *len_bytes)
+{
+    struct fill *f = calloc(1, sizeof *f);
+    if (!f) {
+        return SLR_NOMEM;
+    }
+    enum slr_err err = fill_all(state, s, spans_fd, f);
+    if (err == SLR_OK) {
+        const struct slr_container *wav = slr_container_by_name("wav");
+        struct slr_ledger ledger = {
+            .recording = s->id,
+            .call = s->call,
+            .state = sealed->state,
+            .file = sealed->file,
+            .container = wav->name,
+            .mime_type = wav->mime_type,
+            .shape = s->shape,
+            .start_wall = s->start_wall,
+            .len_ticks = atomic_load(&s->end_ticks),
+            .frames = slr_session_commit(s)->frames,
+            .media_offset_bytes = sealed->media_offset_bytes,
+            .media_len_bytes = sealed->media_len_bytes,
+            .media_hash = sealed->hash,
+            .end_reason = s->end_reason,
+            .meta_json = s->meta[0] ? s->meta : NULL,
+            .digit_policy = (enum slr_digit_policy)s->digit_policy,
+            .leg = f->leg,
+            .leg_count = atomic_load(&s->leg_count),
+            .digit = f->digit,
+            .digit_count = f->digit_count,
+        };
+        err = slr_ledger_render(&ledger, text, len_bytes);
+    }
+    free(f->stream);
+    free(f->span);
+    free(f->journal);
+    free(f->digit);
+    free(f);
+    return err;
+}
+
+static json_t *leg_event(const struct slr_leg *leg)
+{
+    uint64_t packets = 0;
+    uint64_t lost = 0;
+    uint64_t duplicate = 0;
+    uint64_t late = 0;
+    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
+        const struct slr_stream *st = &leg->stream[i];
+        if (atomic_load(&st->state) == SLR_STREAM_TAKEN) {
+            packets += st->packets;
+            lost += slr_stream_lost(st);
+            duplicate += st->duplicate;
+            late += st->late;
+        }
+    }
+    return json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I}", "leg", leg->id, "dn", leg->dn, "channel",
+                     (int)leg->channel, "packets", (json_int_t)packets, "lost", (json_int_t)lost,
+                     "duplicate", (json_int_t)duplicate, "late", (json_int_t)late);
+}
+
+json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
+                         const struct slr_sealed *sealed)
+{
+    const struct slr_container *wav = slr_container_by_name("wav");
+    int64_t len_ticks = atomic_load(&s->end_ticks);
+    json_t *legs = json_array();
+    for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
+        json_array_append_new(legs, leg_event(&state->leg[atomic_load(&s->leg[i])]));
+    }
+    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    json_t *ev = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ev", "sealed", "session",
+                           s->id, "call", s->call, "state", sealed->state, "file", sealed->file,
+                           "ledger", sealed->ledger, "container", wav->name, "mime", wav->mime_type,
+                           "format", slr_sample_name(s->shape.format));
+    json_t *more = json_pack(
+        "{s:i,s:i,s:I,s:I,s:I,s:s,s:I,s:I,s:s,s:b,s:o,s:o}", "channels", (int)s->shape.channels,
+        "sample_hz", (int)s->shape.sample_hz, "frames", (json_int_t)slr_session_commit(s)->frames,
+        "len_ms", (json_int_t)(slr_ns_from_ticks(len_ticks) / SLR_NS_PER_MS), "bytes",
+        (json_int_t)(sealed->media_offset_bytes + sealed->media_len_bytes), "media_hash",
+        sealed->hash, "start_wall_ns", (json_int_t)s->start_wall.ns, "end_wall_ns",
+        (json_int_t)(s->start_wall.ns + slr_ns_from_ticks(len_ticks)), "end_reason", s->end_reason,
+        "auto", (int)s->is_auto, "meta", meta ? meta : json_object(), "legs", legs);
+    if (!ev || !more || json_object_update(ev, more) != 0) {
+        json_decref(ev);
+        ev = NULL;
+    }
+    json_decref(more);
+    return ev;
+}

@@ -1,0 +1,27 @@
+/*
+ * ledger_fill: from a finished session's slots and span journal to the ledger and the `sealed`
+ * event. Sealer thread; allocates for the time of the call.
+ */
+#ifndef SLR_ENGINE_LEDGER_FILL_H
+#define SLR_ENGINE_LEDGER_FILL_H
+
+#include "engine/recfile.h"
+
+struct slr_sealed {
+    char file[SLR_REC_NAME_SIZE];
+    char ledger[SLR_REC_NAME_SIZE];
+    char hash[65];
+    uint64_t media_offset_bytes, media_len_bytes;
+    const char *state; /* sealed | orphan | partial */
+};
+
+/* spans_fd: the journal, of which the session's commit says how much counts. *text is malloc'ed. */
+enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s, int spans_fd,
+                             const struct slr_sealed *sealed, char **text,
+                             size_t *len_bytes) SLR_CHECKED;
+
+/* The event of docs/seam.md; NULL: out of memory. Caller owns. */
+json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
+                         const struct slr_sealed *sealed);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * leg_codecs: payload type tables of a leg. See the header for who runs it; allocates nothing.
+ */
+#include "engine/leg_codecs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, const struct slr_codec **codec)
+{
+    *codec = NULL;
+    if (strcasecmp(pt->name, "telephone-event") == 0) {
+        return SLR_PT_EVENT;
+    }
+    if (strcasecmp(pt->name, "CN") == 0) {
+        return SLR_PT_COMFORT;
+    }
+    *codec = slr_codec_by_name(pt->name, pt->clock_hz);
+    return *codec ? SLR_PT_AUDIO : SLR_PT_UNKNOWN;
+}
+
+void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
+{
+    memset(c->row_of_pt, 0xff, sizeof c->row_of_pt);
+    for (uint32_t i = 0; i < leg->pt_count && i < SLR_LEG_PTS; i++) {
+        c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->codec[i]);
+        if (leg->pt_active & (1u << i)) {
+            c->row_of_pt[leg->pt[i].pt & 0x7f] = (uint8_t)i;
+        }
+    }
+}
+
+static bool same_row(const struct slr_pt_map *a, const struct slr_pt_map *b)
+{
+    return a->pt == b->pt && a->clock_hz == b->clock_hz && a->channels == b->channels &&
+           strcasecmp(a->name, b->name) == 0 && strcmp(a->fmtp, b->fmtp) == 0;
+}
+
+static uint32_t find_row(const struct slr_leg *leg, const struct slr_pt_map *pt)
+{
+    for (uint32_t i = 0; i < leg->pt_count; i++) {
+        if (same_row(&leg->pt[i], pt)) {
+            return i;
+        }
+    }
+    return SLR_NONE;
+}
+
+enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt, uint32_t count)
+{
+    uint32_t fresh = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        fresh += find_row(leg, &pt[i]) == SLR_NONE;
+    }
+    if (leg->pt_count + fresh > SLR_LEG_PTS) {
+        return SLR_FULL;
+    }
+    uint32_t active = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = find_row(leg, &pt[i]);
+        if (row == SLR_NONE) {
+            row = leg->pt_count;
+            leg->pt[row] = pt[i];
+            leg->pt[row].pt &= 0x7f;
+            leg->pt_count = row + 1;
+        }
+        active |= 1u << row;
+    }
+    leg->pt_active = active;
+    return SLR_OK;
+}
+
+static void add_static(struct slr_pt_map *out, uint8_t pt, const char *name, uint32_t clock_hz,
+                       uint32_t channels)
+{
+    memset(out, 0, sizeof *out);
+    out->pt = pt;
+    out->clock_hz = clock_hz;
+    out->channels = (uint8_t)channels;
+    snprintf(out->name, sizeof out->name, "%s", name);
+}
+
+uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept)
+{
+    uint32_t n = 0;
+    const struct slr_codec *const *all = slr_codec_all();
+    for (uint32_t i = 0; all[i] && n < SLR_MAX_PTS - 3; i++) {
+        int pt = all[i]->static_pt;
+        if (pt >= 0 && (!accept || accept[pt])) {
+            add_static(&out[n++], (uint8_t)pt, all[i]->name, all[i]->clock_hz, all[i]->channels);
+        }
+    }
+    add_static(&out[n++], 13, "CN", 8000, 1);
+    add_static(&out[n++], 19, "CN", 8000, 1);
+    add_static(&out[n++], 101, "telephone-event", 8000, 1);
+    return n;
+}

@@ -1,0 +1,35 @@
+/*
+ * leg_codecs: what each payload type of a leg means, resolved for the packet path.
+ *
+ * Process memory beside the leg slot, rebuilt from it after a restart. Rows grow only (queued
+ * records name them), written by the worker, read by worker and writer.
+ */
+#ifndef SLR_ENGINE_LEG_CODECS_H
+#define SLR_ENGINE_LEG_CODECS_H
+
+#include "codecs/codec.h"
+#include "engine/state.h"
+
+enum slr_pt_kind { SLR_PT_UNKNOWN, SLR_PT_AUDIO, SLR_PT_EVENT, SLR_PT_COMFORT };
+
+struct slr_leg_codecs {
+    const struct slr_codec *codec[SLR_LEG_PTS]; /* NULL unless AUDIO */
+    uint8_t kind[SLR_LEG_PTS];
+    uint8_t row_of_pt[128]; /* row in force, 0xff: none */
+};
+
+/* Resolves all rows of the leg. Worker, or control thread while the leg is in SETUP. */
+void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg);
+
+/*
+ * Puts a new set of payload types in force; equal rows are used again, others appended. SLR_FULL:
+ * no room (nothing changed). Same thread as above; call build afterwards.
+ */
+enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt,
+                                uint32_t count) SLR_CHECKED;
+
+/* Fills in the static payload types (RFC 3551) that a codec of ours decodes and, where `accept`
+ * (128 flags) is not NULL, that are allowed. 101 is taken as telephone-event. Returns the count. */
+uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept);
+
+#endif

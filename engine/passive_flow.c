@@ -1,0 +1,353 @@
+/*
+ * passive_flow: claiming, holding and pairing of flows. Passive runs only, one thread.
+ */
+#include "engine/passive_flow.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "engine/queue.h"
+
+static struct slr_leg *leg_at(struct slr_engine *e, uint32_t slot)
+{
+    return &e->state->leg[slot];
+}
+
+static bool is_unclaimed(const struct slr_engine *e, uint32_t slot)
+{
+    return slot != SLR_NONE && atomic_load(&e->state->leg[slot].session) == SLR_NONE;
+}
+
+static bool wants(const struct slr_leg *leg, const struct slr_addr *src, const struct slr_addr *dst)
+{
+    return slr_addr_eq(&leg->passive_dst, dst) &&
+           (leg->passive_src.family == 0 || slr_addr_eq_ip(&leg->passive_src, src));
+}
+
+/* The newest session's leg that asked for RTP to this address. */
+static uint32_t find_claim(struct slr_engine *e, const struct slr_addr *src,
+                           const struct slr_addr *dst)
+{
+    uint32_t best = SLR_NONE;
+    int64_t best_ns = INT64_MIN;
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        const struct slr_leg *leg = leg_at(e, i);
+        uint32_t session = atomic_load(&leg->session);
+        if (atomic_load(&leg->state) == SLR_LEG_OPEN && session != SLR_NONE &&
+            leg->passive_dst.family != 0 && wants(leg, src, dst) &&
+            e->state->session[session].start.ns >= best_ns) {
+            best = i;
+            best_ns = e->state->session[session].start.ns;
+        }
+    }
+    return best;
+}
+
+struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_packet *pkt)
+{
+    uint32_t slot = find_claim(e, &pkt->src, &pkt->dst);
+    if (slot == SLR_NONE) {
+        struct slr_pt_map pt[SLR_MAX_PTS];
+        slot = slr_engine_leg_slot(e);
+        if (slot == SLR_NONE) {
+            return NULL;
+        }
+        slr_engine_leg_reset(e, slot);
+        struct slr_leg *leg = leg_at(e, slot);
+        leg->passive = true;
+        uint32_t n = slr_leg_codecs_static(pt, e->accept);
+        if (slr_leg_codecs_set(leg, pt, n) != SLR_OK) {
+            return NULL;
+        }
+        slr_leg_codecs_build(&e->codecs[slot], leg);
+        atomic_store(&leg->state, SLR_LEG_OPEN);
+    }
+    return slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
+}
+
+/* Moves everything that is known of a leg by `by` ticks and settles its first anchor. */
+static void rebase(struct slr_engine *e, uint32_t slot, int64_t by)
+{
+    struct slr_leg *leg = leg_at(e, slot);
+    int64_t shift = atomic_load(&leg->shift_ticks);
+    slr_queue_rebase(e->state, slot, by);
+    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
+        struct slr_stream *st = &leg->stream[i];
+        int64_t move = by + (st->first_segment ? shift : 0);
+        st->anchor_ticks += move;
+        st->pos_last_ticks += move;
+        st->first_ticks += by;
+        st->last_ticks += by;
+    }
+    if (leg->highest_ticks != INT64_MIN) {
+        leg->highest_ticks += by;
+    }
+    for (uint32_t i = 0; i < leg->digit_count; i++) {
+        leg->digit[i].start_ticks += by;
+    }
+    atomic_store(&leg->shift_ticks, 0);
+}
+
+/* Earliest position of a held flow, on the flows' own timeline. */
+static int64_t earliest(struct slr_engine *e, uint32_t slot)
+{
+    struct slr_queue_walk walk = {0};
+    int64_t first = INT64_MAX;
+    const struct slr_rec *rec = slr_queue_next(e->state, slot, &walk);
+    for (; rec; rec = slr_queue_next(e->state, slot, &walk)) {
+        int64_t at = slr_rec_ticks(leg_at(e, slot), rec);
+        first = at < first ? at : first;
+    }
+    return first;
+}
+
+static int64_t flow_start_ns(const struct slr_engine *e)
+{
+    return e->worker[0].place.flow_session.start.ns;
+}
+
+/* What was said before the session began (early media) moves its beginning, as long as nothing is
+ * written. */
+static void move_start(struct slr_engine *e, struct slr_session *s, int64_t back_ticks)
+{
+    int64_t ns = slr_ns_from_ticks(back_ticks);
+    s->start.ns -= ns;
+    s->start_wall.ns -= ns;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        rebase(e, atomic_load(&s->leg[i]), slr_ticks_from_ns(ns));
+    }
+}
+
+/* A held flow's leg becomes a leg of the session. */
+static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t slot)
+{
+    int64_t first = earliest(e, slot);
+    int64_t delta = slr_ticks_from_ns(s->start.ns - flow_start_ns(e));
+    if (first != INT64_MAX && first < delta && slr_session_commit(s)->frames == 0) {
+        move_start(e, s, delta - first);
+        delta = slr_ticks_from_ns(s->start.ns - flow_start_ns(e));
+    }
+    /* floor to a sample of the slowest clock, so that the first sample lies on the file's grid */
+    int64_t over = first == INT64_MAX ? 0 : (first - delta) % (SLR_TICKS_HZ / 8000);
+    rebase(e, slot, -delta - (over > 0 ? over : 0));
+    return slr_engine_leg_join(&e->worker[0], s, slot);
+}
+
+static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
+{
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        if (e->flows.at[i].used && e->flows.at[i].leg == slot) {
+            return &e->flows.at[i];
+        }
+    }
+    return NULL;
+}
+
+/* Flows that a new leg asks for: the first held one gives the leg its slot, others and those of a
+ * closed leg lead there from now on. */
+static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p)
+{
+    uint32_t slot = SLR_NONE;
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        struct slr_flow *f = &e->flows.at[i];
+        bool mine = f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
+                    (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
+        if (mine && is_unclaimed(e, f->leg) && slot == SLR_NONE) {
+            slot = f->leg;
+        }
+    }
+    return slot;
+}
+
+static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uint32_t slot)
+{
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        struct slr_flow *f = &e->flows.at[i];
+        if (f->used && f->leg == SLR_NONE && wants(leg, &f->src, &f->dst)) {
+            f->leg = slot;
+        }
+    }
+}
+
+enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
+                                  const struct slr_leg_params *p)
+{
+    if (!p->passive || p->passive_dst.family == 0) {
+        return SLR_INVAL;
+    }
+    uint32_t slot = claim_flows(e, p);
+    bool held = slot != SLR_NONE;
+    if (!held) {
+        slot = slr_engine_leg_slot(e);
+        if (slot == SLR_NONE) {
+            return SLR_FULL;
+        }
+        slr_engine_leg_reset(e, slot);
+    }
+    struct slr_leg *leg = leg_at(e, slot);
+    snprintf(leg->id, sizeof leg->id, "%s", p->leg);
+    snprintf(leg->dn, sizeof leg->dn, "%s", p->dn ? p->dn : "");
+    leg->channel = p->channel;
+    leg->passive = true;
+    leg->passive_dst = p->passive_dst;
+    leg->passive_src = p->passive_src;
+    enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
+    if (err != SLR_OK) {
+        return err;
+    }
+    slr_leg_codecs_build(&e->codecs[slot], leg);
+    err = held ? adopt(e, s, slot) : slr_engine_leg_join(&e->worker[0], s, slot);
+    if (err == SLR_OK) {
+        redirect_closed(e, leg, slot);
+        slr_placement_hold(s, leg, p->hold, slr_clock_mono(e->clock));
+        slr_engine_emit_leg_open(e, s, leg);
+    }
+    return err;
+}
+
+void slr_passive_legs_closed(struct slr_engine *e, const struct slr_session *s)
+{
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        slr_flows_close_leg(&e->flows, atomic_load(&s->leg[i]), slr_clock_mono(e->clock));
+    }
+}
+
+int64_t slr_passive_highest(const struct slr_engine *e, const struct slr_session *s)
+{
+    int64_t highest = 0;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
+        for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
+            const struct slr_stream *st = &leg->stream[k];
+            if (st->placed > 0 && st->last_ticks > highest) {
+                highest = st->last_ticks;
+            }
+        }
+    }
+    return highest;
+}
+
+/* Same two hosts in the other direction, and at least one port in common. */
+static bool is_reverse(const struct slr_flow *a, const struct slr_flow *b)
+{
+    return slr_addr_eq_ip(&a->src, &b->dst) && slr_addr_eq_ip(&a->dst, &b->src) &&
+           (a->src.port == b->dst.port || a->dst.port == b->src.port);
+}
+
+static bool is_media(const struct slr_engine *e, uint32_t slot)
+{
+    const struct slr_leg *leg = &e->state->leg[slot];
+    return leg->current != SLR_NONE && leg->stream[leg->current].placed >= SLR_FLOW_MIN_PACKETS;
+}
+
+static const struct slr_flow *find_partner(struct slr_engine *e, const struct slr_flow *flow)
+{
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        const struct slr_flow *f = &e->flows.at[i];
+        if (f->used && f != flow && f->leg != flow->leg && is_unclaimed(e, f->leg) &&
+            is_media(e, f->leg) && is_reverse(flow, f)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+/* A running session of our own making that lacks this direction. */
+static struct slr_session *find_half(struct slr_engine *e, const struct slr_flow *flow)
+{
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        struct slr_session *s = &e->state->session[i];
+        if (e->active[i] && s->is_auto && atomic_load(&s->state) == SLR_SESSION_OPEN &&
+            atomic_load(&s->leg_count) == 1) {
+            const struct slr_flow *other = flow_of(e, atomic_load(&s->leg[0]));
+            if (other && is_reverse(flow, other)) {
+                return s;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void name_leg(struct slr_engine *e, uint32_t slot, uint32_t channel)
+{
+    struct slr_leg *leg = leg_at(e, slot);
+    leg->channel = channel;
+    snprintf(leg->id, sizeof leg->id, "flow-%u", channel);
+}
+
+static bool join_auto(struct slr_engine *e, struct slr_session *s, const struct slr_flow *flow,
+                      uint32_t channel)
+{
+    uint32_t slot = flow->leg;
+    name_leg(e, slot, channel);
+    enum slr_err err = adopt(e, s, slot);
+    if (err != SLR_OK) {
+        SLR_ERROR("flow_join_failed", "session=%s err=%s", s->id, slr_err_name(err));
+        return false;
+    }
+    slr_engine_emit_leg_open(e, s, leg_at(e, slot));
+    return true;
+}
+
+/* The stream heard first is channel 0. */
+static void make_session(struct slr_engine *e, const struct slr_flow *flow)
+{
+    char id[SLR_ID_SIZE];
+    slr_wall start;
+    const struct slr_flow *partner = find_partner(e, flow);
+    int64_t first = earliest(e, flow->leg);
+    int64_t other = partner ? earliest(e, partner->leg) : INT64_MAX;
+    bool swap = other < first;
+    int64_t start_ns = flow_start_ns(e) + slr_ns_from_ticks(swap ? other : first);
+    slr_idgen_next(&e->ids, (slr_wall){start_ns}, id);
+    struct slr_session_params p = {.session = id,
+                                   .call = id,
+                                   .channels = 2,
+                                   .reserve_streams = 0,
+                                   .digit_policy = (uint8_t)e->digits,
+                                   .start_wall = {start_ns}};
+    enum slr_err err = slr_engine_session_open(e, &p, &start);
+    struct slr_session *s = err == SLR_OK ? slr_engine_session_find(e, id) : NULL;
+    if (!s) {
+        SLR_ERROR("flow_session_failed", "err=%s", slr_err_name(err));
+        return;
+    }
+    s->is_auto = true;
+    bool joined = join_auto(e, s, swap ? partner : flow, 0);
+    if (partner && joined) {
+        (void)join_auto(e, s, swap ? flow : partner, 1);
+    }
+}
+
+static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
+{
+    slr_flows_close_leg(&e->flows, slot, now);
+    slr_queue_reset(e->state, slot);
+    atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
+}
+
+void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
+{
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        const struct slr_flow *f = &e->flows.at[i];
+        bool due =
+            f->used && is_unclaimed(e, f->leg) && (all || now.ns - f->first_ns >= SLR_FLOW_HOLD_NS);
+        if (!due) {
+            continue;
+        }
+        const struct slr_leg *leg = leg_at(e, f->leg);
+        if (is_media(e, f->leg)) {
+            struct slr_session *half = find_half(e, f);
+            if (half) {
+                (void)join_auto(e, half, f, 1);
+            } else {
+                make_session(e, f);
+            }
+        } else if (all || (leg->current != SLR_NONE && now.ns - leg->heard_ns > SLR_FLOW_HOLD_NS) ||
+                   now.ns - f->first_ns > 30 * SLR_NS_PER_S) {
+            slr_count(&e->worker[0].counters.at[SLR_CTR_FLOWS_DROPPED], 1);
+            drop_flow(e, f->leg, now);
+        }
+    }
+}

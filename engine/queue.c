@@ -1,0 +1,145 @@
+/*
+ * queue: records in linked chunks. A record counts once the chunk's used_bytes covers it, a chunk
+ * once its predecessor points to it; both are release stores, made after the content.
+ */
+#include "engine/queue.h"
+
+#include <string.h>
+
+#define CHUNK_ROOM (SLR_CHUNK_BYTES - 16u)
+
+static uint32_t rec_bytes(uint16_t len_bytes)
+{
+    return (uint32_t)sizeof(struct slr_rec) + (((uint32_t)len_bytes + 7u) & ~7u);
+}
+
+/* A new last chunk. */
+static enum slr_err extend(struct slr_state *s, uint32_t leg)
+{
+    struct slr_leg *l = &s->leg[leg];
+    uint32_t c = slr_state_chunk_take(s, leg);
+    if (c == SLR_NONE) {
+        return SLR_FULL;
+    }
+    if (atomic_load_explicit(&l->queue_head, memory_order_relaxed) == SLR_NONE) {
+        atomic_store_explicit(&l->queue_head, c, memory_order_release);
+    } else {
+        atomic_store_explicit(&s->chunk[l->queue_tail].next, c, memory_order_release);
+    }
+    l->queue_tail = c;
+    return SLR_OK;
+}
+
+enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_rec *rec,
+                           const uint8_t *payload)
+{
+    struct slr_leg *l = &s->leg[leg];
+    uint32_t need = rec_bytes(rec->len_bytes);
+    if (need > CHUNK_ROOM) {
+        return SLR_TOOLONG;
+    }
+    uint32_t used = 0;
+    bool fits = false;
+    if (l->queue_tail != SLR_NONE) {
+        used = atomic_load_explicit(&s->chunk[l->queue_tail].used_bytes, memory_order_relaxed);
+        fits = used + need <= CHUNK_ROOM;
+    }
+    if (!fits) {
+        if (extend(s, leg) != SLR_OK) {
+            return SLR_FULL;
+        }
+        used = 0;
+    }
+    struct slr_chunk *c = &s->chunk[l->queue_tail];
+    memcpy(c->at + used, rec, sizeof *rec);
+    memcpy(c->at + used + sizeof *rec, payload, rec->len_bytes);
+    atomic_store_explicit(&c->used_bytes, used + need, memory_order_release);
+    return SLR_OK;
+}
+
+const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct slr_queue_walk *walk)
+{
+    if (!walk->begun) {
+        walk->chunk = atomic_load_explicit(&s->leg[leg].queue_head, memory_order_acquire);
+        walk->offset_bytes = 0;
+        walk->begun = true;
+    }
+    while (walk->chunk != SLR_NONE) {
+        const struct slr_chunk *c = &s->chunk[walk->chunk];
+        /* next is read first: once it is set, used_bytes can't grow any more */
+        uint32_t next = atomic_load_explicit(&c->next, memory_order_acquire);
+        uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_acquire);
+        if (walk->offset_bytes + sizeof(struct slr_rec) <= used) {
+            const struct slr_rec *rec =
+                (const struct slr_rec *)(const void *)(c->at + walk->offset_bytes);
+            walk->offset_bytes += rec_bytes(rec->len_bytes);
+            return rec;
+        }
+        if (next == SLR_NONE) {
+            return NULL;
+        }
+        walk->chunk = next;
+        walk->offset_bytes = 0;
+    }
+    return NULL;
+}
+
+static bool chunk_is_past(const struct slr_leg *l, const struct slr_chunk *c, int64_t ticks)
+{
+    uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_acquire);
+    for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
+        const struct slr_rec *rec = (const struct slr_rec *)(const void *)(c->at + at);
+        if (slr_rec_ticks(l, rec) + rec->dur_ticks > ticks) {
+            return false;
+        }
+        at += rec_bytes(rec->len_bytes);
+    }
+    return true;
+}
+
+void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks)
+{
+    struct slr_leg *l = &s->leg[leg];
+    for (;;) {
+        uint32_t head = atomic_load_explicit(&l->queue_head, memory_order_acquire);
+        if (head == SLR_NONE) {
+            return;
+        }
+        /* the last chunk stays: the worker may be writing into it */
+        uint32_t next = atomic_load_explicit(&s->chunk[head].next, memory_order_acquire);
+        if (next == SLR_NONE || !chunk_is_past(l, &s->chunk[head], ticks)) {
+            return;
+        }
+        atomic_store_explicit(&l->queue_head, next, memory_order_release);
+        slr_state_chunk_put(s, head);
+    }
+}
+
+void slr_queue_reset(struct slr_state *s, uint32_t leg)
+{
+    struct slr_leg *l = &s->leg[leg];
+    uint32_t c = atomic_load(&l->queue_head);
+    atomic_store(&l->queue_head, SLR_NONE);
+    l->queue_tail = SLR_NONE;
+    while (c != SLR_NONE) {
+        uint32_t next = atomic_load(&s->chunk[c].next);
+        slr_state_chunk_put(s, c);
+        c = next;
+    }
+}
+
+void slr_queue_rebase(struct slr_state *s, uint32_t leg, int64_t by)
+{
+    struct slr_leg *l = &s->leg[leg];
+    int64_t shift = atomic_load(&l->shift_ticks);
+    for (uint32_t c = atomic_load(&l->queue_head); c != SLR_NONE;
+         c = atomic_load(&s->chunk[c].next)) {
+        struct slr_chunk *chunk = &s->chunk[c];
+        uint32_t used = atomic_load(&chunk->used_bytes);
+        for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
+            struct slr_rec *rec = (struct slr_rec *)(void *)(chunk->at + at);
+            rec->pos_ticks += by + (rec->flags & SLR_REC_FIRST ? shift : 0);
+            at += rec_bytes(rec->len_bytes);
+        }
+    }
+}

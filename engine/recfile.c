@@ -1,0 +1,129 @@
+/*
+ * recfile: see the header. Blocks on the disk: writer and sealer threads only.
+ */
+#include "engine/recfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECKPOINT_BLOCKS 4u
+
+void slr_recfile_name_open(const char *id, char out[static SLR_REC_NAME_SIZE])
+{
+    snprintf(out, SLR_REC_NAME_SIZE, "open/%s.wav", id);
+}
+
+void slr_recfile_name_spans(const char *id, char out[static SLR_REC_NAME_SIZE])
+{
+    snprintf(out, SLR_REC_NAME_SIZE, "open/%s.spans", id);
+}
+
+void slr_recfile_name_day(const char *id, char out[static SLR_REC_NAME_SIZE])
+{
+    char hex[13];
+    struct tm tm;
+    memcpy(hex, id, 12);
+    hex[12] = '\0';
+    time_t seconds = (time_t)(strtoull(hex, NULL, 16) / 1000u);
+    if (!gmtime_r(&seconds, &tm) || tm.tm_year < 70 || tm.tm_year > 8099) {
+        memset(&tm, 0, sizeof tm);
+        tm.tm_year = 70;
+        tm.tm_mday = 1;
+    }
+    strftime(out, SLR_REC_NAME_SIZE, "%Y%m%d", &tm);
+}
+
+void slr_recfile_name_final(const char *id, const char *extension,
+                            char out[static SLR_REC_NAME_SIZE])
+{
+    char day[SLR_REC_NAME_SIZE];
+    slr_recfile_name_day(id, day);
+    snprintf(out, SLR_REC_NAME_SIZE, "%.8s/%.32s%.16s", day, id, extension);
+}
+
+static enum slr_err open_media(struct slr_recfile *f, int rec_fd, const char *name)
+{
+    enum slr_err err = slr_sink_posix_open(&f->media, rec_fd, name);
+    return err == SLR_NOTFOUND ? slr_sink_posix_create(&f->media, rec_fd, name) : err;
+}
+
+enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, const struct slr_session *s)
+{
+    char name[SLR_REC_NAME_SIZE];
+    if (f->is_open) {
+        return SLR_OK;
+    }
+    const struct slr_container *wav = slr_container_by_name("wav");
+    slr_recfile_name_open(s->id, name);
+    enum slr_err err = open_media(f, rec_fd, name);
+    if (err != SLR_OK) {
+        return err;
+    }
+    slr_recfile_name_spans(s->id, name);
+    f->spans_fd = openat(rec_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (f->spans_fd < 0) {
+        err = slr_err_from_errno(errno);
+        f->media.base.ops->close(&f->media.base);
+        return err;
+    }
+    f->is_open = true;
+    f->since_checkpoint = 0;
+    err = wav->begin(f->state, &s->shape, &f->media.base, slr_session_commit(s)->frames);
+    if (err != SLR_OK) {
+        slr_recfile_close(f);
+    }
+    return err;
+}
+
+static enum slr_err append_spans(int fd, uint64_t offset, const struct slr_span_buffer *spans)
+{
+    const uint8_t *at = (const uint8_t *)spans->at;
+    size_t left = spans->count * sizeof spans->at[0];
+    while (left > 0) {
+        ssize_t n = pwrite(fd, at, left, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? SLR_IO : slr_err_from_errno(errno);
+        }
+        at += n;
+        offset += (uint64_t)n;
+        left -= (size_t)n;
+    }
+    return SLR_OK;
+}
+
+enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *commit,
+                                const struct slr_block *block, const struct slr_span_buffer *spans)
+{
+    const struct slr_container *wav = slr_container_by_name("wav");
+    enum slr_err err = SLR_OK;
+    if (block->frames > 0) {
+        err = wav->append(f->state, block->at, block->frames);
+    }
+    if (err == SLR_OK && spans->count > 0) {
+        err = append_spans(f->spans_fd, commit->spans_bytes, spans);
+    }
+    if (err == SLR_OK && ++f->since_checkpoint >= CHECKPOINT_BLOCKS) {
+        f->since_checkpoint = 0;
+        err = wav->checkpoint(f->state);
+    }
+    return err;
+}
+
+void slr_recfile_close(struct slr_recfile *f)
+{
+    if (!f->is_open) {
+        return;
+    }
+    f->is_open = false;
+    f->media.base.ops->close(&f->media.base);
+    close(f->spans_fd);
+}

@@ -1,0 +1,44 @@
+/*
+ * recfile: the working files of a recording in progress: media and span journal, and their names.
+ *
+ * Names are a pure function of the recording's id: DIR/rec/open/ID.wav and ID.spans while it is
+ * open, DIR/rec/YYYYMMDD/ID.wav and ID.json once sealed (the day in the id's time stamp, UTC).
+ * A recfile belongs to one writer (later the sealer) at a time. It is opened on demand and goes on
+ * where the session's commit says; everything beyond that is overwritten.
+ */
+#ifndef SLR_ENGINE_RECFILE_H
+#define SLR_ENGINE_RECFILE_H
+
+#include "engine/render.h"
+#include "storage/container.h"
+#include "storage/sink.h"
+
+#define SLR_CONTAINER_STATE_BYTES 512u
+#define SLR_REC_NAME_SIZE 64u
+
+struct slr_recfile {
+    bool is_open;
+    struct slr_sink_posix media;
+    int spans_fd;
+    _Alignas(16) uint8_t state[SLR_CONTAINER_STATE_BYTES];
+    uint32_t since_checkpoint; /* blocks */
+};
+
+/* "open/ID.wav", "open/ID.spans", "YYYYMMDD/ID.wav", "YYYYMMDD/ID.json", "YYYYMMDD". */
+void slr_recfile_name_open(const char *id, char out[static SLR_REC_NAME_SIZE]);
+void slr_recfile_name_spans(const char *id, char out[static SLR_REC_NAME_SIZE]);
+void slr_recfile_name_day(const char *id, char out[static SLR_REC_NAME_SIZE]);
+void slr_recfile_name_final(const char *id, const char *extension,
+                            char out[static SLR_REC_NAME_SIZE]);
+
+/* rec_fd: descriptor of DIR/rec. Makes what is missing. Errors of the disk. */
+enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd,
+                              const struct slr_session *s) SLR_CHECKED;
+/* Appends a block and its spans at the places of `commit`; counts nothing as written before both
+ * succeeded. After an error close the file: the next open goes on from the commit. */
+enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *commit,
+                                const struct slr_block *block,
+                                const struct slr_span_buffer *spans) SLR_CHECKED;
+void slr_recfile_close(struct slr_recfile *f);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * sealer: finish the container, hash, ledger, fsync and rename, event, free the slots. Blocks on
+ * the disk; a failure leaves everything as it is and is tried again a second later.
+ */
+#include "engine/sealer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "engine/ledger_fill.h"
+#include "engine/queue.h"
+#include "storage/seal.h"
+
+enum slr_err slr_sealer_init(struct slr_sealer *s)
+{
+    s->waiting = calloc(s->state->session_max, sizeof *s->waiting);
+    s->deletes_tail = &s->deletes;
+    pthread_mutex_init(&s->lock, NULL);
+    return s->waiting ? SLR_OK : SLR_NOMEM;
+}
+
+void slr_sealer_fini(struct slr_sealer *s)
+{
+    for (struct slr_delete_job *j = s->deletes; j;) {
+        struct slr_delete_job *next = j->next;
+        free(j);
+        j = next;
+    }
+    s->deletes = NULL;
+    free(s->waiting);
+    s->waiting = NULL;
+    pthread_mutex_destroy(&s->lock);
+}
+
+/* The file under its working name is complete and hashed; SLR_NOTFOUND when it was published by
+ * an earlier, interrupted sealing (then the final one is hashed). */
+static enum slr_err finish_media(struct slr_sealer *s, const struct slr_session *session,
+                                 struct slr_sealed *sealed, int *spans_fd)
+{
+    static const struct slr_recfile empty;
+    struct slr_recfile f = empty;
+    const struct slr_container *wav = slr_container_by_name("wav");
+    enum slr_err err = slr_recfile_open(&f, s->rec_fd, session);
+    if (err != SLR_OK) {
+        return err;
+    }
+    err = wav->finish(f.state);
+    if (err == SLR_OK) {
+        wav->media_range(f.state, &sealed->media_offset_bytes, &sealed->media_len_bytes);
+        err = slr_hash_media(&f.media.base, sealed->media_offset_bytes, sealed->media_len_bytes,
+                             sealed->hash);
+    }
+    *spans_fd = err == SLR_OK ? dup(f.spans_fd) : -1;
+    slr_recfile_close(&f);
+    if (err == SLR_OK && *spans_fd < 0) {
+        err = slr_err_from_errno(errno);
+    }
+    return err;
+}
+
+static enum slr_err write_ledger(struct slr_sealer *s, const struct slr_session *session,
+                                 const struct slr_sealed *sealed, int spans_fd)
+{
+    char *text = NULL;
+    size_t len_bytes = 0;
+    enum slr_err err = slr_ledger_fill(s->state, session, spans_fd, sealed, &text, &len_bytes);
+    if (err == SLR_OK) {
+        err = slr_seal_write_file(s->rec_fd, sealed->ledger, text, len_bytes);
+    }
+    free(text);
+    return err;
+}
+
+static bool exists(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Published by an earlier sealing whose event may not have left: only hash and event are due. */
+static enum slr_err seal_again(struct slr_sealer *s, struct slr_sealed *sealed)
+{
+    struct slr_sink_posix sink;
+    enum slr_err err = slr_sink_posix_open(&sink, s->rec_fd, sealed->file);
+    if (err != SLR_OK) {
+        return err;
+    }
+    uint64_t size = 0;
+    err = sink.base.ops->size(&sink.base, &size);
+    if (err == SLR_OK) {
+        sealed->media_offset_bytes = 0;
+        sealed->media_len_bytes = size;
+        sealed->hash[0] = '\0';
+    }
+    sink.base.ops->close(&sink.base);
+    return err;
+}
+
+static enum slr_err publish(struct slr_sealer *s, const struct slr_session *session,
+                            struct slr_sealed *sealed)
+{
+    char open_name[SLR_REC_NAME_SIZE];
+    char spans_name[SLR_REC_NAME_SIZE];
+    char day[SLR_REC_NAME_SIZE];
+    int spans_fd = -1;
+    slr_recfile_name_open(session->id, open_name);
+    slr_recfile_name_spans(session->id, spans_name);
+    slr_recfile_name_day(session->id, day);
+    if (mkdirat(s->rec_fd, day, 0700) != 0 && errno != EEXIST) {
+        return slr_err_from_errno(errno);
+    }
+    if (!exists(s->rec_fd, open_name) && exists(s->rec_fd, sealed->file)) {
+        return seal_again(s, sealed);
+    }
+    enum slr_err err = finish_media(s, session, sealed, &spans_fd);
+    if (err != SLR_OK) {
+        return err;
+    }
+    err = write_ledger(s, session, sealed, spans_fd);
+    close(spans_fd);
+    if (err == SLR_OK) {
+        err = slr_seal_publish(s->rec_fd, open_name, sealed->file);
+    }
+    if (err == SLR_OK && unlinkat(s->rec_fd, spans_name, 0) != 0 && errno != ENOENT) {
+        SLR_WARN("journal_unlink_failed", "session=%s errno=%d", session->id, errno);
+    }
+    return err;
+}
+
+static void free_slots(struct slr_sealer *s, struct slr_session *session)
+{
+    for (uint32_t i = 0; i < atomic_load(&session->leg_count); i++) {
+        uint32_t leg = atomic_load(&session->leg[i]);
+        slr_queue_reset(s->state, leg);
+        atomic_store_explicit(&s->state->leg[leg].state, SLR_LEG_FREE, memory_order_release);
+    }
+    atomic_store_explicit(&session->state, SLR_SESSION_FREE, memory_order_release);
+}
+
+static enum slr_err seal(struct slr_sealer *s, struct slr_session *session)
+{
+    struct slr_sealed sealed = {.state = "sealed"};
+    if (strcmp(session->end_reason, "orphan") == 0) {
+        sealed.state = "orphan";
+    } else if (strcmp(session->end_reason, "reboot") == 0) {
+        sealed.state = "partial";
+    }
+    slr_recfile_name_final(session->id, ".wav", sealed.file);
+    slr_recfile_name_final(session->id, ".json", sealed.ledger);
+    enum slr_err err = publish(s, session, &sealed);
+    if (err != SLR_OK) {
+        slr_count(&s->counters.at[SLR_CTR_SEAL_RETRIES], 1);
+        SLR_ERROR("seal_failed", "session=%s err=%s", session->id, slr_err_name(err));
+        return err;
+    }
+    json_t *ev = slr_ledger_event(s->state, session, &sealed);
+    if (ev) {
+        s->sink->emit(s->sink->ctx, ev);
+    }
+    slr_count(&s->counters.at[SLR_CTR_SEALED], 1);
+    free_slots(s, session);
+    return SLR_OK;
+}
+
+enum slr_err slr_sealer_delete(struct slr_sealer *s, const char *id)
+{
+    struct slr_delete_job *j = calloc(1, sizeof *j);
+    if (!j) {
+        return SLR_NOMEM;
+    }
+    snprintf(j->id, sizeof j->id, "%s", id);
+    pthread_mutex_lock(&s->lock);
+    *s->deletes_tail = j;
+    s->deletes_tail = &j->next;
+    pthread_mutex_unlock(&s->lock);
+    return SLR_OK;
+}
+
+static struct slr_delete_job *take_delete(struct slr_sealer *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct slr_delete_job *j = s->deletes;
+    if (j) {
+        s->deletes = j->next;
+        if (!s->deletes) {
+            s->deletes_tail = &s->deletes;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return j;
+}
+
+static void remove_recording(struct slr_sealer *s, const char *id)
+{
+    static const char *const extension[] = {".wav", ".json"};
+    for (size_t i = 0; i < sizeof extension / sizeof extension[0]; i++) {
+        char name[SLR_REC_NAME_SIZE];
+        slr_recfile_name_final(id, extension[i], name);
+        if (unlinkat(s->rec_fd, name, 0) != 0 && errno != ENOENT) {
+            SLR_ERROR("delete_failed", "recording=%s file=%s errno=%d", id, name, errno);
+        }
+    }
+    json_t *ev = json_pack("{s:s,s:s}", "ev", "deleted", "session", id);
+    if (ev) {
+        s->sink->emit(s->sink->ctx, ev);
+    }
+}
+
+static void collect(struct slr_sealer *s)
+{
+    for (uint32_t i = 0; i < s->ring_count; i++) {
+        void *item = slr_ring_take(&s->from_writers[i]);
+        for (; item; item = slr_ring_take(&s->from_writers[i])) {
+            s->waiting[s->waiting_count++] = (uint32_t)(uintptr_t)item - 1;
+        }
+    }
+}
+
+uint32_t slr_sealer_step(struct slr_sealer *s)
+{
+    for (struct slr_delete_job *j = take_delete(s); j; j = take_delete(s)) {
+        remove_recording(s, j->id);
+        free(j);
+    }
+    collect(s);
+    uint32_t kept = 0;
+    uint32_t n = s->waiting_count;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t slot = s->waiting[i];
+        if (seal(s, &s->state->session[slot]) != SLR_OK) {
+            s->waiting[kept++] = slot;
+        }
+    }
+    s->waiting_count = kept;
+    return kept;
+}
+
+static void *run(void *arg)
+{
+    struct slr_sealer *s = arg;
+    while (!atomic_load(&s->stop)) {
+        uint32_t left = slr_sealer_step(s);
+        struct timespec nap = {left ? 1 : 0, left ? 0 : 20 * SLR_NS_PER_MS};
+        nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
+enum slr_err slr_sealer_start(struct slr_sealer *s)
+{
+    if (pthread_create(&s->thread, NULL, run, s) != 0) {
+        return SLR_NOMEM;
+    }
+    s->running = true;
+    return SLR_OK;
+}
+
+void slr_sealer_stop(struct slr_sealer *s)
+{
+    if (s->running) {
+        atomic_store(&s->stop, true);
+        pthread_join(s->thread, NULL);
+        s->running = false;
+    }
+}

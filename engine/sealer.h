@@ -1,0 +1,51 @@
+/*
+ * sealer: publishes finished recordings (hash, ledger, fsync, rename) and removes deleted ones, on
+ * a thread of its own, since all of it waits for the disk. In a passive run the only thread calls
+ * slr_sealer_step. Every step of sealing can be repeated after a death at any point.
+ */
+#ifndef SLR_ENGINE_SEALER_H
+#define SLR_ENGINE_SEALER_H
+
+#include <pthread.h>
+
+#include "common/ring.h"
+#include "engine/recfile.h"
+
+struct slr_delete_job {
+    struct slr_delete_job *next;
+    char id[SLR_ID_SIZE];
+};
+
+struct slr_sealer {
+    struct slr_state *state;
+    struct slr_ring *from_writers; /* one ring for each writer */
+    uint32_t ring_count;
+    const struct slr_event_sink *sink;
+    const struct slr_clock *clock;
+    int rec_fd;
+    enum slr_digit_policy digits;
+    struct slr_counters counters;
+    /* own */
+    uint32_t *waiting; /* session slots whose sealing failed */
+    uint32_t waiting_count;
+    int64_t retry_ns;
+    pthread_mutex_t lock;
+    struct slr_delete_job *deletes, **deletes_tail;
+    pthread_t thread;
+    _Atomic bool stop;
+    bool running;
+};
+
+enum slr_err slr_sealer_init(struct slr_sealer *s) SLR_CHECKED;
+void slr_sealer_fini(struct slr_sealer *s);
+
+/* Any thread. */
+enum slr_err slr_sealer_delete(struct slr_sealer *s, const char *id) SLR_CHECKED;
+
+/* Seals and deletes what waits. Returns how much is left for a later try. */
+uint32_t slr_sealer_step(struct slr_sealer *s);
+
+enum slr_err slr_sealer_start(struct slr_sealer *s) SLR_CHECKED;
+void slr_sealer_stop(struct slr_sealer *s);
+
+#endif

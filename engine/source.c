@@ -1,0 +1,185 @@
+/*
+ * source: latching of address and SSRC. A leg that hears its stream ignores all others; a new
+ * SSRC, or media from an unsignalled address, is queued on probation and rendered only when it is
+ * taken before its place is written. Worker thread; allocates nothing.
+ */
+#include "engine/source.h"
+
+#include "engine/stream.h"
+
+static void emit_heard(struct slr_placement *p, const struct slr_leg *leg,
+                       const struct slr_stream *st, const char *what, uint8_t pt)
+{
+    char src[SLR_ADDR_TEXT_SIZE];
+    slr_addr_format(&st->src, src);
+    uint32_t session = atomic_load(&leg->session);
+    if (session == SLR_NONE) {
+        return;
+    }
+    json_t *ev =
+        json_pack("{s:s,s:s,s:s,s:I,s:s,s:i}", "ev", what, "session", p->state->session[session].id,
+                  "leg", leg->id, "ssrc", (json_int_t)st->ssrc, "src", src, "pt", (int)pt);
+    if (ev) {
+        p->sink->emit(p->sink->ctx, ev);
+    }
+}
+
+/* Is the address what the signalling said? */
+static bool source_is_right(const struct slr_leg *leg, const struct slr_addr *src)
+{
+    if (leg->passive || leg->policy == SLR_SOURCE_ANY || leg->source.family == 0) {
+        return true;
+    }
+    if (leg->policy == SLR_SOURCE_STRICT && leg->source.port != 0) {
+        return slr_addr_eq(&leg->source, src);
+    }
+    return slr_addr_eq_ip(&leg->source, src);
+}
+
+static uint32_t find_stream(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)
+{
+    uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
+    if (leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc &&
+        slr_addr_eq(&leg->stream[leg->current].src, src)) {
+        return leg->current;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct slr_stream *st = &leg->stream[i];
+        if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_FREE &&
+            st->ssrc == ssrc && slr_addr_eq(&st->src, src)) {
+            return i;
+        }
+    }
+    return SLR_NONE;
+}
+
+/* A slot for a new stream: an unused one, or one whose packets have all left the window. Two may
+ * be in probation at once, so that strays can't use up the slots. */
+static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t now_ns)
+{
+    uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
+    int64_t old_ns = now_ns - slr_ns_from_ticks(p->window_ticks) - 30 * SLR_NS_PER_S;
+    uint32_t probation = 0;
+    uint32_t oldest = SLR_NONE;
+    for (uint32_t i = 0; i < n; i++) {
+        struct slr_stream *st = &leg->stream[i];
+        bool on_probation =
+            atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_PROBATION;
+        bool stale = st->last_arrival_ns < now_ns - 2 * SLR_NS_PER_S;
+        probation += on_probation && !stale;
+        if (on_probation && stale) {
+            return i;
+        }
+        if (i != leg->current && st->last_arrival_ns < old_ns &&
+            (oldest == SLR_NONE || st->last_arrival_ns < leg->stream[oldest].last_arrival_ns)) {
+            oldest = i;
+        }
+    }
+    if (probation >= 2) {
+        return SLR_NONE;
+    }
+    if (n < SLR_LEG_STREAMS) {
+        atomic_store_explicit(&leg->stream_count, n + 1, memory_order_release);
+        return n;
+    }
+    return oldest;
+}
+
+static bool is_signalled(const struct slr_leg *leg, uint32_t ssrc)
+{
+    for (uint32_t i = 0; i < leg->ssrc_signalled_count; i++) {
+        if (leg->ssrc_signalled[i] == ssrc) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
+{
+    struct slr_stream *st = &leg->stream[index];
+    atomic_store_explicit(&st->state, SLR_STREAM_TAKEN, memory_order_release);
+    leg->current = index;
+    slr_count(&p->counters->at[SLR_CTR_STREAMS_TAKEN], 1);
+    if (st->foreign_ip) {
+        slr_count(&p->counters->at[SLR_CTR_SOURCES_TAKEN], 1);
+        emit_heard(p, leg, st, "leg_source", pt);
+    } else {
+        emit_heard(p, leg, st, "leg_heard", pt);
+    }
+}
+
+static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index, bool right,
+                                     const struct slr_packet *pkt, const struct slr_rtp *rtp,
+                                     uint32_t *index)
+{
+    struct slr_leg *leg = &p->state->leg[leg_index];
+    bool quiet = leg->heard_ns == 0 || pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS;
+    if (!right && !quiet) {
+        return SLR_VERDICT_FOREIGN_SOURCE;
+    }
+    uint32_t i = free_slot(p, leg, pkt->arrival.ns);
+    if (i == SLR_NONE) {
+        return right ? SLR_VERDICT_FOREIGN_SSRC : SLR_VERDICT_FOREIGN_SOURCE;
+    }
+    struct slr_stream *st = &leg->stream[i];
+    if (atomic_load(&st->state) == SLR_STREAM_PROBATION) {
+        slr_count(&p->counters->at[SLR_CTR_STREAMS_REJECTED], 1);
+    }
+    slr_stream_begin(st, SLR_STREAM_PROBATION, rtp, &pkt->src, pkt->arrival.ns);
+    st->foreign_ip = !right;
+    bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc));
+    if (at_once) {
+        take(p, leg, i, rtp->pt);
+    }
+    *index = i;
+    return SLR_VERDICT_TAKEN;
+}
+
+enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
+                                   const struct slr_packet *pkt, const struct slr_rtp *rtp,
+                                   uint32_t *index)
+{
+    struct slr_leg *leg = &p->state->leg[leg_index];
+    uint32_t i = find_stream(leg, rtp->ssrc, &pkt->src);
+    if (i == SLR_NONE) {
+        return begin_stream(p, leg_index, source_is_right(leg, &pkt->src), pkt, rtp, index);
+    }
+    *index = i;
+    struct slr_stream *st = &leg->stream[i];
+    bool taken = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
+    if (!taken || i == leg->current) {
+        return SLR_VERDICT_TAKEN;
+    }
+    /* A stream that was left: stragglers are welcome, going on alone makes it current again. */
+    bool straggler = (int16_t)(uint16_t)(rtp->seq - (uint16_t)st->seq_max_ext) <= 0;
+    if (straggler) {
+        return SLR_VERDICT_TAKEN;
+    }
+    if (pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS || is_signalled(leg, rtp->ssrc)) {
+        take(p, leg, i, rtp->pt);
+        return SLR_VERDICT_TAKEN;
+    }
+    return SLR_VERDICT_FOREIGN_SSRC;
+}
+
+void slr_source_judge(struct slr_placement *p, uint32_t leg_index, uint32_t index,
+                      const struct slr_packet *pkt, bool in_order, uint8_t pt)
+{
+    struct slr_leg *leg = &p->state->leg[leg_index];
+    struct slr_stream *st = &leg->stream[index];
+    if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_PROBATION) {
+        return;
+    }
+    st->in_order = in_order ? st->in_order + 1 : 0;
+    int64_t quiet_ns = pkt->arrival.ns - leg->heard_ns;
+    bool enough = st->in_order >= SLR_PROBATION_PACKETS;
+    bool alone = leg->heard_ns == 0 || quiet_ns >= SLR_QUIET_NS;
+    if (st->foreign_ip) {
+        enough = enough && pkt->arrival.ns - st->first_arrival_ns >= SLR_FOREIGN_NS;
+        alone = leg->heard_ns == 0 || quiet_ns >= SLR_FOREIGN_NS;
+    }
+    if (enough && alone) {
+        take(p, leg, index, pt);
+    }
+}

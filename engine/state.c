@@ -1,0 +1,293 @@
+/*
+ * state: maps the engine's surviving memory and keeps the free list of packet chunks.
+ * Opened by the control thread; chunks are taken and given back by workers and writers under one
+ * short lock. Allocates at open only.
+ */
+#include "engine/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define STATE_MAGIC 0x534c5253u /* "SLRS" */
+
+static uint64_t layout_bytes(void)
+{
+    return (uint64_t)sizeof(struct slr_state_header) << 48 ^
+           (uint64_t)sizeof(struct slr_session) << 24 ^ (uint64_t)sizeof(struct slr_leg) ^
+           (uint64_t)sizeof(struct slr_chunk) << 12;
+}
+
+static size_t round_page(size_t n)
+{
+    return (n + 4095u) & ~(size_t)4095u;
+}
+
+static size_t map_size(uint32_t leg_max, uint32_t chunk_max)
+{
+    return round_page(sizeof(struct slr_state_header)) +
+           round_page(sizeof(struct slr_session) * (size_t)leg_max) +
+           round_page(sizeof(struct slr_leg) * (size_t)leg_max) +
+           sizeof(struct slr_chunk) * (size_t)chunk_max;
+}
+
+static void read_boot_id(char out[static 40])
+{
+    memset(out, 0, 40);
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f) {
+        return;
+    }
+    if (!fgets(out, 40, f)) {
+        out[0] = '\0';
+    }
+    out[strcspn(out, "\n")] = '\0';
+    fclose(f);
+}
+
+static void lay_out(struct slr_state *s, uint8_t *base)
+{
+    s->header = (struct slr_state_header *)(void *)base;
+    base += round_page(sizeof(struct slr_state_header));
+    s->session = (struct slr_session *)(void *)base;
+    base += round_page(sizeof(struct slr_session) * (size_t)s->session_max);
+    s->leg = (struct slr_leg *)(void *)base;
+    base += round_page(sizeof(struct slr_leg) * (size_t)s->leg_max);
+    s->chunk = (struct slr_chunk *)(void *)base;
+}
+
+/* Opens the file locked; an unusable old one is put aside. *fresh: it has no content yet. */
+static enum slr_err open_file(const char *path, size_t want_bytes, uint32_t leg_max,
+                              uint32_t chunk_max, int *fd_out, bool *fresh)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        SLR_ERROR("state_open_failed", "path=%s errno=%d", SLR_Q(path), errno);
+        return slr_err_from_errno(errno);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        SLR_ERROR("state_in_use", "path=%s", SLR_Q(path));
+        close(fd);
+        return SLR_BUSY;
+    }
+    struct stat st;
+    struct slr_state_header h;
+    if (fstat(fd, &st) != 0) {
+        close(fd);
+        return SLR_IO;
+    }
+    *fresh = st.st_size == 0;
+    *fd_out = fd;
+    if (*fresh) {
+        return SLR_OK;
+    }
+    bool same = (size_t)st.st_size == want_bytes && pread(fd, &h, sizeof h, 0) == sizeof h &&
+                h.magic == STATE_MAGIC && h.version == SLR_STATE_VERSION &&
+                h.layout_bytes == layout_bytes() && h.leg_max == leg_max &&
+                h.chunk_max == chunk_max;
+    if (same) {
+        return SLR_OK;
+    }
+    close(fd);
+    return SLR_VERSION;
+}
+
+static void fill_free_list(struct slr_state *s)
+{
+    uint8_t *used = calloc(s->chunk_max, 1);
+    if (!used) {
+        return;
+    }
+    for (uint32_t i = 0; i < s->leg_max && s->restored; i++) {
+        if (atomic_load(&s->leg[i].state) == SLR_LEG_FREE) {
+            continue;
+        }
+        uint32_t c = atomic_load(&s->leg[i].queue_head);
+        uint32_t last = SLR_NONE;
+        while (c < s->chunk_max && !used[c]) {
+            used[c] = 1;
+            last = c;
+            c = atomic_load(&s->chunk[c].next);
+        }
+        s->leg[i].queue_tail = last;
+        if (last == SLR_NONE) {
+            atomic_store(&s->leg[i].queue_head, SLR_NONE);
+        } else {
+            atomic_store(&s->chunk[last].next, SLR_NONE);
+        }
+    }
+    for (uint32_t i = s->chunk_max; i > 0; i--) {
+        if (!used[i - 1]) {
+            s->chunk_free[s->chunk_free_count++] = i - 1;
+        }
+    }
+    free(used);
+}
+
+static void start_header(struct slr_state *s, bool fresh)
+{
+    char boot[40];
+    read_boot_id(boot);
+    struct slr_state_header *h = s->header;
+    if (fresh) {
+        h->session_max = s->session_max;
+        h->leg_max = s->leg_max;
+        h->chunk_max = s->chunk_max;
+        h->layout_bytes = layout_bytes();
+        h->version = SLR_STATE_VERSION;
+        memcpy(h->boot_id, boot, sizeof boot);
+        h->magic = STATE_MAGIC;
+    } else {
+        s->rebooted = memcmp(h->boot_id, boot, sizeof boot) != 0;
+        memcpy(h->boot_id, boot, sizeof boot);
+        for (uint32_t i = 0; i < s->session_max; i++) {
+            s->restored |= atomic_load(&s->session[i].state) != SLR_SESSION_FREE;
+        }
+    }
+    h->starts++;
+}
+
+static enum slr_err put_aside(const char *path)
+{
+    char old[4200];
+    snprintf(old, sizeof old, "%s.old", path);
+    SLR_WARN("state_unusable", "path=%s kept_as=%s", SLR_Q(path), SLR_Q(old));
+    return rename(path, old) == 0 ? SLR_OK : slr_err_from_errno(errno);
+}
+
+enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_max,
+                            struct slr_state **out)
+{
+    char path[4096];
+    if ((mkdir(dir, 0700) != 0 && errno != EEXIST) ||
+        (size_t)snprintf(path, sizeof path, "%s/engine.state", dir) >= sizeof path) {
+        SLR_ERROR("state_dir_failed", "dir=%s errno=%d", SLR_Q(dir), errno);
+        return slr_err_from_errno(errno);
+    }
+    struct slr_state *s = calloc(1, sizeof *s);
+    if (!s) {
+        return SLR_NOMEM;
+    }
+    s->leg_max = s->session_max = leg_max;
+    s->chunk_max = chunk_max;
+    s->map_bytes = map_size(leg_max, chunk_max);
+    bool fresh = false;
+    enum slr_err err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
+    if (err == SLR_VERSION) {
+        err = put_aside(path);
+        if (err == SLR_OK) {
+            err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
+        }
+    }
+    if (err == SLR_OK && fresh && ftruncate(s->fd, (off_t)s->map_bytes) != 0) {
+        err = slr_err_from_errno(errno);
+    }
+    if (err == SLR_OK) {
+        void *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+        s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
+        if (base == MAP_FAILED || !s->chunk_free) {
+            err = SLR_NOMEM;
+        } else {
+            lay_out(s, base);
+        }
+    }
+    if (err != SLR_OK) {
+        free(s->chunk_free);
+        free(s);
+        return err;
+    }
+    pthread_mutex_init(&s->chunk_lock, NULL);
+    start_header(s, fresh);
+    fill_free_list(s);
+    *out = s;
+    return SLR_OK;
+}
+
+void slr_state_close(struct slr_state *s, bool unlink_file)
+{
+    if (!s) {
+        return;
+    }
+    if (unlink_file && ftruncate(s->fd, 0) != 0) {
+        SLR_WARN("state_truncate_failed", "errno=%d", errno);
+    }
+    munmap(s->header, s->map_bytes);
+    close(s->fd);
+    pthread_mutex_destroy(&s->chunk_lock);
+    free(s->chunk_free);
+    free(s);
+}
+
+uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
+{
+    uint32_t c = SLR_NONE;
+    pthread_mutex_lock(&s->chunk_lock);
+    if (s->chunk_free_count > 0) {
+        c = s->chunk_free[--s->chunk_free_count];
+    }
+    pthread_mutex_unlock(&s->chunk_lock);
+    if (c != SLR_NONE) {
+        s->chunk[c].leg = leg;
+        atomic_store_explicit(&s->chunk[c].used_bytes, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->chunk[c].next, SLR_NONE, memory_order_relaxed);
+    }
+    return c;
+}
+
+void slr_state_chunk_put(struct slr_state *s, uint32_t chunk)
+{
+    pthread_mutex_lock(&s->chunk_lock);
+    s->chunk_free[s->chunk_free_count++] = chunk;
+    pthread_mutex_unlock(&s->chunk_lock);
+}
+
+uint32_t slr_state_chunks_free(struct slr_state *s)
+{
+    pthread_mutex_lock(&s->chunk_lock);
+    uint32_t n = s->chunk_free_count;
+    pthread_mutex_unlock(&s->chunk_lock);
+    return n;
+}
+
+void slr_intervals_open(struct slr_intervals *list, int64_t start_ticks)
+{
+    uint32_t n = atomic_load_explicit(&list->count, memory_order_relaxed);
+    if (n == SLR_INTERVALS) {
+        atomic_store_explicit(&list->at[n - 1].end_ticks, INT64_MAX, memory_order_release);
+        return;
+    }
+    list->at[n].start_ticks = start_ticks;
+    atomic_store_explicit(&list->at[n].end_ticks, INT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&list->count, n + 1, memory_order_release);
+}
+
+void slr_intervals_close(struct slr_intervals *list, int64_t end_ticks)
+{
+    uint32_t n = atomic_load_explicit(&list->count, memory_order_relaxed);
+    if (n > 0) {
+        atomic_store_explicit(&list->at[n - 1].end_ticks, end_ticks, memory_order_release);
+    }
+}
+
+bool slr_intervals_touch(const struct slr_intervals *list, int64_t start_ticks, int64_t end_ticks,
+                         int64_t *hit_start, int64_t *hit_end)
+{
+    uint32_t n = atomic_load_explicit(&list->count, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t end = atomic_load_explicit(&list->at[i].end_ticks, memory_order_acquire);
+        if (list->at[i].start_ticks < end_ticks && end > start_ticks) {
+            *hit_start = list->at[i].start_ticks;
+            *hit_end = end;
+            return true;
+        }
+    }
+    return false;
+}

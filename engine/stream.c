@@ -1,0 +1,152 @@
+/*
+ * stream: sequence and timestamp bookkeeping of one SSRC. Worker thread only.
+ */
+#include "engine/stream.h"
+
+#include <string.h>
+
+void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const struct slr_rtp *rtp,
+                      const struct slr_addr *src, int64_t arrival_ns)
+{
+    uint32_t generation = st->generation + 1;
+    atomic_store_explicit(&st->state, SLR_STREAM_FREE, memory_order_release);
+    memset((char *)st + sizeof st->state, 0, sizeof *st - sizeof st->state);
+    st->generation = generation;
+    st->ssrc = rtp->ssrc;
+    st->src = *src;
+    st->first_arrival_ns = st->last_arrival_ns = arrival_ns;
+    /* extended numbers start at 2^32, so that an older packet never goes below zero */
+    st->seq_first_ext = (1LL << 32) + rtp->seq;
+    st->seq_max_ext = st->seq_first_ext - 1;
+    st->ts_last_ext = (1LL << 40) + rtp->ts;
+    st->anchor_ts_ext = st->ts_last_ext;
+    atomic_store_explicit(&st->state, (uint32_t)state, memory_order_release);
+}
+
+static void shift_seen(struct slr_stream *st, uint32_t by)
+{
+    if (by >= SLR_DUP_WORDS * 64u) {
+        memset(st->dup_seen, 0, sizeof st->dup_seen);
+        return;
+    }
+    uint32_t words = by / 64u;
+    uint32_t bits = by % 64u;
+    for (uint32_t i = SLR_DUP_WORDS; i > 0; i--) {
+        uint32_t to = i - 1;
+        uint64_t v = 0;
+        if (to >= words) {
+            v = st->dup_seen[to - words] << bits;
+            if (bits && to > words) {
+                v |= st->dup_seen[to - words - 1] >> (64u - bits);
+            }
+        }
+        st->dup_seen[to] = v;
+    }
+}
+
+/* Marks; false when it was marked already. */
+static bool mark_seen(struct slr_stream *st, uint32_t back)
+{
+    uint64_t bit = 1ULL << (back % 64u);
+    if (st->dup_seen[back / 64u] & bit) {
+        return false;
+    }
+    st->dup_seen[back / 64u] |= bit;
+    return true;
+}
+
+static void advance(struct slr_stream *st, uint32_t by)
+{
+    shift_seen(st, by);
+    st->seq_max_ext += by;
+    (void)mark_seen(st, 0);
+    st->unique_run++;
+}
+
+static enum slr_seq_class restart(struct slr_stream *st, uint16_t seq)
+{
+    st->seq_lost_before = slr_stream_lost(st);
+    st->seq_bad_valid = false;
+    /* a cycle of its own, so that extended numbers go on growing; two cycles on, never adjacent */
+    int64_t base = (st->seq_max_ext & ~0xffffLL) + 0x20000LL;
+    /* the packet that first hinted at the restart was dropped: it counts as lost */
+    st->seq_first_ext = base + seq - 1;
+    st->seq_max_ext = base + seq;
+    memset(st->dup_seen, 0, sizeof st->dup_seen);
+    (void)mark_seen(st, 0);
+    st->unique_run = 1;
+    return SLR_SEQ_RESTART;
+}
+
+enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int64_t *seq_ext)
+{
+    int32_t delta = (int16_t)(uint16_t)(seq - (uint16_t)st->seq_max_ext);
+    if (delta > 0 && delta < SLR_SEQ_MAX_DROPOUT) {
+        advance(st, (uint32_t)delta);
+        st->seq_bad_valid = false;
+        *seq_ext = st->seq_max_ext;
+        return SLR_SEQ_NEXT;
+    }
+    if (delta <= 0 && delta > -(int32_t)(SLR_DUP_WORDS * 64u)) {
+        *seq_ext = st->seq_max_ext + delta;
+        if (!mark_seen(st, (uint32_t)-delta)) {
+            return SLR_SEQ_DUPLICATE;
+        }
+        if (*seq_ext < st->seq_first_ext) {
+            st->seq_first_ext = *seq_ext;
+        }
+        st->unique_run++;
+        return SLR_SEQ_REORDERED;
+    }
+    if (st->seq_bad_valid && seq == st->seq_bad) {
+        enum slr_seq_class c = restart(st, seq);
+        *seq_ext = st->seq_max_ext;
+        return c;
+    }
+    st->seq_bad = (uint16_t)(seq + 1u);
+    st->seq_bad_valid = true;
+    *seq_ext = 0;
+    return SLR_SEQ_BAD;
+}
+
+int64_t slr_stream_timestamp(const struct slr_stream *st, uint32_t ts)
+{
+    return st->ts_last_ext + (int32_t)(ts - (uint32_t)st->ts_last_ext);
+}
+
+void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns)
+{
+    int64_t units = arrival_ns / SLR_NS_PER_S * (int64_t)st->clock_hz +
+                    arrival_ns % SLR_NS_PER_S * (int64_t)st->clock_hz / SLR_NS_PER_S;
+    int64_t transit = units - ts_ext;
+    if (st->transit_valid) {
+        int64_t d = transit - st->transit_last;
+        st->jitter += ((double)(d < 0 ? -d : d) - st->jitter) / 16.0;
+    }
+    st->transit_last = transit;
+    st->transit_valid = true;
+}
+
+void slr_stream_count_pt(struct slr_stream *st, uint8_t pt)
+{
+    for (uint32_t i = 0; i < st->pt_kinds; i++) {
+        if (st->pt_used[i] == pt) {
+            st->pt_count[i]++;
+            return;
+        }
+    }
+    if (st->pt_kinds < SLR_STREAM_PTS) {
+        st->pt_used[st->pt_kinds] = pt;
+        st->pt_count[st->pt_kinds] = 1;
+        st->pt_kinds++;
+    } else {
+        st->pt_count[SLR_STREAM_PTS - 1]++;
+    }
+}
+
+uint64_t slr_stream_lost(const struct slr_stream *st)
+{
+    uint64_t expected = (uint64_t)(st->seq_max_ext - st->seq_first_ext + 1);
+    uint64_t lost = expected > st->unique_run ? expected - st->unique_run : 0;
+    return st->seq_lost_before + lost;
+}

@@ -1,0 +1,198 @@
+/*
+ * worker: the packet path's thread.
+ */
+#include "engine/worker.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "engine/rtcp.h"
+
+struct call {
+    slr_worker_fn fn;
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t done_cond;
+    bool done;
+};
+
+void slr_worker_call(struct slr_worker *w, slr_worker_fn fn, void *arg)
+{
+    if (!w->running) {
+        fn(w, arg);
+        return;
+    }
+    struct call c = {.fn = fn, .arg = arg};
+    pthread_mutex_init(&c.lock, NULL);
+    pthread_cond_init(&c.done_cond, NULL);
+    while (slr_mailbox_put(&w->calls, &c) != SLR_OK) {
+        nanosleep(&(struct timespec){0, SLR_NS_PER_MS}, NULL);
+    }
+    w->capture->ops->wake(w->capture);
+    pthread_mutex_lock(&c.lock);
+    while (!c.done) {
+        pthread_cond_wait(&c.done_cond, &c.lock);
+    }
+    pthread_mutex_unlock(&c.lock);
+    pthread_cond_destroy(&c.done_cond);
+    pthread_mutex_destroy(&c.lock);
+}
+
+static void run_calls(struct slr_worker *w)
+{
+    for (struct call *c = slr_mailbox_take(&w->calls); c; c = slr_mailbox_take(&w->calls)) {
+        c->fn(w, c->arg);
+        pthread_mutex_lock(&c->lock);
+        c->done = true;
+        pthread_cond_signal(&c->done_cond);
+        pthread_mutex_unlock(&c->lock);
+    }
+}
+
+static enum slr_verdict take_rtcp(struct slr_worker *w, uint32_t leg, const struct slr_packet *pkt)
+{
+    enum slr_err err = slr_rtcp_take(&w->place.state->leg[leg],
+                                     slr_slice_of(pkt->at, pkt->len_bytes), pkt->arrival);
+    return err == SLR_OK ? SLR_VERDICT_RTCP : SLR_VERDICT_RTCP_MALFORMED;
+}
+
+static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                                      const struct slr_packet *pkt)
+{
+    struct slr_slice bytes = slr_slice_of(pkt->at, pkt->len_bytes);
+    struct slr_rtp rtp;
+    if (pkt->truncated) {
+        return SLR_VERDICT_TRUNCATED;
+    }
+    enum slr_payload_kind kind = slr_rtp_classify(bytes);
+    if (kind == SLR_IS_RTCP) {
+        return take_rtcp(w, leg, pkt); /* on the RTP port too: rtcp-mux */
+    }
+    if (rtcp_port) {
+        return SLR_VERDICT_RTCP_MALFORMED;
+    }
+    if (kind != SLR_IS_RTP || slr_rtp_parse(bytes, &rtp) != SLR_OK) {
+        return SLR_VERDICT_MALFORMED;
+    }
+    if (atomic_load_explicit(&w->place.state->leg[leg].state, memory_order_acquire) !=
+        SLR_LEG_OPEN) {
+        return SLR_VERDICT_CLOSED;
+    }
+    return slr_placement_rtp(&w->place, leg, pkt, &rtp);
+}
+
+void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                       const struct slr_packet *pkt)
+{
+    slr_count(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
+}
+
+static void emit_silence(struct slr_worker *w, const struct slr_session *s,
+                         const struct slr_leg *leg)
+{
+    json_t *ev = leg ? json_pack("{s:s,s:s,s:s,s:I}", "ev", "stream_end", "session", s->id, "leg",
+                                 leg->id, "silent_s", (json_int_t)(w->silence_ns / SLR_NS_PER_S))
+                     : json_pack("{s:s,s:s}", "ev", "session_silent", "session", s->id);
+    if (ev) {
+        w->place.sink->emit(w->place.sink->ctx, ev);
+    }
+}
+
+/* -t: does not run in pause and hold. */
+static void check_silence(struct slr_worker *w, struct slr_session *s, slr_mono now)
+{
+    bool all = true;
+    bool excused = atomic_load(&s->paused) != 0;
+    uint32_t n = atomic_load(&s->leg_count);
+    for (uint32_t i = 0; i < n; i++) {
+        struct slr_leg *leg = &w->place.state->leg[atomic_load(&s->leg[i])];
+        if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
+            continue;
+        }
+        int64_t since = leg->heard_ns ? leg->heard_ns : s->start.ns;
+        bool holding = atomic_load(&leg->holding) != 0;
+        excused |= holding;
+        bool silent = now.ns - since > w->silence_ns;
+        all &= silent;
+        if (silent && leg->heard_ns && !leg->silent_told && !holding && !excused) {
+            leg->silent_told = true;
+            emit_silence(w, s, leg);
+        }
+    }
+    if (all && n > 0 && !excused && !s->silent_told) {
+        s->silent_told = true;
+        emit_silence(w, s, NULL);
+    }
+}
+
+void slr_worker_housekeeping(struct slr_worker *w, slr_mono now)
+{
+    atomic_store_explicit(&w->place.state->header->alive_ns, now.ns, memory_order_relaxed);
+    if (now.ns < w->housekeeping_ns) {
+        return;
+    }
+    w->housekeeping_ns = now.ns + 100 * SLR_NS_PER_MS;
+    for (uint32_t i = w->number; i < w->place.state->session_max; i += w->count) {
+        struct slr_session *s = &w->place.state->session[i];
+        if (atomic_load_explicit(&w->active[i], memory_order_acquire) &&
+            atomic_load(&s->state) == SLR_SESSION_OPEN) {
+            check_silence(w, s, now);
+        }
+    }
+}
+
+enum slr_err slr_worker_step(struct slr_worker *w, uint32_t timeout_us)
+{
+    struct slr_packet burst[SLR_CAPTURE_BURST];
+    uint32_t count = 0;
+    enum slr_err err = w->capture->ops->next(w->capture, timeout_us, burst, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        slr_worker_packet(w, burst[i].tag >> 1, (burst[i].tag & 1u) != 0, &burst[i]);
+    }
+    slr_count(&w->counters.at[SLR_CTR_PACKETS_IN], count);
+    run_calls(w);
+    slr_worker_housekeeping(w, slr_clock_mono(w->clock));
+    return err;
+}
+
+static void *run(void *arg)
+{
+    struct slr_worker *w = arg;
+    while (!atomic_load(&w->stop)) {
+        enum slr_err err = slr_worker_step(w, 50000);
+        if (err != SLR_OK && err != SLR_AGAIN) {
+            SLR_ERROR("capture_failed", "worker=%u err=%s", w->number, slr_err_name(err));
+            nanosleep(&(struct timespec){0, 10 * SLR_NS_PER_MS}, NULL);
+        }
+    }
+    run_calls(w);
+    return NULL;
+}
+
+enum slr_err slr_worker_start(struct slr_worker *w)
+{
+    enum slr_err err = slr_mailbox_init(&w->calls, 1024);
+    if (err != SLR_OK) {
+        return err;
+    }
+    w->running = true;
+    if (pthread_create(&w->thread, NULL, run, w) != 0) {
+        w->running = false;
+        slr_mailbox_fini(&w->calls);
+        return SLR_NOMEM;
+    }
+    return SLR_OK;
+}
+
+void slr_worker_stop(struct slr_worker *w)
+{
+    if (!w->running) {
+        return;
+    }
+    atomic_store(&w->stop, true);
+    w->capture->ops->wake(w->capture);
+    pthread_join(w->thread, NULL);
+    w->running = false;
+    slr_mailbox_fini(&w->calls);
+}

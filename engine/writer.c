@@ -1,0 +1,290 @@
+/*
+ * writer: shape, block, commit. The order is what makes a death at any instruction harmless: bytes
+ * first, then the commit record, then the packets' memory.
+ */
+#include "engine/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/ring.h"
+
+#define MAX_PIECE_FRAMES 48000u
+#define RETRY_NS (200 * SLR_NS_PER_MS)
+
+enum slr_err slr_writer_init(struct slr_writer *w)
+{
+    w->block_bytes = (size_t)MAX_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
+    w->block_at = malloc(w->block_bytes);
+    return w->block_at ? SLR_OK : SLR_NOMEM;
+}
+
+void slr_writer_fini(struct slr_writer *w)
+{
+    free(w->block_at);
+    free(w->spans.at);
+    w->block_at = NULL;
+    w->spans.at = NULL;
+}
+
+static int64_t first_heard_ns(const struct slr_writer *w, const struct slr_session *s)
+{
+    int64_t first = 0;
+    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        uint32_t streams = atomic_load_explicit(&leg->stream_count, memory_order_acquire);
+        for (uint32_t k = 0; k < streams; k++) {
+            int64_t at = leg->stream[k].first_arrival_ns;
+            if (at != 0 && (first == 0 || at < first)) {
+                first = at;
+            }
+        }
+    }
+    return first;
+}
+
+/* Is every audio payload type of the leg of this law? none: the leg has no audio type at all. */
+static bool leg_is(const struct slr_writer *w, uint32_t leg, int static_pt, bool *none)
+{
+    const struct slr_leg *l = &w->state->leg[leg];
+    const struct slr_leg_codecs *c = &w->codecs[leg];
+    bool all = true;
+    for (uint32_t i = 0; i < l->pt_count; i++) {
+        if (c->kind[i] == SLR_PT_AUDIO && (l->pt_active & (1u << i))) {
+            bool used = !l->passive;
+            for (uint32_t k = 0; l->passive && k < atomic_load(&l->stream_count); k++) {
+                const struct slr_stream *st = &l->stream[k];
+                for (uint32_t p = 0; p < st->pt_kinds; p++) {
+                    used |= st->pt_used[p] == l->pt[i].pt;
+                }
+            }
+            if (used) {
+                *none = false;
+                all &= c->codec[i]->static_pt == static_pt;
+            }
+        }
+    }
+    return all;
+}
+
+/* One law everywhere keeps the payload as it is; anything else is PCM at the highest rate. */
+static void fix_shape(struct slr_writer *w, struct slr_session *s)
+{
+    bool alaw = true;
+    bool ulaw = true;
+    bool none = true;
+    uint32_t rate = 8000;
+    uint32_t n = atomic_load(&s->leg_count);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t leg = atomic_load(&s->leg[i]);
+        const struct slr_leg_codecs *c = &w->codecs[leg];
+        alaw &= leg_is(w, leg, 8, &none);
+        ulaw &= leg_is(w, leg, 0, &none);
+        for (uint32_t k = 0; k < w->state->leg[leg].pt_count; k++) {
+            if (c->codec[k] && c->codec[k]->sample_hz > rate) {
+                rate = c->codec[k]->sample_hz;
+            }
+        }
+    }
+    s->shape.channels = s->channels;
+    s->shape.format = alaw ? SLR_SAMPLE_ALAW : (ulaw ? SLR_SAMPLE_ULAW : SLR_SAMPLE_S16);
+    if (none) {
+        s->shape.format = SLR_SAMPLE_ALAW;
+    }
+    s->shape.sample_hz = rate;
+}
+
+/* Renders one block and its spans; new cursors go to the copy that is not in force. */
+static void render_block(struct slr_writer *w, struct slr_session *s, struct slr_block *block,
+                         bool finish, int64_t end_ticks)
+{
+    uint32_t in_force = atomic_load(&s->commit_index) & 1;
+    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    w->spans.count = 0;
+    w->spans.overflow = false;
+    slr_render_silence(block);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t leg_index = atomic_load(&s->leg[i]);
+        struct slr_leg *leg = &w->state->leg[leg_index];
+        struct slr_span_run run = {&w->spans, s, leg, i, leg->cursor[in_force]};
+        uint32_t channel = leg->channel < s->shape.channels ? leg->channel : 0;
+        slr_render_leg(w->state, leg_index, &w->codecs[leg_index], block, channel, &run,
+                       &w->scratch, &w->counters);
+        if (finish) {
+            slr_spans_finish(&run, end_ticks);
+        }
+        leg->cursor[!in_force] = run.cursor;
+    }
+    /* legs that join while the block is being written start with equal cursors */
+}
+
+static void commit_block(struct slr_writer *w, struct slr_session *s, const struct slr_block *block,
+                         uint32_t legs)
+{
+    uint32_t in_force = atomic_load(&s->commit_index) & 1;
+    struct slr_commit next = s->commit[in_force];
+    next.frames += block->frames;
+    next.spans_bytes += w->spans.count * sizeof w->spans.at[0];
+    s->commit[!in_force] = next;
+    (void)legs;
+    atomic_store_explicit(&s->commit_index, !in_force, memory_order_release);
+    int64_t written = slr_session_written_ticks(s);
+    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        slr_queue_free_until(w->state, atomic_load(&s->leg[i]), written);
+    }
+    uint64_t bytes =
+        (uint64_t)block->frames * block->shape.channels * slr_sample_bytes(block->shape.format);
+    slr_count(&w->counters.at[SLR_CTR_BLOCKS], 1);
+    slr_count(&w->counters.at[SLR_CTR_BYTES], bytes);
+    slr_count(w->dirty_bytes, bytes);
+}
+
+static void close_file(struct slr_writer *w, struct slr_recfile *f)
+{
+    if (f->is_open) {
+        slr_recfile_close(f);
+        w->open_count--;
+    }
+}
+
+/* Writes `frames` more frames (0: only what finish adds). */
+static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
+                                bool finish, int64_t end_ticks)
+{
+    struct slr_recfile *f = &w->file[s - w->state->session];
+    struct slr_block block = {w->block_at, s->shape, slr_session_commit(s)->frames, frames};
+    bool was_open = f->is_open;
+    enum slr_err err = slr_recfile_open(f, w->rec_fd, s);
+    if (err == SLR_OK) {
+        w->open_count += !was_open;
+        render_block(w, s, &block, finish, end_ticks);
+        err = w->spans.overflow ? SLR_NOMEM
+                                : slr_recfile_append(f, slr_session_commit(s), &block, &w->spans);
+    }
+    if (err != SLR_OK) {
+        slr_count(&w->counters.at[SLR_CTR_WRITE_ERRORS], 1);
+        SLR_ERROR("write_failed", "session=%s err=%s", s->id, slr_err_name(err));
+        close_file(w, f);
+        return err;
+    }
+    commit_block(w, s, &block, 0);
+    return SLR_OK;
+}
+
+static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono now, bool closing)
+{
+    if (s->shape.sample_hz != 0) {
+        return true;
+    }
+    int64_t first = first_heard_ns(w, s);
+    int64_t wait_ns = slr_ns_from_ticks(w->window_ticks + w->block_ticks);
+    if (!closing && (first == 0 || now.ns - first < wait_ns)) {
+        return false;
+    }
+    fix_shape(w, s);
+    return true;
+}
+
+/* A session's part of a step. False: the disk refused. */
+static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono now)
+{
+    int64_t end = atomic_load_explicit(&s->end_ticks, memory_order_acquire);
+    bool closing = atomic_load_explicit(&s->state, memory_order_acquire) == SLR_SESSION_CLOSING;
+    if (!shape_is_due(w, s, now, closing)) {
+        return true;
+    }
+    int64_t tpf = slr_ticks_per_frame(&s->shape);
+    int64_t to = closing ? end + tpf - 1 : slr_session_ticks(s, now) - w->window_ticks;
+    int64_t have = (int64_t)slr_session_commit(s)->frames;
+    if (!closing && to - have * tpf < w->block_ticks) {
+        return true;
+    }
+    int64_t want = to / tpf;
+    while (have < want) {
+        uint32_t piece =
+            (uint32_t)(want - have < s->shape.sample_hz ? want - have : s->shape.sample_hz);
+        if (write_piece(w, s, piece, false, 0) != SLR_OK) {
+            return false;
+        }
+        have += piece;
+    }
+    if (!closing) {
+        return true;
+    }
+    if (write_piece(w, s, 0, true, end) != SLR_OK) {
+        return false;
+    }
+    close_file(w, &w->file[s - w->state->session]);
+    atomic_store_explicit(&s->state, SLR_SESSION_SEALING, memory_order_release);
+    return true;
+}
+
+static bool hand_to_sealer(struct slr_writer *w, uint32_t slot)
+{
+    if (!slr_ring_put(w->to_sealer, (void *)(uintptr_t)(slot + 1))) {
+        return false;
+    }
+    atomic_store(&w->active[slot], 0);
+    return true;
+}
+
+uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
+{
+    uint32_t waiting = 0;
+    if (now.ns < w->error_until_ns) {
+        return 0;
+    }
+    for (uint32_t i = w->number; i < w->state->session_max; i += w->count) {
+        if (!atomic_load_explicit(&w->active[i], memory_order_acquire)) {
+            continue;
+        }
+        struct slr_session *s = &w->state->session[i];
+        uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
+        if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
+            waiting += !step_session(w, s, now);
+            state = atomic_load_explicit(&s->state, memory_order_acquire);
+        }
+        if (state == SLR_SESSION_SEALING) {
+            waiting += !hand_to_sealer(w, i);
+        }
+        if (w->open_count > w->open_max) {
+            close_file(w, &w->file[i]);
+        }
+    }
+    w->error_until_ns = waiting ? now.ns + RETRY_NS : 0;
+    return waiting;
+}
+
+static void *run(void *arg)
+{
+    struct slr_writer *w = arg;
+    int64_t nap_ns = slr_ns_from_ticks(w->block_ticks) / 4;
+    struct timespec nap = {nap_ns / SLR_NS_PER_S, nap_ns % SLR_NS_PER_S};
+    while (!atomic_load(&w->stop)) {
+        (void)slr_writer_step(w, slr_clock_mono(w->clock));
+        nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
+enum slr_err slr_writer_start(struct slr_writer *w)
+{
+    if (pthread_create(&w->thread, NULL, run, w) != 0) {
+        return SLR_NOMEM;
+    }
+    w->running = true;
+    return SLR_OK;
+}
+
+void slr_writer_stop(struct slr_writer *w)
+{
+    if (w->running) {
+        atomic_store(&w->stop, true);
+        pthread_join(w->thread, NULL);
+        w->running = false;
+    }
+}

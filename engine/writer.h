@@ -1,0 +1,50 @@
+/*
+ * writer: turns what has left the placement window into blocks of the recordings' files.
+ *
+ * Each session belongs to one writer (slot number modulo writers). A step looks at each running
+ * session; it blocks on the disk and nowhere else. In a passive run the only thread calls it.
+ */
+#ifndef SLR_ENGINE_WRITER_H
+#define SLR_ENGINE_WRITER_H
+
+#include <pthread.h>
+
+#include "engine/recfile.h"
+
+struct slr_writer {
+    struct slr_state *state;
+    const struct slr_leg_codecs *codecs;
+    _Atomic uint8_t *active;    /* for each session slot: worth a look */
+    struct slr_recfile *file;   /* for each session slot */
+    struct slr_ring *to_sealer; /* session slots + 1, as pointers */
+    const struct slr_clock *clock;
+    int rec_fd;
+    uint32_t number, count; /* this one of how many */
+    int64_t window_ticks, block_ticks;
+    uint32_t open_max;             /* files kept open between blocks */
+    _Atomic uint64_t *dirty_bytes; /* written since the last sync */
+    struct slr_counters counters;
+    /* own */
+    uint32_t open_count;
+    uint8_t *block_at;
+    size_t block_bytes;
+    struct slr_span_buffer spans;
+    struct slr_render_scratch scratch;
+    int64_t error_until_ns; /* after a failed write: no new try before */
+    pthread_t thread;
+    _Atomic bool stop;
+    bool running;
+};
+
+/* Buffers for blocks of up to one second. SLR_NOMEM. */
+enum slr_err slr_writer_init(struct slr_writer *w) SLR_CHECKED;
+void slr_writer_fini(struct slr_writer *w);
+
+/* Writes what is due at `now`; returns the number of sessions that wait for the disk. */
+uint32_t slr_writer_step(struct slr_writer *w, slr_mono now);
+
+/* A thread that steps every quarter of a block until stopped. */
+enum slr_err slr_writer_start(struct slr_writer *w) SLR_CHECKED;
+void slr_writer_stop(struct slr_writer *w);
+
+#endif
