@@ -374,6 +374,35 @@ Test(seam, listen_connect_accept, .init = make_folder, .fini = remove_folder)
     close(fd);
 }
 
+/* Needs root, to become somebody else for one connect. */
+Test(seam, another_user_is_refused, .init = make_folder, .fini = remove_folder)
+{
+    const uid_t nobody = 65534;
+    struct slr_seam_conn *client, *server;
+    json_t *msg;
+    int fd;
+
+    if (geteuid() != 0) {
+        cr_skip_test("needs root");
+    }
+    cr_assert_eq(slr_seam_listen(path, &fd), SLR_OK);
+    cr_assert_eq(chmod(folder, 0755), 0);
+    cr_assert_eq(seteuid(nobody), 0);
+    enum slr_err by_mode = slr_seam_connect(path, &client);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(by_mode, SLR_DENIED, "the path's mode keeps others out");
+
+    cr_assert_eq(chmod(path, 0666), 0);
+    cr_assert_eq(seteuid(nobody), 0);
+    enum slr_err by_peer = slr_seam_connect(path, &client);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(by_peer, SLR_OK);
+    cr_assert_eq(slr_seam_accept(fd, &server), SLR_DENIED, "and so does the check of the peer");
+    cr_assert_eq(slr_seam_take(client, &msg, NULL), SLR_CLOSED);
+    slr_seam_close(client);
+    close(fd);
+}
+
 Test(seam, a_stale_socket_is_replaced_a_live_one_is_not, .init = make_folder, .fini = remove_folder)
 {
     struct slr_seam_conn *client;
