@@ -17,7 +17,10 @@
 
 #include "common/slice.h"
 
-#define VERSION "0.1.0"
+/* The build gives its own; this is for builds that do not. */
+#ifndef SLR_VERSION_TEXT
+#define SLR_VERSION_TEXT "0.1.0"
+#endif
 #define FILE_BYTES_MAX (1U << 20)
 #define LINE_BYTES_MAX 4096
 #define LIST_MAX 4096
@@ -335,7 +338,7 @@ static enum slr_err parse_all(struct parse *p, const char *summary, int argc, ch
         return SLR_EOF;
     }
     if (p->version) {
-        printf("%s %s\n", p->program, VERSION);
+        printf("%s %s\n", p->program, SLR_VERSION_TEXT);
         return SLR_EOF;
     }
     if (err == SLR_OK && p->config_path) {
