@@ -149,7 +149,7 @@ def test_ssrc_change_in_a_leg(plain):
         c.bye()
         _, w, led = c.result()
         leg = led.leg(dn=c.dns[0])
-        assert {int(s["ssrc"], 16) if isinstance(s["ssrc"], str) else s["ssrc"] for s in leg.streams} == {1111, 2222}
+        assert leg.ssrcs == {1111, 2222}
         chan = w.channel(leg.channel)
         at_a = chan.find(a.sent[0].payload)
         at_b = chan.find(b.sent[0].payload)
@@ -167,11 +167,7 @@ def test_digits_by_policy(rigs, policy):
         c.bye()
         entry, w, led = c.result()
         c.verify(0, w, led)
-        want = {"keep": "5*0#", "drop": ""}.get(policy)
-        if want is not None:
-            assert led.digits == want
-        else:
-            assert len(led.digits) == 4 and not set(led.digits) & set("0123456789*#ABCD")
+        assert led.digits == {"keep": "5*0#", "mask": "xxxx", "drop": ""}[policy]
         assert led.leg(dn=c.dns[0]).total("event") > 0
         log = rig.engine.log() + rig.core.log()
         assert "5*0#" not in log

@@ -40,8 +40,7 @@ def test_payload_of_every_g711_stream_is_in_a_channel(name):
         best = None
         for r in result.recordings:
             for leg in r.ledger.legs:
-                if any(int(s["ssrc"], 16) == ssrc if isinstance(s["ssrc"], str) else s["ssrc"] == ssrc
-                       for s in leg.streams):
+                if ssrc in leg.ssrcs:
                     best = (r, leg)
         assert best, f"stream {stream['ssrc']} is in no recording"
         r, leg = best

@@ -12,8 +12,7 @@ def legs_by_ssrc(result):
     out = {}
     for r in result.recordings:
         for leg in r.ledger.legs:
-            for s in leg.streams:
-                ssrc = int(s["ssrc"], 16) if isinstance(s["ssrc"], str) else s["ssrc"]
+            for ssrc in leg.ssrcs:
                 out[ssrc] = (r, leg)
     return out
 

@@ -141,6 +141,8 @@ def _dns(entry):
 def fetch(rig, rid):
     """(entry, Wav, Ledger) of a sealed recording by HTTP."""
     entry = rig.api.recording(rid)
-    w = wav.parse(rig.api.media(rid))
+    blob = rig.api.media(rid)
+    w = wav.parse(blob)
     led = ledger.check(ledger.parse(entry["ledger"]), w.frames, w.rate)
+    ledger.check_hash(led, blob)
     return entry, w, led

@@ -1,4 +1,5 @@
 """Reading and checking a recording's ledger: every tick of every leg is accounted for, once."""
+import hashlib
 import json
 from dataclasses import dataclass, field
 
@@ -34,6 +35,10 @@ class Leg:
     def of(self, *kinds):
         return [s for s in self.spans if s.kind in kinds]
 
+    @property
+    def ssrcs(self):
+        return {int(s["ssrc"], 16) for s in self.streams}
+
     def at(self, tick):
         for s in self.spans:
             if s.start <= tick < s.end:
@@ -58,7 +63,7 @@ class Ledger:
 
     @property
     def digits(self):
-        return "".join(d["digit"] for d in self.raw.get("digits", []))
+        return "".join(d["digit"] for d in self.raw["digits"].get("items", []))
 
     @property
     def packets(self):
@@ -71,7 +76,7 @@ def parse(raw):
         raw = json.loads(raw)
     legs = []
     for x in raw["legs"]:
-        spans = [Span(s["kind"], s["start"], s["len"], s.get("info", 0)) for s in x["spans"]]
+        spans = [Span(s["kind"], s["start_ticks"], s["len_ticks"], s.get("packets", 0)) for s in x["spans"]]
         legs.append(Leg(x, x["channel"], x.get("dn", ""), spans, x["streams"]))
     return Ledger(raw, raw["len_ticks"], legs)
 
@@ -79,7 +84,7 @@ def parse(raw):
 def check(ledger, frames=None, rate=8000):
     """Asserts what must hold of any ledger: spans are ordered, gapless, of known kinds, and sum to
     the session's length; stream counters agree with themselves."""
-    assert ledger.length >= 0
+    assert ledger.length >= 0 and ledger.raw["ticks_hz"] == TICKS
     for n, leg in enumerate(ledger.legs):
         at = 0
         for s in leg.spans:
@@ -95,6 +100,22 @@ def check(ledger, frames=None, rate=8000):
         per = TICKS // rate
         assert abs(frames * per - ledger.length) <= per, f"{frames} frames against {ledger.length} ticks"
     return ledger
+
+
+def media_hash(media):
+    """The hash of media bytes as docs/ledger.md defines it: SHA-256 over the SHA-256 of each MiB."""
+    mib = 1 << 20
+    parts = b"".join(hashlib.sha256(media[i : i + mib]).digest() for i in range(0, len(media), mib))
+    return hashlib.sha256(parts).hexdigest()
+
+
+def check_hash(ledger, blob):
+    """The ledger's media range and hash against a file's bytes."""
+    m = ledger.raw["media"]
+    media = blob[m["offset"] : m["offset"] + m["len"]]
+    assert len(media) == m["len"]
+    if m["hash"] is not None:
+        assert m["hash"].split(":")[-1] == media_hash(media), "the media's hash is wrong"
 
 
 def samples(ticks, rate=8000):

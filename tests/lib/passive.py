@@ -69,6 +69,7 @@ def collect(data):
                 body = f.read()
             w = wav.parse(body)
             led = ledger.check(ledger.parse(raw), w.frames, w.rate)
+            ledger.check_hash(led, body)
             out.append(Recording(media, body, w, led, blob))
     return Result(out, files)
 
