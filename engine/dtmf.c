@@ -7,6 +7,9 @@ enum slr_err slr_dtmf_parse(struct slr_slice payload, struct slr_dtmf *out)
 {
     static const char name[] = "0123456789*#ABCDF";
     uint8_t flags = 0;
+    if (payload.len_bytes < 4 || payload.len_bytes % 4 != 0 || payload.len_bytes > 64) {
+        return payload.len_bytes < 4 ? SLR_TRUNCATED : SLR_FORMAT; /* 2.3.5: events may follow */
+    }
     if (!slr_slice_take_u8(&payload, &out->event) || !slr_slice_take_u8(&payload, &flags) ||
         !slr_slice_take_u16(&payload, &out->duration_units)) {
         return SLR_TRUNCATED;

@@ -43,6 +43,7 @@ struct slr_session_params {
     uint8_t digit_policy; /* enum slr_digit_policy */
     json_t *meta;         /* object or NULL, borrowed */
     slr_wall start_wall;  /* ns 0: now */
+    bool is_auto;         /* made by the engine itself, from RTP without signalling */
 };
 
 enum slr_source_policy { SLR_SOURCE_HOST, SLR_SOURCE_STRICT, SLR_SOURCE_ANY };

@@ -135,6 +135,7 @@ static void fill_session(struct slr_engine *e, struct slr_session *s,
     s->reserve = p->reserve_streams;
     s->digit_policy = p->digit_policy;
     s->passive = e->passive;
+    s->is_auto = p->is_auto;
     s->start = slr_clock_mono(e->clock);
     s->start_wall = slr_clock_wall(e->clock);
     atomic_store(&s->end_ticks, INT64_MAX);
@@ -171,7 +172,7 @@ enum slr_err slr_engine_session_open(struct slr_engine *e, const struct slr_sess
     json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
     slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:I,s:b,s:i,s:o}", "ev", "session_open", "session",
                                  s->id, "call", s->call, "start_wall_ns",
-                                 (json_int_t)s->start_wall.ns, "auto", 0, "channels",
+                                 (json_int_t)s->start_wall.ns, "auto", (int)s->is_auto, "channels",
                                  (int)s->channels, "meta", meta ? meta : json_object()));
     return SLR_OK;
 }

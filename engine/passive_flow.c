@@ -238,7 +238,15 @@ static bool is_reverse(const struct slr_flow *a, const struct slr_flow *b)
 static bool is_media(const struct slr_engine *e, uint32_t slot)
 {
     const struct slr_leg *leg = &e->state->leg[slot];
-    return leg->current != SLR_NONE && leg->stream[leg->current].placed >= SLR_FLOW_MIN_PACKETS;
+    const struct slr_leg_codecs *c = &e->codecs[slot];
+    uint64_t audio = 0;
+    for (uint32_t i = 0; leg->current != SLR_NONE && i < leg->stream[leg->current].pt_kinds; i++) {
+        uint8_t row = c->row_of_pt[leg->stream[leg->current].pt_used[i]];
+        if (row != 0xff && c->kind[row] == SLR_PT_AUDIO) {
+            audio += leg->stream[leg->current].pt_count[i];
+        }
+    }
+    return audio >= SLR_FLOW_MIN_PACKETS;
 }
 
 static const struct slr_flow *find_partner(struct slr_engine *e, const struct slr_flow *flow)
@@ -306,14 +314,15 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
                                    .channels = 2,
                                    .reserve_streams = 0,
                                    .digit_policy = (uint8_t)e->digits,
-                                   .start_wall = {start_ns}};
+                                   .start_wall = {start_ns},
+                                   .is_auto = true};
     enum slr_err err = slr_engine_session_open(e, &p, &start);
     struct slr_session *s = err == SLR_OK ? slr_engine_session_find(e, id) : NULL;
     if (!s) {
         SLR_ERROR("flow_session_failed", "err=%s", slr_err_name(err));
         return;
     }
-    s->is_auto = true;
+
     bool joined = join_auto(e, s, swap ? partner : flow, 0);
     if (partner && joined) {
         (void)join_auto(e, s, swap ? flow : partner, 1);

@@ -173,7 +173,7 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
                                       struct slr_dtmf *event)
 {
     const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
-    uint32_t clock_hz = x->leg->pt[row].clock_hz;
+    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
     x->rec.pt = (uint8_t)row;
     if (kind == SLR_PT_EVENT) {
         if (slr_dtmf_parse(x->rtp->payload, event) != SLR_OK) {
@@ -182,6 +182,10 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
         x->rec.flags |= SLR_REC_EVENT;
         x->rec.dur_ticks = (uint32_t)slr_ticks_from_rtp(event->duration_units, clock_hz);
         return SLR_VERDICT_EVENT;
+    }
+    if (kind == SLR_PT_UNKNOWN) {
+        x->rec.flags |= SLR_REC_UNDECODED;
+        return SLR_VERDICT_UNKNOWN_PT;
     }
     if (kind == SLR_PT_COMFORT) {
         x->rec.flags |= SLR_REC_COMFORT;
@@ -250,6 +254,7 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
         return SLR_VERDICT_NO_MEMORY;
     }
     leg->loss_flags = 0;
+    x->st->rejected += verdict == SLR_VERDICT_UNKNOWN_PT;
     if (verdict == SLR_VERDICT_EVENT) {
         slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext,
                       effective(x, x->rec.pos_ticks), x->st->clock_hz);
@@ -268,7 +273,7 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
         st->rejected++;
         return shape;
     }
-    uint32_t clock_hz = x->leg->pt[row].clock_hz;
+    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
     if (kind != SLR_PT_AUDIO && st->clock_hz != 0) {
         clock_hz = st->clock_hz; /* events and noise follow the audio's clock */
     }
@@ -294,6 +299,11 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
     return put(x, shape, &event);
 }
 
+static bool is_current(const struct slr_leg *leg, uint32_t ssrc)
+{
+    return leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc;
+}
+
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
                                    const struct slr_packet *pkt, const struct slr_rtp *rtp)
 {
@@ -307,8 +317,8 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     uint8_t row = p->codecs[leg_index].row_of_pt[rtp->pt];
     enum slr_pt_kind kind =
         row == 0xff ? SLR_PT_UNKNOWN : (enum slr_pt_kind)p->codecs[leg_index].kind[row];
-    if (kind == SLR_PT_UNKNOWN) {
-        x.leg->foreign++;
+    if (kind == SLR_PT_UNKNOWN && !is_current(x.leg, rtp->ssrc)) {
+        x.leg->foreign++; /* an unknown type never begins a stream */
         return SLR_VERDICT_UNKNOWN_PT;
     }
     uint32_t index = 0;

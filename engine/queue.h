@@ -13,12 +13,13 @@
 #include "engine/state.h"
 
 enum {
-    SLR_REC_EVENT = 1,       /* telephone-event payload */
-    SLR_REC_COMFORT = 2,     /* comfort noise payload */
-    SLR_REC_FIRST = 4,       /* of the leg's first segment: leg->shift_ticks applies */
-    SLR_REC_KERNEL_LOSS = 8, /* the kernel dropped packets on this port before it */
-    SLR_REC_QUEUE_LOSS = 16, /* packet memory was exhausted before it */
-    SLR_REC_NEW_SEGMENT = 32 /* first one under a new anchor: a gap before it is of the clock */
+    SLR_REC_EVENT = 1,        /* telephone-event payload */
+    SLR_REC_COMFORT = 2,      /* comfort noise payload */
+    SLR_REC_FIRST = 4,        /* of the leg's first segment: leg->shift_ticks applies */
+    SLR_REC_KERNEL_LOSS = 8,  /* the kernel dropped packets on this port before it */
+    SLR_REC_QUEUE_LOSS = 16,  /* packet memory was exhausted before it */
+    SLR_REC_NEW_SEGMENT = 32, /* first one under a new anchor: a gap before it is of the clock */
+    SLR_REC_UNDECODED = 64 /* a payload type that the leg does not know: no audio, but not lost */
 };
 
 struct slr_rec {

@@ -171,6 +171,8 @@ void slr_render_leg(struct slr_state *state, uint32_t leg_index,
         enum slr_span_kind kind = SLR_SPAN_RECEIVED;
         if (rec->flags & SLR_REC_EVENT) {
             kind = SLR_SPAN_EVENT;
+        } else if (rec->flags & SLR_REC_UNDECODED) {
+            kind = SLR_SPAN_CONCEALED;
         } else if (rec->flags & SLR_REC_COMFORT) {
             kind = SLR_SPAN_COMFORT;
         } else if (!render_audio(block, channel, rec, start, codecs->codec[rec->pt], scratch)) {

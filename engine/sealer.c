@@ -84,23 +84,25 @@ static bool exists(int dir_fd, const char *name)
     return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Published by an earlier sealing whose event may not have left: only hash and event are due. */
+/* Published by an earlier sealing whose event may not have left: the ledger, which was written
+ * before, says what the event needs. */
 static enum slr_err seal_again(struct slr_sealer *s, struct slr_sealed *sealed)
 {
-    struct slr_sink_posix sink;
-    enum slr_err err = slr_sink_posix_open(&sink, s->rec_fd, sealed->file);
-    if (err != SLR_OK) {
-        return err;
+    int fd = openat(s->rec_fd, sealed->ledger, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return slr_err_from_errno(errno);
     }
-    uint64_t size = 0;
-    err = sink.base.ops->size(&sink.base, &size);
-    if (err == SLR_OK) {
-        sealed->media_offset_bytes = 0;
-        sealed->media_len_bytes = size;
-        sealed->hash[0] = '\0';
+    json_t *ledger = json_loadfd(fd, 0, NULL);
+    close(fd);
+    json_t *media = json_object_get(ledger, "media");
+    const char *hash = json_string_value(json_object_get(media, "hash"));
+    sealed->media_offset_bytes = (uint64_t)json_integer_value(json_object_get(media, "offset"));
+    sealed->media_len_bytes = (uint64_t)json_integer_value(json_object_get(media, "len"));
+    if (hash) {
+        snprintf(sealed->hash, sizeof sealed->hash, "%.64s", hash);
     }
-    sink.base.ops->close(&sink.base);
-    return err;
+    json_decref(ledger);
+    return hash ? SLR_OK : SLR_FORMAT;
 }
 
 static enum slr_err publish(struct slr_sealer *s, const struct slr_session *session,

@@ -122,7 +122,7 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_r
     }
     int64_t lost = rec->seq_ext - run->cursor.last_seq_ext - 1;
     if (lost <= 0) {
-        return SLR_SPAN_COMFORT;
+        return run->cursor.last_undecoded ? SLR_SPAN_CONCEALED : SLR_SPAN_COMFORT;
     }
     *missing = (uint32_t)lost;
     if (rec->flags & SLR_REC_QUEUE_LOSS) {
@@ -145,6 +145,7 @@ void slr_spans_record(struct slr_span_run *run, const struct slr_rec *rec, int64
     if (run->cursor.last_stream != stream || rec->seq_ext > run->cursor.last_seq_ext) {
         run->cursor.last_seq_ext = rec->seq_ext;
         run->cursor.last_stream = stream;
+        run->cursor.last_undecoded = (rec->flags & SLR_REC_UNDECODED) != 0;
     }
 }
 

@@ -22,7 +22,7 @@
 #include "engine/engine.h"
 #include "storage/ledger.h"
 
-#define SLR_STATE_VERSION 3u
+#define SLR_STATE_VERSION 4u
 #define SLR_NONE UINT32_MAX
 
 #define SLR_CHUNK_BYTES 4096u
@@ -87,6 +87,7 @@ struct slr_span_cursor {
     int64_t at_ticks; /* spans are decided up to here */
     int64_t last_seq_ext;
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
+    bool last_undecoded;
     bool open_valid;
     struct slr_span open; /* last span, may still grow */
 };

@@ -175,6 +175,17 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
     return SLR_OK;
 }
 
+/* A session of our own making ends with its media: no silence is written ahead of it. */
+static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_session *s)
+{
+    int64_t last = 0;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        last = leg->highest_ticks > last ? leg->highest_ticks : last;
+    }
+    return last;
+}
+
 static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono now, bool closing)
 {
     if (s->shape.sample_hz != 0) {
@@ -200,6 +211,10 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
     int64_t tpf = slr_ticks_per_frame(&s->shape);
     int64_t to = closing ? end + tpf - 1 : slr_session_ticks(s, now) - w->window_ticks;
     int64_t have = (int64_t)slr_session_commit(s)->frames;
+    if (s->is_auto && !closing) {
+        int64_t last = last_heard_ticks(w, s);
+        to = to < last ? to : last;
+    }
     if (!closing && to - have * tpf < w->block_ticks) {
         return true;
     }
