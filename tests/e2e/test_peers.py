@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lib import peers, procs, rtp, sip, wait, wav
+from lib import netns, peers, procs, rtp, sip, wait, wav
 from lib.call import Call, fetch
 
 
@@ -222,7 +222,9 @@ def test_rtpengine_as_the_media_half_of_a_siprec_client(rig, tmp_path):
 
 def test_sngrep_shows_a_call_from_our_hep(rigs, tmp_path):
     peers.need("sngrep")
-    t = peers.Tmux(str(tmp_path), "sngrep -d lo -L udp:127.0.0.1:9060 port 1")
+    if not netns.private():
+        pytest.skip("needs a network namespace")
+    t = peers.Tmux(str(tmp_path), f"sngrep -d {netns.idle_interface()} -L udp:127.0.0.1:9060")
     try:
         wait.until("sngrep listens", lambda: "Call List" in t.screen() or "sngrep" in t.screen(), 10, 0.1)
         def listening():
@@ -245,7 +247,7 @@ def test_sngrep_shows_a_call_from_our_hep(rigs, tmp_path):
 
 def _shows(screen, call):
     """The one dialog line of our pseudo-SIP: INVITE, its party, and at least INVITE, 200 and BYE.
-    (The capture filter keeps sngrep from showing the test's own SIP.)"""
+    (Its capture device is idle, so the test's own SIP is not on the screen.)"""
     for line in screen.splitlines():
         m = re.match(r"\s*\[.\]\s+\d+\s+INVITE\s+(\S+)\s+(\S+)\s+(\d+)\s", line)
         if m and int(m.group(3)) >= 3 and any(d in line for d in call.dns):

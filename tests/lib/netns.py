@@ -70,3 +70,12 @@ def add_address(cidr):
     """Another address on loopback, e.g. 10.9.0.2/32 (needs the namespace)."""
     import subprocess
     subprocess.run(["ip", "addr", "add", cidr, "dev", "lo"], check=True)
+
+
+def idle_interface(name="idle0"):
+    """A link on which nothing ever happens (one end of a veth pair)."""
+    import subprocess
+    subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", name + "p"], check=True)
+    for end in (name, name + "p"):
+        subprocess.run(["ip", "link", "set", end, "up"], check=True)
+    return name
