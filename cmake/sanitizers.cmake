@@ -1,3 +1,15 @@
+# Instrumented builds, one kind at a time. The first undefined operation ends the program, so that a
+# test can't pass over it.
+set(kinds 0)
+foreach(kind SLR_ASAN SLR_TSAN SLR_FUZZ SLR_COV)
+    if(${kind})
+        math(EXPR kinds "${kinds} + 1")
+    endif()
+endforeach()
+if(kinds GREATER 1)
+    message(FATAL_ERROR "SLR_ASAN, SLR_TSAN, SLR_FUZZ and SLR_COV exclude each other")
+endif()
+
 if(SLR_ASAN)
     add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
                         -fno-omit-frame-pointer -g)
@@ -8,7 +20,11 @@ if(SLR_TSAN)
     add_link_options(-fsanitize=thread)
 endif()
 if(SLR_FUZZ)
-    add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -g)
+    if(NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+        message(FATAL_ERROR "SLR_FUZZ needs clang: cmake --preset fuzz")
+    endif()
+    add_compile_options(-fsanitize=fuzzer-no-link,address,undefined
+                        -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g)
     add_link_options(-fsanitize=address,undefined)
 endif()
 if(SLR_COV)
