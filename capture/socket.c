@@ -1,0 +1,240 @@
+/*
+ * socket: live backend with epoll and recvmmsg; it runs everywhere.
+ *
+ * Packets are gathered by time: after a batch the thread sleeps for the rest of batch_us before it
+ * looks again, which costs less than half of waking for each packet. A batch is one list of ready
+ * sockets (or several while lists come full), handed out over as many calls as it takes.
+ * State: struct socket_capture, owned by one worker thread (wake: any thread). Allocates at open
+ * and add.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "capture/backend.h"
+#include "capture/live.h"
+#include "common/log.h"
+
+#define READY_MAX 512
+/* Taken of one socket at a time, so that a flood on one does not starve the others. */
+#define SOCKET_TAKE_MAX 8
+
+struct message {
+    struct sockaddr_storage from;
+    struct iovec iov;
+    _Alignas(16) uint8_t control[SLR_LIVE_CONTROL_BYTES];
+    uint8_t bytes[SLR_LIVE_PAYLOAD_BYTES];
+};
+
+struct socket_capture {
+    struct slr_capture base;
+    struct slr_live live;
+    int epoll_fd;
+    bool more; /* the batch may not be at its end */
+    int64_t batch_at_ns;
+    uint32_t ready_count, ready_at;
+    struct epoll_event ready[READY_MAX];
+    struct mmsghdr head[SLR_CAPTURE_BURST];
+    struct message message[SLR_CAPTURE_BURST];
+};
+
+static struct socket_capture *socket_of(struct slr_capture *c)
+{
+    return (struct socket_capture *)(void *)((char *)c - offsetof(struct socket_capture, base));
+}
+
+static void socket_close(struct slr_capture *c)
+{
+    struct socket_capture *s = socket_of(c);
+    if (s->epoll_fd >= 0) {
+        close(s->epoll_fd);
+    }
+    slr_live_fini(&s->live);
+    free(s);
+}
+
+static enum slr_err socket_open(const struct slr_capture_config *cfg, struct slr_capture **out)
+{
+    *out = NULL;
+    struct socket_capture *s = calloc(1, sizeof *s);
+    if (!s) {
+        return SLR_NOMEM;
+    }
+    s->base.ops = &slr_socket_ops;
+    enum slr_err err = slr_live_init(&s->live, cfg);
+    if (err != SLR_OK) {
+        free(s);
+        return err;
+    }
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0) {
+        SLR_ERROR("capture_open_failed", "backend=socket text=%s", SLR_Q(strerror(errno)));
+        socket_close(&s->base);
+        return SLR_IO;
+    }
+    for (size_t i = 0; i < SLR_CAPTURE_BURST; i++) {
+        struct message *m = &s->message[i];
+        m->iov = (struct iovec){.iov_base = m->bytes, .iov_len = sizeof m->bytes};
+        s->head[i].msg_hdr.msg_iov = &m->iov;
+        s->head[i].msg_hdr.msg_iovlen = 1;
+        s->head[i].msg_hdr.msg_name = &m->from;
+        s->head[i].msg_hdr.msg_control = m->control;
+    }
+    *out = &s->base;
+    return SLR_OK;
+}
+
+static enum slr_err socket_add(struct slr_capture *c, int fd, uint32_t tag)
+{
+    struct socket_capture *s = socket_of(c);
+    uint32_t slot;
+    enum slr_err err = slr_live_add(&s->live, fd, tag, &slot);
+    if (err != SLR_OK) {
+        return err;
+    }
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data.u64 = (uint64_t)s->live.slot[slot].generation << 32 | slot};
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        SLR_ERROR("capture_add_failed", "backend=socket text=%s", SLR_Q(strerror(errno)));
+        slr_live_remove(&s->live, slot);
+        return SLR_IO;
+    }
+    return SLR_OK;
+}
+
+static void socket_remove(struct slr_capture *c, int fd, uint32_t tag)
+{
+    struct socket_capture *s = socket_of(c);
+    uint32_t slot = slr_live_find(&s->live, fd);
+    (void)tag; /* the descriptor says it all */
+    if (slot == SLR_LIVE_NONE) {
+        return;
+    }
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL) != 0) {
+        SLR_WARN("capture_remove_failed", "backend=socket text=%s", SLR_Q(strerror(errno)));
+    }
+    slr_live_remove(&s->live, slot);
+}
+
+/* Asks for ready sockets without waiting. False: none. */
+static bool look(struct socket_capture *s)
+{
+    int n = epoll_wait(s->epoll_fd, s->ready, READY_MAX, 0);
+    s->ready_at = 0;
+    s->ready_count = n > 0 ? (uint32_t)n : 0;
+    s->more = n == READY_MAX;
+    return n > 0;
+}
+
+/* Sleeps until wake was called (true), a socket is ready (if so asked) or the time is up. poll and
+ * not epoll_wait, whose milliseconds are too coarse. */
+static bool sleep_ns(struct socket_capture *s, int64_t ns, bool for_packets)
+{
+    struct pollfd fds[2] = {{.fd = s->live.wake_fd, .events = POLLIN},
+                            {.fd = s->epoll_fd, .events = POLLIN}};
+    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
+    /* An interruption counts as time that is up: the caller comes again. */
+    int n = ppoll(fds, for_packets ? 2 : 1, &ts, NULL);
+    return n > 0 && (fds[0].revents & POLLIN) != 0 && slr_live_take_wake(&s->live);
+}
+
+/* Fills the list of ready sockets, waiting as told. */
+static void gather(struct socket_capture *s, uint32_t timeout_us)
+{
+    if ((s->more || timeout_us == 0) && look(s)) {
+        return;
+    }
+    if (timeout_us == 0) {
+        return;
+    }
+    int64_t now_ns = slr_clock_mono(s->live.clock).ns;
+    int64_t end_ns = now_ns + (int64_t)timeout_us * 1000;
+    int64_t batch_end_ns = s->batch_at_ns + s->live.batch_ns;
+    bool woken = false;
+    if (batch_end_ns > now_ns) {
+        int64_t until_ns = batch_end_ns < end_ns ? batch_end_ns : end_ns;
+        woken = sleep_ns(s, until_ns - now_ns, false);
+        now_ns = slr_clock_mono(s->live.clock).ns;
+    }
+    if (!look(s) && !woken && now_ns < end_ns) {
+        sleep_ns(s, end_ns - now_ns, true);
+        look(s);
+        now_ns = slr_clock_mono(s->live.clock).ns;
+    }
+    s->batch_at_ns = now_ns;
+}
+
+/* Takes packets of one socket into the burst from place *count on. */
+static void take(struct socket_capture *s, uint32_t slot, struct slr_packet *burst, uint32_t *count)
+{
+    uint32_t room = SLR_CAPTURE_BURST - *count;
+    uint32_t want = room < SOCKET_TAKE_MAX ? room : SOCKET_TAKE_MAX;
+    struct mmsghdr *head = &s->head[*count];
+    for (uint32_t i = 0; i < want; i++) {
+        head[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
+        head[i].msg_hdr.msg_controllen = SLR_LIVE_CONTROL_BYTES;
+        head[i].msg_hdr.msg_flags = 0;
+    }
+    int n = recvmmsg(s->live.slot[slot].fd, head, want, MSG_DONTWAIT, NULL);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            s->live.stats.recv_errors++;
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < (uint32_t)n; i++) {
+        slr_live_fill(&s->live, slot, &head[i].msg_hdr, s->message[*count].bytes, head[i].msg_len,
+                      &burst[*count]);
+        (*count)++;
+    }
+    s->more = s->more || (uint32_t)n == want;
+}
+
+static enum slr_err socket_next(struct slr_capture *c, uint32_t timeout_us,
+                                struct slr_packet *burst, uint32_t *count)
+{
+    struct socket_capture *s = socket_of(c);
+    *count = 0;
+    if (s->ready_at == s->ready_count) {
+        gather(s, timeout_us);
+    }
+    if (s->ready_count > 0) {
+        slr_live_stamp(&s->live);
+    }
+    while (*count < SLR_CAPTURE_BURST && s->ready_at < s->ready_count) {
+        uint64_t key = s->ready[s->ready_at++].data.u64;
+        uint32_t slot = (uint32_t)key;
+        if (s->live.slot[slot].generation == (uint32_t)(key >> 32)) {
+            take(s, slot, burst, count);
+        }
+    }
+    return SLR_OK;
+}
+
+static void socket_wake(struct slr_capture *c)
+{
+    slr_live_wake(&socket_of(c)->live);
+}
+
+static void socket_stats(const struct slr_capture *c, struct slr_capture_stats *out)
+{
+    *out = ((const struct socket_capture *)(const void *)((const char *)c -
+                                                          offsetof(struct socket_capture, base)))
+               ->live.stats;
+}
+
+const struct slr_capture_ops slr_socket_ops = {
+    .name = "socket",
+    .passive = false,
+    .open = socket_open,
+    .add = socket_add,
+    .remove = socket_remove,
+    .next = socket_next,
+    .wake = socket_wake,
+    .stats = socket_stats,
+    .close = socket_close,
+};

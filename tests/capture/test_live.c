@@ -1,0 +1,532 @@
+/*
+ * The contract of the live backends, over every row of capture.def that is not passive: real
+ * sockets on loopback. Waiting is bounded by a count of calls, never by sleeping.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "capture/capture.h"
+
+static const struct slr_capture_ops *ops;
+static struct slr_capture *capture;
+static struct slr_packet burst[SLR_CAPTURE_BURST];
+static uint32_t burst_count;
+static struct slr_addr loopback;
+static int sender;
+
+/* Opens row `name`; false: this machine refuses it (said plainly). */
+static bool open_row(const char *name, uint32_t max_sockets, uint32_t batch_us)
+{
+    const struct slr_capture_config cfg = {.clock = slr_clock_real(),
+                                           .max_sockets = max_sockets,
+                                           .batch_us = batch_us,
+                                           .recv_buffer_bytes = 1 << 18};
+    ops = slr_capture_find(name);
+    cr_assert_not_null(ops);
+    enum slr_err err = ops->open(&cfg, &capture);
+    if (err == SLR_UNSUPPORTED) {
+        printf("SKIPPED: backend %s is refused by this machine\n", name);
+        return false;
+    }
+    cr_assert_eq(err, SLR_OK, "%s: %s", name, slr_err_name(err));
+    cr_assert_eq(slr_addr_parse("127.0.0.1", &loopback), SLR_OK);
+    sender = socket(AF_INET, SOCK_DGRAM, 0);
+    cr_assert_geq(sender, 0);
+    struct sockaddr_storage sa;
+    socklen_t len = slr_addr_to_sockaddr(&loopback, &sa);
+    cr_assert_eq(bind(sender, (struct sockaddr *)&sa, len), 0);
+    return true;
+}
+
+/* Runs `body` for each live backend. Criterion's parameterised tests break under PIE. */
+static void each_row(void (*body)(void), uint32_t max_sockets, uint32_t batch_us)
+{
+    for (const struct slr_capture_ops *const *row = slr_capture_all(); *row; row++) {
+        if ((*row)->passive || !open_row((*row)->name, max_sockets, batch_us)) {
+            continue;
+        }
+        body();
+        ops->close(capture);
+        close(sender);
+    }
+}
+
+static uint16_t local_port(int fd)
+{
+    struct sockaddr_storage sa;
+    struct slr_addr a;
+    socklen_t len = sizeof sa;
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    cr_assert(slr_addr_from_sockaddr((struct sockaddr *)&sa, &a));
+    return a.port;
+}
+
+static int bind_one(uint16_t *port)
+{
+    uint16_t cursor = (uint16_t)(20000 + getpid() % 20000);
+    int fd;
+    cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &fd, NULL, port), SLR_OK);
+    return fd;
+}
+
+static void send_to(uint16_t port, const void *at, size_t len_bytes)
+{
+    struct slr_addr to = loopback;
+    struct sockaddr_storage sa;
+    to.port = port;
+    socklen_t len = slr_addr_to_sockaddr(&to, &sa);
+    cr_assert_eq(sendto(sender, at, len_bytes, 0, (struct sockaddr *)&sa, len), (ssize_t)len_bytes);
+}
+
+static void next(uint32_t timeout_us)
+{
+    cr_assert_eq(ops->next(capture, timeout_us, burst, &burst_count), SLR_OK);
+    cr_assert_leq(burst_count, SLR_CAPTURE_BURST);
+}
+
+/* Calls next until a packet came, at most for some seconds. */
+static void next_packet(void)
+{
+    for (int i = 0; i < 50; i++) {
+        next(100000);
+        if (burst_count > 0) {
+            return;
+        }
+    }
+    cr_assert(false, "%s: nothing was received", ops->name);
+}
+
+static void check_quiet(void)
+{
+    for (int i = 0; i < 5; i++) {
+        next(0);
+        cr_assert_eq(burst_count, 0, "%s", ops->name);
+        next(1000);
+        cr_assert_eq(burst_count, 0, "%s", ops->name);
+    }
+}
+
+static void check_pair(void)
+{
+    uint16_t cursor = (uint16_t)(20000 + getpid() % 20000), port;
+    int rtp, rtcp;
+    cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &rtp, &rtcp, &port), SLR_OK);
+    cr_assert_eq(ops->add(capture, rtp, 11), SLR_OK);
+    cr_assert_eq(ops->add(capture, rtcp, UINT32_MAX - 1), SLR_OK);
+    cr_assert_eq(ops->add(capture, rtp, 12), SLR_EXISTS);
+    check_quiet();
+    int64_t last_ns = 0;
+    for (uint8_t i = 0; i < 100; i++) {
+        const uint8_t bytes[3] = {i, 2, 3};
+        int64_t sent_ns = slr_clock_mono(slr_clock_real()).ns;
+        send_to(i % 2 ? (uint16_t)(port + 1) : port, bytes, sizeof bytes);
+        next_packet();
+        int64_t now_ns = slr_clock_mono(slr_clock_real()).ns;
+        cr_assert_eq(burst_count, 1);
+        cr_assert_eq(burst[0].tag, i % 2 ? UINT32_MAX - 1 : 11);
+        cr_assert_eq(burst[0].len_bytes, 3);
+        cr_assert_eq(burst[0].at[0], i);
+        cr_assert_eq(burst[0].src.port, local_port(sender));
+        cr_assert(slr_addr_eq_ip(&burst[0].src, &loopback));
+        cr_assert_not(burst[0].truncated || burst[0].tcp);
+        cr_assert_eq(burst[0].kernel_drops, 0);
+        cr_assert_eq(burst[0].wall.ns, 0);
+        /* The two clocks are read one after the other: allow for a microsecond and a bit. */
+        cr_assert_geq(burst[0].arrival.ns, sent_ns - 1000000, "%s", ops->name);
+        cr_assert_leq(burst[0].arrival.ns, now_ns);
+        cr_assert_geq(burst[0].arrival.ns, last_ns - 1000000);
+        last_ns = burst[0].arrival.ns;
+    }
+    struct slr_capture_stats stats;
+    ops->stats(capture, &stats);
+    cr_assert_eq(stats.packets, 100);
+    cr_assert_eq(stats.recv_errors + stats.drop_kernel + stats.drop_truncated, 0);
+    ops->remove(capture, rtp, 11);
+    ops->remove(capture, rtcp, UINT32_MAX - 1);
+    close(rtp);
+    close(rtcp);
+}
+
+Test(live, pair_tags_addresses_times)
+{
+    each_row(check_pair, 4, 1000);
+}
+
+static void check_order(void)
+{
+    uint16_t port;
+    int fd = bind_one(&port);
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    for (uint16_t i = 0; i < 300; i++) {
+        send_to(port, &i, sizeof i);
+    }
+    uint16_t expected = 0;
+    int64_t last_ns = 0;
+    while (expected < 300) {
+        next_packet();
+        for (uint32_t i = 0; i < burst_count; i++) {
+            cr_assert_eq(memcmp(burst[i].at, &expected, 2), 0, "%s: order", ops->name);
+            cr_assert_geq(burst[i].arrival.ns, last_ns, "per socket never backwards");
+            last_ns = burst[i].arrival.ns;
+            expected++;
+        }
+    }
+    check_quiet();
+    ops->remove(capture, fd, 5);
+    close(fd);
+}
+
+Test(live, one_socket_keeps_its_order)
+{
+    each_row(check_order, 1, 0);
+}
+
+static void check_remove(void)
+{
+    uint16_t port[2];
+    int fd[2] = {bind_one(&port[0]), bind_one(&port[1])};
+    for (uint32_t round = 0; round < 50; round++) {
+        int a = (int)(round % 2);
+        cr_assert_eq(ops->add(capture, fd[a], 7), SLR_OK);
+        cr_assert_eq(ops->add(capture, fd[1 - a], 8), SLR_OK);
+        for (int i = 0; i < 100; i++) {
+            send_to(port[a], "old", 3);
+            send_to(port[1 - a], "new", 3);
+        }
+        if (round % 3 != 0) { /* also with some received and not yet handed out */
+            next(10000);
+        }
+        ops->remove(capture, fd[a], 7);
+        ops->remove(capture, fd[1 - a], 8);
+        /* Same tag at once, on the other socket, whose waiting packets are its own. */
+        cr_assert_eq(ops->add(capture, fd[1 - a], 7), SLR_OK);
+        send_to(port[1 - a], "end", 3);
+        for (bool ended = false; !ended;) {
+            next_packet();
+            for (uint32_t i = 0; i < burst_count; i++) {
+                cr_assert_eq(burst[i].tag, 7);
+                cr_assert_neq(memcmp(burst[i].at, "old", 3), 0, "%s", ops->name);
+                ended = ended || memcmp(burst[i].at, "end", 3) == 0;
+            }
+        }
+        ops->remove(capture, fd[1 - a], 7);
+        for (int i = 0; i < 2; i++) { /* what waits in the sockets is of the past round */
+            char drain[8];
+            while (recv(fd[i], drain, sizeof drain, MSG_DONTWAIT) >= 0) {
+            }
+        }
+    }
+    check_quiet();
+    ops->remove(capture, fd[0], 7);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+Test(live, remove_stops_and_tag_is_free)
+{
+    each_row(check_remove, 2, 500);
+}
+
+static void check_ports_are_free_after_remove(void)
+{
+    for (int i = 0; i < 50; i++) {
+        uint16_t port, again, cursor = 0;
+        int fd = bind_one(&port), other;
+        cr_assert_eq(ops->add(capture, fd, 1), SLR_OK);
+        send_to(port, "x", 1);
+        next_packet();
+        ops->remove(capture, fd, 1);
+        close(fd);
+        cr_assert_eq(slr_ports_bind(&loopback, 0, 0, &cursor, port, &other, NULL, &again), SLR_OK,
+                     "%s: nothing holds the socket", ops->name);
+        close(other);
+    }
+}
+
+Test(live, closed_means_closed)
+{
+    each_row(check_ports_are_free_after_remove, 1, 0);
+}
+
+static void check_full(void)
+{
+    uint16_t port;
+    int fd[4];
+    for (int i = 0; i < 4; i++) {
+        fd[i] = bind_one(&port);
+        cr_assert_eq(ops->add(capture, fd[i], (uint32_t)i), i < 3 ? SLR_OK : SLR_FULL);
+    }
+    ops->remove(capture, fd[1], 1);
+    cr_assert_eq(ops->add(capture, fd[3], 3), SLR_OK);
+    send_to(port, "x", 1);
+    next_packet();
+    cr_assert_eq(burst[0].tag, 3);
+    cr_assert_neq(ops->add(capture, -1, 9), SLR_OK);
+    for (int i = 0; i < 4; i++) {
+        ops->remove(capture, fd[i], (uint32_t)i);
+        close(fd[i]);
+    }
+}
+
+Test(live, max_sockets)
+{
+    each_row(check_full, 3, 0);
+}
+
+static void check_sizes(void)
+{
+    static const size_t sizes[] = {0, 1, 172, 2048, 2049, 9000, 0, 0, 65507, 172};
+    static uint8_t bytes[65507];
+    struct slr_capture_stats stats;
+    uint16_t port;
+    int fd = bind_one(&port);
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 31);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        send_to(port, bytes, sizes[i]);
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0];) {
+        next_packet();
+        for (uint32_t k = 0; k < burst_count; k++, i++) {
+            size_t expected = sizes[i] < 2048 ? sizes[i] : 2048;
+            cr_assert_eq(burst[k].len_bytes, expected, "%s: %zu", ops->name, sizes[i]);
+            cr_assert_eq(burst[k].truncated, sizes[i] > 2048);
+            cr_assert_eq(memcmp(burst[k].at, bytes, expected), 0);
+            cr_assert_eq(burst[k].src.port, local_port(sender));
+        }
+    }
+    ops->stats(capture, &stats);
+    cr_assert_eq(stats.packets, 7);
+    cr_assert_eq(stats.drop_truncated, 3);
+    ops->remove(capture, fd, 5);
+    close(fd);
+}
+
+Test(live, sizes_from_nothing_to_too_much)
+{
+    each_row(check_sizes, 1, 0);
+}
+
+static void check_wake_before(void)
+{
+    int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
+    ops->wake(capture);
+    ops->wake(capture);
+    next(30000000);
+    cr_assert_eq(burst_count, 0);
+    cr_assert_lt(slr_clock_mono(slr_clock_real()).ns - start_ns, 10 * SLR_NS_PER_S, "%s",
+                 ops->name);
+    /* Two wakes before one next are one. */
+    start_ns = slr_clock_mono(slr_clock_real()).ns;
+    next(20000);
+    cr_assert_geq(slr_clock_mono(slr_clock_real()).ns - start_ns, 19 * SLR_NS_PER_MS, "%s",
+                  ops->name);
+}
+
+Test(live, wake_is_remembered)
+{
+    each_row(check_wake_before, 1, 1000);
+}
+
+static void *wake_thread(void *arg)
+{
+    ops->wake(arg);
+    return NULL;
+}
+
+static void check_wake_while_waiting(void)
+{
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
+        cr_assert_eq(pthread_create(&thread, NULL, wake_thread, capture), 0);
+        next(30000000);
+        cr_assert_eq(burst_count, 0);
+        cr_assert_lt(slr_clock_mono(slr_clock_real()).ns - start_ns, 10 * SLR_NS_PER_S);
+        pthread_join(thread, NULL);
+    }
+}
+
+Test(live, wake_from_another_thread)
+{
+    each_row(check_wake_while_waiting, 1, 1000);
+}
+
+static void check_timeout(void)
+{
+    int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
+    next(20000);
+    int64_t took_ns = slr_clock_mono(slr_clock_real()).ns - start_ns;
+    cr_assert_eq(burst_count, 0);
+    cr_assert_geq(took_ns, 19 * SLR_NS_PER_MS, "%s returned after %ld ns", ops->name, took_ns);
+}
+
+Test(live, timeout_is_kept)
+{
+    each_row(check_timeout, 1, 5000);
+}
+
+/* Wakes are bounded by time: in one batch interval the packets of many sends come together. */
+static void check_batching(void)
+{
+    uint16_t port;
+    int fd = bind_one(&port);
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    send_to(port, "x", 1);
+    next_packet(); /* a batch begins here; the next one is gathered for 200 ms */
+    int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
+    send_to(port, "x", 1);
+    next(5000000);
+    cr_assert_eq(burst_count, 1);
+    cr_assert_geq(slr_clock_mono(slr_clock_real()).ns - start_ns, 100 * SLR_NS_PER_MS, "%s",
+                  ops->name);
+    send_to(port, "x", 1);
+    next(0);
+    cr_assert_eq(burst_count, 1, "%s: no gathering when told not to wait", ops->name);
+    ops->remove(capture, fd, 5);
+    close(fd);
+}
+
+Test(live, gathers_by_time)
+{
+    each_row(check_batching, 1, 200000);
+}
+
+static void check_kernel_drops(void)
+{
+    static const uint8_t bytes[1400];
+    struct slr_capture_stats stats;
+    uint16_t port;
+    uint32_t sent = 0, got = 0, told = 0;
+    int fd = bind_one(&port), small = 4096;
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++, sent++) {
+            send_to(port, bytes, sizeof bytes);
+        }
+        for (next(100000); burst_count > 0; next(10000)) {
+            for (uint32_t i = 0; i < burst_count; i++) {
+                got++;
+                told += burst[i].kernel_drops;
+            }
+        }
+    }
+    cr_assert_gt(told, 0, "%s: the second round tells what the first lost", ops->name);
+    ops->remove(capture, fd, 5);
+    ops->stats(capture, &stats);
+    cr_assert_eq(stats.packets, got);
+    cr_assert_eq(stats.drop_kernel, sent - got, "%s: also what no packet told", ops->name);
+    close(fd);
+}
+
+Test(live, kernel_drops_are_counted)
+{
+    each_row(check_kernel_drops, 1, 0);
+}
+
+#define MANY 500u
+#define EACH 20u
+
+static void check_many(void)
+{
+    static int fd[MANY];
+    static uint16_t port[MANY];
+    static uint32_t got[MANY];
+    uint32_t total = 0;
+    uint16_t cursor = 20000;
+    memset(got, 0, sizeof got);
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &fd[i], NULL, &port[i]),
+                     SLR_OK);
+        cr_assert_eq(ops->add(capture, fd[i], 1000 + i), SLR_OK);
+    }
+    for (uint32_t k = 0; k < EACH; k++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            const uint32_t words[43] = {i, k};
+            send_to(port[i], words, sizeof words);
+        }
+    }
+    while (total < MANY * EACH) {
+        next_packet();
+        for (uint32_t b = 0; b < burst_count; b++, total++) {
+            uint32_t words[2];
+            cr_assert_eq(burst[b].len_bytes, 172);
+            memcpy(words, burst[b].at, sizeof words);
+            cr_assert_eq(burst[b].tag, 1000 + words[0]);
+            cr_assert_eq(words[1], got[words[0]], "%s: each once and in order", ops->name);
+            got[words[0]]++;
+        }
+    }
+    check_quiet();
+    for (uint32_t i = 0; i < MANY; i++) {
+        ops->remove(capture, fd[i], 1000 + i);
+        close(fd[i]);
+    }
+    struct slr_capture_stats stats;
+    ops->stats(capture, &stats);
+    cr_assert_eq(stats.packets, MANY * EACH);
+    cr_assert_eq(stats.drop_kernel + stats.recv_errors + stats.drop_truncated, 0);
+}
+
+Test(live, many_sockets)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    each_row(check_many, MANY, 2000);
+}
+
+static void check_close_with_sockets(void)
+{
+    uint16_t port, again, cursor = 0;
+    int fd = bind_one(&port), other;
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    for (int i = 0; i < 10; i++) {
+        send_to(port, "x", 1);
+    }
+    next_packet();
+    ops->close(capture);
+    close(fd);
+    cr_assert_eq(slr_ports_bind(&loopback, 0, 0, &cursor, port, &other, NULL, &again), SLR_OK, "%s",
+                 ops->name);
+    close(other);
+    const struct slr_capture_config cfg = {.max_sockets = 1};
+    cr_assert_eq(ops->open(&cfg, &capture), SLR_OK); /* for each_row to close */
+}
+
+Test(live, close_lets_go)
+{
+    each_row(check_close_with_sockets, 1, 0);
+}
+
+Test(live, refuses_bad_configuration)
+{
+    const struct slr_capture_config cfg = {.max_sockets = 0};
+    for (const struct slr_capture_ops *const *row = slr_capture_all(); *row; row++) {
+        enum slr_err err = (*row)->open(&cfg, &capture);
+        cr_assert(err == SLR_INVAL || err == SLR_UNSUPPORTED);
+        cr_assert_null(capture);
+    }
+}
+
+Test(live, registry)
+{
+    cr_assert_null(slr_capture_find("none"));
+    cr_assert_null(slr_capture_find(""));
+    cr_assert_str_eq(slr_capture_find("socket")->name, "socket");
+    for (const struct slr_capture_ops *const *row = slr_capture_all(); *row; row++) {
+        cr_assert_eq(slr_capture_find((*row)->name), *row);
+        cr_assert((*row)->open && (*row)->next && (*row)->stats && (*row)->close);
+        cr_assert_eq((*row)->passive, !(*row)->add);
+        cr_assert_eq((*row)->passive, !(*row)->wake);
+    }
+}
