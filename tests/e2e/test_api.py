@@ -46,7 +46,8 @@ def test_recordings_by_time_dn_and_id(rig):
     assert rig.api.recordings("?dn=nobody") == []
     page = rig.api.get("/v1/recordings?limit=1").json()
     assert len(page["recordings"]) == 1 and page["next"]
-    for bad in ("?limit=x", "?limit=-1", "?from=yesterday", "?after=%00%ff"):
+    assert [r["id"] for r in rig.api.recordings("?limit=1")] == [eb["id"], ea["id"]]
+    for bad in ("?limit=x", "?limit=-1", "?from=yesterday", "?cursor=%00%ff", "?nonsense=1"):
         rig.api.get("/v1/recordings" + bad, status=400)
 
 

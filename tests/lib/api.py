@@ -53,14 +53,12 @@ class Api:
     def recordings(self, query=""):
         """All pages."""
         out, path = [], "/v1/recordings" + query
-        while path:
+        while True:
             page = self.get(path).json()
             out += page["recordings"]
-            nxt = page.get("next")
-            if not nxt:
+            if not page["next"]:
                 return out
-            path = nxt if nxt.startswith("/") else "/v1/recordings?after=" + nxt
-        return out
+            path = f"/v1/recordings{query}{'&' if query else '?'}cursor={page['next']}"
 
     def recording(self, rid):
         return self.get(f"/v1/recordings/{rid}").json()

@@ -1,0 +1,170 @@
+"""Generated captures with SIP and RTP through `slrctl import`. These always run."""
+import pytest
+
+from lib import ledger, passive, pcap, rtp, sip, wav
+
+T0 = 1_700_000_000_000_000_000
+A, B, PROXY = "10.2.0.1", "10.2.0.2", "10.2.0.9"
+
+
+def message(start, call_id, cseq, body=b"", to_tag="", user=("1001", "2002"), extra=()):
+    lines = [start, f"Via: SIP/2.0/UDP {A}:5060;branch=z9hG4bK{call_id}{cseq.split()[0]}",
+             f"From: <sip:{user[0]}@x>;tag=f1", f"To: <sip:{user[1]}@x>{';tag=' + to_tag if to_tag else ''}",
+             f"Call-ID: {call_id}", f"CSeq: {cseq}", f"Contact: <sip:{user[0]}@{A}>", *extra]
+    if body:
+        lines.append("Content-Type: application/sdp")
+    lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+class Capture:
+    """Items of a capture, in seconds from the start."""
+
+    def __init__(self):
+        self.items = []
+
+    def sip(self, at_s, src, dst, raw):
+        self.items.append((T0 + int(at_s * 1e9), (src, 5060), (dst, 5060), raw))
+
+    def call(self, at_s, call_id, media_a, media_b, seconds, hops=((A, B),), bye=True):
+        offer = sip.offer([sip.M(media_a[1], ip=media_a[0], direction="sendrecv")], ip=media_a[0])
+        answer = sip.offer([sip.M(media_b[1], ip=media_b[0], direction="sendrecv")], ip=media_b[0])
+        for n, (x, y) in enumerate(hops):
+            t = at_s + n * 0.002
+            self.sip(t, x, y, message(f"INVITE sip:2002@{y} SIP/2.0", call_id, "1 INVITE", offer))
+            self.sip(t + 0.5, y, x, message("SIP/2.0 180 Ringing", call_id, "1 INVITE", to_tag="t1"))
+            self.sip(t + 1.0 - 2 * n * 0.002, y, x, message("SIP/2.0 200 OK", call_id, "1 INVITE", answer, "t1"))
+            self.sip(t + 1.01, x, y, message(f"ACK sip:2002@{y} SIP/2.0", call_id, "1 ACK", to_tag="t1"))
+            if bye:
+                self.sip(t + 1.2 + seconds, x, y, message(f"BYE sip:2002@{y} SIP/2.0", call_id, "2 BYE", to_tag="t1"))
+                self.sip(t + 1.21 + seconds, y, x, message("SIP/2.0 200 OK", call_id, "2 BYE", to_tag="t1"))
+
+    def rtp(self, at_s, plan, src, dst):
+        self.items += pcap.plan_items(plan, src, dst, T0 + int(at_s * 1e9))
+
+    def write(self, path, **kw):
+        pcap.write(path, self.items, **kw)
+        return path
+
+
+MA, MB = (A, 4000), (B, 5000)
+
+
+def check(result, plans, digits=""):
+    assert len(result.recordings) == 1, result.lines
+    r = result.recordings[0]
+    assert r.wav.channels == 2 and len(r.ledger.legs) == 2
+    for n, p in enumerate(plans):
+        leg = r.ledger.leg(channel=n)
+        assert p.ssrc in leg.ssrcs
+        assert wav.compare(r.wav, n, p.truth()).ok
+    assert r.ledger.digits == digits
+    return r
+
+
+def test_one_call_with_digits(tmp_path):
+    c, a, b = Capture(), rtp.plan("ia", 5, digits="42"), rtp.plan("ib", 5, start_s=0.3)
+    c.call(0, "one", MA, MB, 6)
+    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA)
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    r = check(result, (a, b), "42")
+    va, vb = wav.compare(r.wav, 0, a.truth()), wav.compare(r.wav, 1, b.truth())
+    assert vb.offset - va.offset == 2400
+    line = result.lines[0]
+    assert line["state"] == "sealed" and line["id"] == r.ledger.raw["recording"]
+    assert {x.dn for x in r.ledger.legs} == {"1001", "2002"}
+
+
+def test_channel_0_is_the_sender_of_the_invite_also_when_it_talks_last(tmp_path):
+    c, a, b = Capture(), rtp.plan("la", 2, start_s=2), rtp.plan("lb", 4)
+    c.call(0, "last", MA, MB, 6)
+    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA)
+    check(passive.imported(c.write(tmp_path / "c.pcap")), (a, b))
+
+
+def test_two_hops_of_one_call_id_are_one_call_and_a_refused_one_is_none(tmp_path):
+    c, a, b = Capture(), rtp.plan("ha", 3), rtp.plan("hb", 3)
+    c.sip(0, A, B, message(f"INVITE sip:2002@{B} SIP/2.0", "refused", "1 INVITE",
+                           sip.offer([sip.M(7000, ip=A)], ip=A)))
+    c.sip(0.1, B, A, message("SIP/2.0 603 Decline", "refused", "1 INVITE", to_tag="x"))
+    c.call(1, "hops", MA, MB, 4, hops=((A, PROXY), (PROXY, B)))
+    c.rtp(2.1, a, MA, MB), c.rtp(2.1, b, MB, MA)
+    check(passive.imported(c.write(tmp_path / "c.pcap")), (a, b))
+
+
+def test_early_rtp_and_no_bye(tmp_path):
+    """RTP before the 200 is held and belongs to the call; the file ends without BYE."""
+    c, a, b = Capture(), rtp.plan("ea", 4), rtp.plan("eb", 4)
+    c.call(0, "early", MA, MB, 4, bye=False)
+    c.rtp(0.4, b, MB, MA), c.rtp(1.05, a, MA, MB)
+    r = check(passive.imported(c.write(tmp_path / "c.pcap")), (a, b))
+    assert r.ledger.packets == len(a.sent) + len(b.sent)
+
+
+def test_rtp_without_sip_beside_a_call(tmp_path):
+    c, a, b, x = Capture(), rtp.plan("wa", 3), rtp.plan("wb", 3), rtp.plan("wx", 3)
+    c.call(0, "with", MA, MB, 4)
+    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA), c.rtp(1.5, x, ("10.5.5.5", 9000), ("10.5.5.6", 9002))
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    assert len(result.recordings) == 2
+    for p in (a, b, x):
+        assert any(p.ssrc in leg.ssrcs and wav.compare(r.wav, leg.channel, p.truth()).ok
+                   for r in result.recordings for leg in r.ledger.legs)
+
+
+def test_two_calls_one_after_the_other_on_the_same_ports(tmp_path):
+    c = Capture()
+    plans = [rtp.plan(f"s{n}", 2) for n in range(4)]
+    c.call(0, "first", MA, MB, 2.2)
+    c.rtp(1.05, plans[0], MA, MB), c.rtp(1.05, plans[1], MB, MA)
+    c.call(5, "second", MA, MB, 2.2)
+    c.rtp(6.05, plans[2], MA, MB), c.rtp(6.05, plans[3], MB, MA)
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    assert len(result.recordings) == 2
+    for n, p in enumerate(plans):
+        holders = [r for r in result.recordings for leg in r.ledger.legs if p.ssrc in leg.ssrcs]
+        assert len(holders) == 1
+        assert wav.compare(holders[0].wav, n % 2, p.truth()).ok
+
+
+def test_import_is_reproducible_and_prints_one_object_a_line(tmp_path):
+    c, a, b = Capture(), rtp.plan("ra", 3, loss=0.02), rtp.plan("rb", 3, jitter_s=0.05)
+    c.call(0, "twice", MA, MB, 4)
+    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA)
+    path = c.write(tmp_path / "c.pcap")
+    one, two = passive.imported(path), passive.imported(path)
+    assert one.files == two.files and len(one.lines) == len(two.lines) == 1
+
+
+@pytest.mark.parametrize("channels,want", [("stereo", 1), ("legs", 2)])
+def test_channels_option(tmp_path, channels, want):
+    c, a, b = Capture(), rtp.plan("ca", 2), rtp.plan("cb", 2)
+    c.call(0, "chan", MA, MB, 3)
+    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA)
+    result = passive.imported(c.write(tmp_path / "c.pcap"), "--channels", channels)
+    waves = [n for n in result.files if n.endswith(".wav")]
+    assert len(waves) == want
+
+
+def test_keys_and_passwords_never_leave_the_engine(tmp_path):
+    """a=crypto and Authorization of captured SIP are in no file of the output and in no log."""
+    key, password = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "response=\"0123456789abcdef0123456789abcdef\""
+    c, a = Capture(), rtp.plan("ka", 2)
+    offer = sip.offer([sip.M(4000, ip=A, proto="RTP/SAVP", extra=(f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 {key}",))], ip=A)
+    c.sip(0, A, B, message(f"INVITE sip:2002@{B} SIP/2.0", "key", "1 INVITE", offer,
+                           extra=[f"Authorization: Digest username=\"u\", {password}"]))
+    c.rtp(0.5, a, MA, MB)
+    import os
+    import tempfile
+    from lib import procs
+    if procs.missing("slr", "slr-core", "slrctl"):
+        pytest.skip("not built")
+    with tempfile.TemporaryDirectory() as out:
+        r = procs.run([procs.binary("slrctl"), "import", str(c.write(tmp_path / "c.pcap")), "--out", out], 60)
+        blobs = [r.stdout.encode(), r.stderr.encode()]
+        for root, _, names in os.walk(out):
+            for n in names:
+                with open(os.path.join(root, n), "rb") as f:
+                    blobs.append(f.read())
+        for secret in (key[7:].encode(), b"0123456789abcdef0123456789abcdef"):
+            assert not any(secret in blob for blob in blobs)
