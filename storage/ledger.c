@@ -302,7 +302,7 @@ static json_t *render_whole(struct render *r, json_t *meta)
 /* The core's object as it is, or an empty one. */
 static enum slr_err parse_meta(const char *text, json_t **meta)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0}; /* where memory ends, jansson may leave it untouched */
 
     if (!text) {
         *meta = json_object();
@@ -310,7 +310,9 @@ static enum slr_err parse_meta(const char *text, json_t **meta)
     }
     *meta = json_loads(text, JSON_REJECT_DUPLICATES, &error);
     if (!*meta) {
-        return json_error_code(&error) == json_error_out_of_memory ? SLR_NOMEM : SLR_FORMAT;
+        enum json_error_code code = json_error_code(&error);
+        return code == json_error_out_of_memory || code == json_error_unknown ? SLR_NOMEM
+                                                                              : SLR_FORMAT;
     }
     if (!json_is_object(*meta)) {
         json_decref(*meta);
