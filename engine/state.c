@@ -163,6 +163,21 @@ static enum slr_err put_aside(const char *path)
     return rename(path, old) == 0 ? SLR_OK : slr_err_from_errno(errno);
 }
 
+/* Takes all of the memory now: a tmpfs that ran full later would kill the process (SIGBUS). */
+static enum slr_err reserve(const struct slr_state *s)
+{
+    int errnum = posix_fallocate(s->fd, 0, (off_t)s->map_bytes);
+    if (errnum == 0) {
+        return SLR_OK;
+    }
+    SLR_ERROR("state_no_space", "need_mb=%zu errno=%d hint=%s", s->map_bytes >> 20, errnum,
+              SLR_Q("use a smaller -S or --packet-memory, or another --state directory"));
+    if (ftruncate(s->fd, 0) != 0) {
+        SLR_WARN("state_truncate_failed", "errno=%d", errno);
+    }
+    return slr_err_from_errno(errnum);
+}
+
 enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_max,
                             struct slr_state **out)
 {
@@ -187,8 +202,8 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
             err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
         }
     }
-    if (err == SLR_OK && fresh && ftruncate(s->fd, (off_t)s->map_bytes) != 0) {
-        err = slr_err_from_errno(errno);
+    if (err == SLR_OK && fresh) {
+        err = reserve(s);
     }
     if (err == SLR_OK) {
         void *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
