@@ -1,0 +1,600 @@
+/*
+ * uring: live backend with io_uring: one multishot recvmsg a socket, buffers
+ * from a provided ring.
+ *
+ * Completions are moved from the kernel's queue into a stash of our own and
+ * handed out from there, so that remove can look for the end of one request
+ * without losing the others' packets. A batch is what has gathered in batch_us:
+ * the thread waits for far more completions than will come, with that time as
+ * the limit; with DEFER_TASKRUN nothing runs on its core until then. (The
+ * kernel runs deferred work in small portions, so events are asked for until
+ * none come.) The ring belongs to the thread that makes the first call after
+ * open. Wake calls take effect at the end of the present batch_us. State:
+ * struct uring, owned by one worker thread (wake: any thread). Allocates at
+ * open and add; kernel and buffer memory follow from max_sockets.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "capture/backend.h"
+#include "capture/live.h"
+#include "common/log.h"
+
+#define SUBMIT_ENTRIES 256u
+#define BUFFERS_MIN 256u
+#define BUFFERS_MAX 32768u /* the kernel's limit of a buffer ring */
+#define COMPLETIONS_MAX 65536u
+#define BUFFER_GROUP 0
+/* Room for sockaddr_in6, rounded up so that the control messages after it are
+ * aligned. */
+#define NAME_BYTES 32u
+#define BUFFER_HEAD_BYTES                                                                          \
+    ((uint32_t)sizeof(struct io_uring_recvmsg_out) + NAME_BYTES + SLR_LIVE_CONTROL_BYTES)
+#define BUFFER_BYTES (BUFFER_HEAD_BYTES + SLR_LIVE_PAYLOAD_BYTES)
+/* A cancelled request ends at once; this is for a kernel that broke its word.
+ */
+#define CANCEL_WAIT_NS (10 * SLR_NS_PER_MS)
+#define CANCEL_TRIES 200
+
+enum kind { KIND_RECV = 1, KIND_WAKE = 2, KIND_CANCEL = 3 };
+
+struct completion {
+    uint64_t key;
+    int32_t result;
+    uint32_t flags;
+};
+
+/* What the ring knows of a slot. */
+struct request {
+    bool armed;   /* the kernel has a request, or its last completion was not reaped
+                   */
+    bool unarmed; /* a request is due but did not fit into the submission queue */
+    bool closing; /* being removed: its completions are thrown away */
+};
+
+struct uring {
+    struct slr_capture base;
+    struct slr_live live;
+    struct io_uring ring;
+    bool ring_made, enabled, wake_armed, woken;
+    bool broken; /* the kernel refused to wait: no call can succeed any more */
+    bool more;   /* the last batch was cut off at the stash's limit */
+    int64_t batch_at_ns;
+    struct request *request; /* by slot */
+    uint32_t unarmed_count;
+    struct msghdr message; /* lengths for multishot recvmsg; the kernel reads it
+                              at submission */
+    struct io_uring_buf_ring *buffers;
+    uint8_t *bytes; /* BUFFER_BYTES for each buffer */
+    uint32_t buffer_count;
+    uint16_t lent[SLR_CAPTURE_BURST]; /* buffers of the burst handed out last */
+    uint32_t lent_count;
+    struct completion *stash;
+    uint32_t stash_mask, stash_head, stash_tail;
+};
+
+static struct uring *uring_of(struct slr_capture *c)
+{
+    return (struct uring *)(void *)((char *)c - offsetof(struct uring, base));
+}
+
+static uint64_t key_of(const struct uring *u, enum kind kind, uint32_t slot)
+{
+    uint64_t generation = kind == KIND_RECV ? u->live.slot[slot].generation : 0;
+    return (uint64_t)kind << 56 | generation << 24 | slot;
+}
+
+static enum kind kind_of(uint64_t key)
+{
+    return (enum kind)(key >> 56);
+}
+
+static uint32_t slot_of(uint64_t key)
+{
+    return (uint32_t)(key & 0xffffff);
+}
+
+static uint32_t power_of_two(uint32_t n)
+{
+    uint32_t p = 1;
+    while (p < n) {
+        p *= 2;
+    }
+    return p;
+}
+
+static size_t buffer_ring_bytes(const struct uring *u)
+{
+    return u->buffer_count * sizeof(struct io_uring_buf);
+}
+
+static size_t buffer_bytes(const struct uring *u)
+{
+    return (size_t)u->buffer_count * BUFFER_BYTES;
+}
+
+static void put_back(struct uring *u, const uint16_t *id, uint32_t count)
+{
+    int mask = io_uring_buf_ring_mask(u->buffer_count);
+    for (uint32_t i = 0; i < count; i++) {
+        io_uring_buf_ring_add(u->buffers, u->bytes + (size_t)id[i] * BUFFER_BYTES, BUFFER_BYTES,
+                              id[i], mask, (int)i);
+    }
+    io_uring_buf_ring_advance(u->buffers, (int)count);
+}
+
+/* A completion that is not handed out gives its buffer back. */
+static void discard(struct uring *u, const struct completion *c)
+{
+    if (c->flags & IORING_CQE_F_BUFFER) {
+        uint16_t id = (uint16_t)(c->flags >> IORING_CQE_BUFFER_SHIFT);
+        put_back(u, &id, 1);
+    }
+}
+
+/* ---- requests ---- */
+
+static struct io_uring_sqe *get_entry(struct uring *u)
+{
+    struct io_uring_sqe *entry = io_uring_get_sqe(&u->ring);
+    if (!entry) {
+        io_uring_submit(&u->ring);
+        entry = io_uring_get_sqe(&u->ring);
+    }
+    return entry;
+}
+
+static void arm(struct uring *u, uint32_t slot)
+{
+    struct request *r = &u->request[slot];
+    struct io_uring_sqe *entry = get_entry(u);
+    if (!entry) {
+        u->unarmed_count += !r->unarmed;
+        r->unarmed = true;
+        return;
+    }
+    io_uring_prep_recvmsg_multishot(entry, u->live.slot[slot].fd, &u->message, 0);
+    entry->flags |= IOSQE_BUFFER_SELECT;
+    entry->buf_group = BUFFER_GROUP;
+    io_uring_sqe_set_data64(entry, key_of(u, KIND_RECV, slot));
+    u->unarmed_count -= r->unarmed;
+    r->unarmed = false;
+    r->armed = true;
+}
+
+static void arm_wake(struct uring *u)
+{
+    struct io_uring_sqe *entry = u->wake_armed ? NULL : get_entry(u);
+    if (entry) {
+        io_uring_prep_poll_add(entry, u->live.wake_fd, POLLIN);
+        io_uring_sqe_set_data64(entry, key_of(u, KIND_WAKE, 0));
+        u->wake_armed = true;
+    }
+}
+
+/* What did not fit into the submission queue before. */
+static void arm_missing(struct uring *u)
+{
+    arm_wake(u);
+    for (uint32_t i = 0; u->unarmed_count > 0 && i < u->live.size; i++) {
+        if (u->request[i].unarmed) {
+            arm(u, i);
+        }
+    }
+}
+
+/* ---- completions ---- */
+
+static uint32_t stash_count(const struct uring *u)
+{
+    return u->stash_tail - u->stash_head;
+}
+
+static void take_completion(struct uring *u, const struct completion *c)
+{
+    if (kind_of(c->key) == KIND_WAKE) {
+        u->wake_armed = false;
+        u->woken = slr_live_take_wake(&u->live) || u->woken;
+        return;
+    }
+    if (kind_of(c->key) != KIND_RECV) {
+        return;
+    }
+    struct request *r = &u->request[slot_of(c->key)];
+    bool current = c->key == key_of(u, KIND_RECV, slot_of(c->key));
+    if (current && !(c->flags & IORING_CQE_F_MORE)) {
+        r->armed = false;
+    }
+    if (!current || r->closing) {
+        discard(u, c);
+        return;
+    }
+    assert(stash_count(u) <= u->stash_mask);
+    u->stash[u->stash_tail++ & u->stash_mask] = *c;
+}
+
+/* Empties the kernel's completion queue. False: there was nothing. */
+static bool reap(struct uring *u)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, count = 0;
+    io_uring_for_each_cqe(&u->ring, head, cqe)
+    {
+        const struct completion c = {cqe->user_data, cqe->res, cqe->flags};
+        take_completion(u, &c);
+        count++;
+    }
+    io_uring_cq_advance(&u->ring, count);
+    return count > 0;
+}
+
+/* Submits, and waits until `want` completions are there or the time is up. */
+static void wait_for(struct uring *u, uint32_t want, int64_t ns)
+{
+    struct io_uring_cqe *cqe;
+    struct __kernel_timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
+    int result = io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, &ts, NULL);
+    /* Time that is up, interruptions and a full queue are no errors: what matters
+     * is in it. */
+    if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
+        result != -EBUSY) {
+        SLR_ERROR("capture_wait_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
+        u->broken = true;
+    }
+    reap(u);
+}
+
+/* Takes all there is without waiting, up to a share of the buffers. */
+static void drain(struct uring *u)
+{
+    u->more = true;
+    while (stash_count(u) < u->buffer_count / 2) {
+        io_uring_submit_and_get_events(&u->ring);
+        if (!reap(u)) {
+            u->more = false;
+            break;
+        }
+    }
+}
+
+/* Fills the empty stash with the next batch. */
+static void gather(struct uring *u, uint32_t timeout_us)
+{
+    if (u->more || timeout_us == 0) {
+        drain(u);
+        if (stash_count(u) > 0 || timeout_us == 0) {
+            return;
+        }
+    }
+    int64_t now_ns = slr_clock_mono(u->live.clock).ns;
+    int64_t end_ns = now_ns + (int64_t)timeout_us * 1000;
+    int64_t batch_end_ns = u->batch_at_ns + u->live.batch_ns;
+    if (batch_end_ns > now_ns && !u->woken) {
+        int64_t until_ns = batch_end_ns < end_ns ? batch_end_ns : end_ns;
+        wait_for(u, u->buffer_count / 2, until_ns - now_ns);
+        now_ns = slr_clock_mono(u->live.clock).ns;
+    }
+    /* Anything that completes ends this wait, also what is no packet: hence the
+     * loop. */
+    while (stash_count(u) == 0 && !u->woken && !u->broken && now_ns < end_ns) {
+        arm_wake(u);
+        wait_for(u, 1, end_ns - now_ns);
+        now_ns = slr_clock_mono(u->live.clock).ns;
+    }
+    drain(u);
+    u->batch_at_ns = now_ns;
+}
+
+/* ---- packets ---- */
+
+/* Errors after which the same request would only fail again. */
+static bool is_final(int32_t result)
+{
+    return result == -EBADF || result == -EINVAL || result == -ENOTSOCK || result == -EOPNOTSUPP;
+}
+
+/* The request ended (no more buffers, an empty datagram, a full queue, an
+ * error): a new one. */
+static void renew(struct uring *u, uint32_t slot, int32_t result)
+{
+    if (result == -ENOBUFS) {
+        u->live.stats.no_buffers++;
+    } else if (result < 0) {
+        u->live.stats.recv_errors++;
+    }
+    if (is_final(result)) {
+        SLR_ERROR("capture_receive_failed", "backend=uring fd=%d text=%s", u->live.slot[slot].fd,
+                  SLR_Q(strerror(-result)));
+    } else {
+        arm(u, slot);
+    }
+}
+
+/* False: the completion holds no datagram. */
+static bool parse(struct uring *u, const struct completion *c, struct slr_packet *p)
+{
+    uint32_t slot = slot_of(c->key);
+    uint16_t id = (uint16_t)(c->flags >> IORING_CQE_BUFFER_SHIFT);
+    if (!(c->flags & IORING_CQE_F_BUFFER)) {
+        return false;
+    }
+    uint8_t *at = u->bytes + (size_t)id * BUFFER_BYTES;
+    if (c->result < (int32_t)BUFFER_HEAD_BYTES || c->result > (int32_t)BUFFER_BYTES) {
+        discard(u, c);
+        return false;
+    }
+    struct io_uring_recvmsg_out head;
+    memcpy(&head, at, sizeof head);
+    uint8_t *control = at + sizeof head + NAME_BYTES;
+    const struct msghdr msg = {
+        .msg_name = at + sizeof head,
+        .msg_namelen = head.namelen < NAME_BYTES ? head.namelen : NAME_BYTES,
+        .msg_control = control,
+        .msg_controllen =
+            head.controllen < SLR_LIVE_CONTROL_BYTES ? head.controllen : SLR_LIVE_CONTROL_BYTES,
+        .msg_flags = (int)head.flags,
+    };
+    slr_live_fill(&u->live, slot, &msg, control + SLR_LIVE_CONTROL_BYTES,
+                  (uint32_t)c->result - BUFFER_HEAD_BYTES, p);
+    u->lent[u->lent_count++] = id;
+    return true;
+}
+
+static void enable(struct uring *u)
+{
+    if (!u->enabled) {
+        /* Debian's liburing 2.3 declares io_uring_enable_rings but does not export it. */
+        if (syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL,
+                    0) < 0) {
+            SLR_ERROR("capture_enable_failed", "backend=uring text=%s", SLR_Q(strerror(errno)));
+            u->broken = true;
+        }
+        u->enabled = true;
+        arm_wake(u);
+    }
+}
+
+static enum slr_err uring_next(struct slr_capture *c, uint32_t timeout_us, struct slr_packet *burst,
+                               uint32_t *count)
+{
+    struct uring *u = uring_of(c);
+    *count = 0;
+    enable(u);
+    put_back(u, u->lent, u->lent_count);
+    u->lent_count = 0;
+    arm_missing(u);
+    if (stash_count(u) == 0) {
+        gather(u, timeout_us);
+        u->woken = false;
+    } else if (io_uring_sq_ready(&u->ring) > 0) {
+        io_uring_submit(&u->ring);
+    }
+    if (stash_count(u) == 0) {
+        return u->broken ? SLR_IO : SLR_OK;
+    }
+    slr_live_stamp(&u->live);
+    while (*count < SLR_CAPTURE_BURST && stash_count(u) > 0) {
+        const struct completion done = u->stash[u->stash_head++ & u->stash_mask];
+        if (parse(u, &done, &burst[*count])) {
+            (*count)++;
+        }
+        if (!(done.flags & IORING_CQE_F_MORE)) {
+            renew(u, slot_of(done.key), done.result);
+        }
+    }
+    return SLR_OK;
+}
+
+/* ---- sockets ---- */
+
+static enum slr_err uring_add(struct slr_capture *c, int fd, uint32_t tag)
+{
+    struct uring *u = uring_of(c);
+    uint32_t slot;
+    enable(u);
+    enum slr_err err = slr_live_add(&u->live, fd, tag, &slot);
+    if (err != SLR_OK) {
+        return err;
+    }
+    u->request[slot] = (struct request){.armed = false};
+    arm(u, slot);
+    return SLR_OK;
+}
+
+/* Throws away what the stash holds of one slot; the rest keeps its order. */
+static void purge(struct uring *u, uint32_t slot)
+{
+    uint32_t to = u->stash_head;
+    for (uint32_t from = u->stash_head; from != u->stash_tail; from++) {
+        const struct completion *c = &u->stash[from & u->stash_mask];
+        if (slot_of(c->key) == slot) {
+            discard(u, c);
+        } else {
+            u->stash[to++ & u->stash_mask] = *c;
+        }
+    }
+    u->stash_tail = to;
+}
+
+/* Ends the request and waits until the kernel has let go of the socket: only
+ * then is the port free when the caller closes it. */
+static void cancel(struct uring *u, uint32_t slot)
+{
+    struct io_uring_sqe *entry = get_entry(u);
+    if (entry) {
+        io_uring_prep_cancel64(entry, key_of(u, KIND_RECV, slot), 0);
+        io_uring_sqe_set_data64(entry, key_of(u, KIND_CANCEL, slot));
+    }
+    for (int i = 0; i < CANCEL_TRIES && u->request[slot].armed && !u->broken; i++) {
+        wait_for(u, 1, CANCEL_WAIT_NS);
+    }
+    if (u->request[slot].armed) {
+        SLR_ERROR("capture_cancel_failed", "backend=uring fd=%d", u->live.slot[slot].fd);
+    }
+}
+
+static void uring_remove(struct slr_capture *c, int fd, uint32_t tag)
+{
+    struct uring *u = uring_of(c);
+    uint32_t slot = slr_live_find(&u->live, fd);
+    (void)tag; /* the descriptor says it all */
+    if (slot == SLR_LIVE_NONE) {
+        return;
+    }
+    u->request[slot].closing = true;
+    if (u->request[slot].armed) {
+        cancel(u, slot);
+    }
+    purge(u, slot);
+    u->unarmed_count -= u->request[slot].unarmed;
+    slr_live_remove(&u->live, slot);
+}
+
+/* ---- open and close ---- */
+
+static void uring_close(struct slr_capture *c)
+{
+    struct uring *u = uring_of(c);
+    for (uint32_t i = 0; u->enabled && i < u->live.size; i++) {
+        if (u->live.slot[i].fd >= 0) {
+            uring_remove(c, u->live.slot[i].fd, u->live.slot[i].tag);
+        }
+    }
+    if (u->ring_made) {
+        io_uring_unregister_buf_ring(&u->ring, BUFFER_GROUP);
+        io_uring_queue_exit(&u->ring);
+    }
+    if (u->buffers) {
+        munmap(u->buffers, buffer_ring_bytes(u));
+    }
+    if (u->bytes) {
+        munmap(u->bytes, buffer_bytes(u));
+    }
+    slr_live_fini(&u->live);
+    free(u->stash);
+    free(u->request);
+    free(u);
+}
+
+/* What a machine says that has no (or no new enough) io_uring, or forbids it.
+ */
+static enum slr_err open_error(int result, const char *what)
+{
+    enum slr_err err = slr_err_from_errno(-result);
+    if (result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EINVAL) {
+        err = SLR_UNSUPPORTED;
+    }
+    SLR_WARN("capture_open_failed", "backend=uring what=%s text=%s", what,
+             SLR_Q(strerror(-result)));
+    return err;
+}
+
+/*
+ * DEFER_TASKRUN came with Linux 6.1, multishot recvmsg with 6.0, so the flags
+ * are the probe for all that is needed. R_DISABLED: the ring belongs to the
+ * thread that enables it, not to this one.
+ */
+static enum slr_err make_ring(struct uring *u)
+{
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+        .cq_entries = power_of_two(u->buffer_count + u->live.size + 2)};
+    if (params.cq_entries > COMPLETIONS_MAX) {
+        params.cq_entries = COMPLETIONS_MAX;
+    }
+    int result = io_uring_queue_init_params(SUBMIT_ENTRIES, &u->ring, &params);
+    if (result < 0) {
+        return open_error(result, "setup");
+    }
+    u->ring_made = true;
+    struct io_uring_buf_reg reg = {
+        .ring_addr = (uintptr_t)u->buffers, .ring_entries = u->buffer_count, .bgid = BUFFER_GROUP};
+    result = io_uring_register_buf_ring(&u->ring, &reg, 0);
+    return result < 0 ? open_error(result, "buffers") : SLR_OK;
+}
+
+static void *map_bytes(size_t len_bytes)
+{
+    void *at = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static enum slr_err allocate(struct uring *u)
+{
+    uint32_t wanted = power_of_two(u->live.size);
+    wanted = wanted < BUFFERS_MIN ? BUFFERS_MIN : wanted;
+    u->buffer_count = wanted > BUFFERS_MAX ? BUFFERS_MAX : wanted;
+    /* Every stashed completion holds a buffer or is the last one of a slot's
+     * request. */
+    uint32_t stash_size = power_of_two(u->buffer_count + u->live.size);
+    u->stash_mask = stash_size - 1;
+    u->stash = calloc(stash_size, sizeof *u->stash);
+    u->request = calloc(u->live.size, sizeof *u->request);
+    u->buffers = map_bytes(buffer_ring_bytes(u));
+    u->bytes = map_bytes(buffer_bytes(u));
+    return u->stash && u->request && u->buffers && u->bytes ? SLR_OK : SLR_NOMEM;
+}
+
+static enum slr_err uring_open(const struct slr_capture_config *cfg, struct slr_capture **out)
+{
+    *out = NULL;
+    struct uring *u = calloc(1, sizeof *u);
+    if (!u) {
+        return SLR_NOMEM;
+    }
+    u->base.ops = &slr_uring_ops;
+    u->message.msg_namelen = NAME_BYTES;
+    u->message.msg_controllen = SLR_LIVE_CONTROL_BYTES;
+    enum slr_err err = slr_live_init(&u->live, cfg);
+    if (err != SLR_OK) {
+        free(u);
+        return err;
+    }
+    err = allocate(u);
+    if (err == SLR_OK) {
+        err = make_ring(u);
+    }
+    if (err != SLR_OK) {
+        uring_close(&u->base);
+        return err;
+    }
+    io_uring_buf_ring_init(u->buffers);
+    for (uint32_t i = 0; i < u->buffer_count; i++) {
+        const uint16_t id = (uint16_t)i;
+        put_back(u, &id, 1);
+    }
+    *out = &u->base;
+    return SLR_OK;
+}
+
+static void uring_wake(struct slr_capture *c)
+{
+    slr_live_wake(&uring_of(c)->live);
+}
+
+static void uring_stats(const struct slr_capture *c, struct slr_capture_stats *out)
+{
+    *out = ((const struct uring *)(const void *)((const char *)c - offsetof(struct uring, base)))
+               ->live.stats;
+}
+
+const struct slr_capture_ops slr_uring_ops = {
+    .name = "uring",
+    .passive = false,
+    .open = uring_open,
+    .add = uring_add,
+    .remove = uring_remove,
+    .next = uring_next,
+    .wake = uring_wake,
+    .stats = uring_stats,
+    .close = uring_close,
+};
