@@ -2,6 +2,7 @@
 """The style check finds what it should: bad snippets must be reported, good ones must not."""
 import unittest
 
+import check_docs
 import check_style
 
 TOP = "/*\n * x: a file of this test.\n */\n"
@@ -131,6 +132,23 @@ class Fuzz(unittest.TestCase):
         texts["tests/fuzz/fuzz_x.c"] = "slr_x_parse(s, &out);"
         names = ["tests/fuzz/fuzz_x.c", "tests/fuzz/corpus/x/1"]
         self.assertEqual(check_style.check_fuzz(names, texts), [])
+
+
+class Documents(unittest.TestCase):
+    def test_links(self):
+        known = {"docs/a.md"}.__contains__
+        self.assertEqual(check_docs.check_links("docs/b.md", "[a](a.md#x) [w](https://x.example/)", known), [])
+        self.assertEqual(len(check_docs.check_links("docs/b.md", "[a](c.md)", known)), 1)
+
+    def test_named_tests(self):
+        files = {"tests/e2e/test_a.py": "def test_one():\n"}
+        for text, faults in (("`tests/e2e/test_a.py`", 0), ("`tests/e2e/test_a.py::test_one`", 0),
+                             ("`tests/e2e/test_a.py::test_two`", 1), ("`tests/e2e/test_b.py`", 1)):
+            self.assertEqual(len(check_docs.check_tests("docs/f.md", text, files.get)), faults, text)
+
+    def test_help_of_a_program_that_is_not_built(self):
+        text = "<!-- help: slr -->\n<!-- end -->"
+        self.assertEqual(check_docs.update_help(text, "/nonexistent"), (text, ["slr"]))
 
 
 if __name__ == "__main__":
