@@ -1,0 +1,222 @@
+/*
+ * seam_fields: see seam_fields.h. No state of its own.
+ */
+#include "engine/seam_fields.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void slr_fields_fail(struct slr_fields *f, enum slr_err err, const char *fmt, ...)
+{
+    va_list args;
+    if (f->err != SLR_OK) {
+        return;
+    }
+    f->err = err;
+    va_start(args, fmt);
+    vsnprintf(f->text, f->text_size, fmt, args);
+    va_end(args);
+}
+
+bool slr_fields_has(const struct slr_fields *f, const char *key)
+{
+    const json_t *v = json_object_get(f->obj, key);
+    return v && !json_is_null(v);
+}
+
+/* The member, NULL where absent; an absent one that is needed fails. */
+static json_t *get(struct slr_fields *f, const char *key, int need)
+{
+    json_t *v = f->err == SLR_OK ? json_object_get(f->obj, key) : NULL;
+    if (json_is_null(v)) {
+        v = NULL;
+    }
+    if (!v && need == SLR_FIELD_REQUIRED) {
+        slr_fields_fail(f, SLR_INVAL, "%s: missing", key);
+    }
+    return v;
+}
+
+static bool is_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char *slr_fields_text(struct slr_fields *f, const char *key, int need, size_t max_bytes,
+                            const char *def)
+{
+    const json_t *v = get(f, key, need);
+    if (!v) {
+        return def;
+    }
+    if (!json_is_string(v)) {
+        slr_fields_fail(f, SLR_INVAL, "%s: must be a text", key);
+        return def;
+    }
+    size_t len = json_string_length(v);
+    const char *text = json_string_value(v);
+    if (len > max_bytes) {
+        slr_fields_fail(f, SLR_TOOLONG, "%s: longer than %zu bytes", key, max_bytes);
+        return def;
+    }
+    if (!is_plain(text, len) || (need == SLR_FIELD_REQUIRED && len == 0)) {
+        slr_fields_fail(f, SLR_INVAL, "%s: empty, or holds control characters", key);
+        return def;
+    }
+    return text;
+}
+
+int64_t slr_fields_int(struct slr_fields *f, const char *key, int need, int64_t min, int64_t max,
+                       int64_t def)
+{
+    const json_t *v = get(f, key, need);
+    if (!v) {
+        return def;
+    }
+    if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) {
+        slr_fields_fail(f, SLR_INVAL, "%s: must be a whole number from %" PRId64 " to %" PRId64,
+                        key, min, max);
+        return def;
+    }
+    return (int64_t)json_integer_value(v);
+}
+
+bool slr_fields_bool(struct slr_fields *f, const char *key, int need, bool def)
+{
+    const json_t *v = get(f, key, need);
+    if (!v) {
+        return def;
+    }
+    if (!json_is_boolean(v)) {
+        slr_fields_fail(f, SLR_INVAL, "%s: must be true or false", key);
+        return def;
+    }
+    return json_is_true(v);
+}
+
+json_t *slr_fields_object(struct slr_fields *f, const char *key, int need)
+{
+    json_t *v = get(f, key, need);
+    if (v && !json_is_object(v)) {
+        slr_fields_fail(f, SLR_INVAL, "%s: must be an object", key);
+        return NULL;
+    }
+    return v;
+}
+
+int slr_fields_word(struct slr_fields *f, const char *key, const char *const *words, int count,
+                    int def)
+{
+    const char *text = slr_fields_text(f, key, SLR_FIELD_OPTIONAL, 32, NULL);
+    if (!text) {
+        return def;
+    }
+    for (int i = 0; i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            return i;
+        }
+    }
+    slr_fields_fail(f, SLR_INVAL, "%s: unknown value", key);
+    return def;
+}
+
+void slr_fields_addr(struct slr_fields *f, const char *key, int need, bool with_port,
+                     struct slr_addr *out)
+{
+    const char *text = slr_fields_text(f, key, need, SLR_ADDR_TEXT_SIZE - 1, NULL);
+    *out = (struct slr_addr){.family = 0};
+    if (!text || text[0] == '\0') {
+        return;
+    }
+    if (slr_addr_parse(text, out) != SLR_OK || (out->port != 0) != with_port) {
+        slr_fields_fail(f, SLR_INVAL, "%s: must be an IP address%s", key,
+                        with_port ? " with a port" : "");
+        *out = (struct slr_addr){.family = 0};
+    }
+}
+
+/* Parameters that do not fit are left out from the last ';' on: a codec's first parameters are
+ * better than no recording. */
+static void set_fmtp(struct slr_pt_map *pt, const char *fmtp)
+{
+    size_t len = strlen(fmtp);
+    if (len >= sizeof pt->fmtp) {
+        len = sizeof pt->fmtp - 1;
+        while (len > 0 && fmtp[len] != ';') {
+            len--;
+        }
+    }
+    memcpy(pt->fmtp, fmtp, len);
+    pt->fmtp[len] = '\0';
+}
+
+static void read_codec(struct slr_fields *f, const json_t *row, struct slr_pt_map *pt)
+{
+    struct slr_fields in = {row, f->err, f->text, f->text_size};
+    if (!json_is_object(row)) {
+        slr_fields_fail(f, SLR_INVAL, "codecs: must be a list of objects");
+        return;
+    }
+    *pt = (struct slr_pt_map){.clock_hz = 0};
+    pt->pt = (uint8_t)slr_fields_int(&in, "pt", SLR_FIELD_REQUIRED, 0, 127, 0);
+    const char *name = slr_fields_text(&in, "name", SLR_FIELD_REQUIRED, sizeof pt->name - 1, "");
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        pt->name[i] = (char)toupper((unsigned char)name[i]);
+    }
+    pt->clock_hz = (uint32_t)slr_fields_int(&in, "clock", SLR_FIELD_REQUIRED, 1000, 192000, 0);
+    pt->channels = (uint8_t)slr_fields_int(&in, "ch", SLR_FIELD_OPTIONAL, 1, 8, 1);
+    set_fmtp(pt, slr_fields_text(&in, "fmtp", SLR_FIELD_OPTIONAL, 4096, ""));
+    f->err = in.err;
+}
+
+void slr_fields_codecs(struct slr_fields *f, struct slr_leg_params *p)
+{
+    const json_t *list = get(f, "codecs", SLR_FIELD_OPTIONAL);
+    if (!list) {
+        return;
+    }
+    if (!json_is_array(list) || json_array_size(list) > SLR_MAX_PTS) {
+        slr_fields_fail(f, SLR_INVAL, "codecs: must be a list of at most %d", SLR_MAX_PTS);
+        return;
+    }
+    p->has |= SLR_LEG_HAS_CODECS;
+    p->pt_count = (uint32_t)json_array_size(list);
+    for (uint32_t i = 0; i < p->pt_count && f->err == SLR_OK; i++) {
+        read_codec(f, json_array_get(list, i), &p->pt[i]);
+    }
+}
+
+void slr_fields_ssrc(struct slr_fields *f, struct slr_leg_params *p)
+{
+    const json_t *list = get(f, "ssrc", SLR_FIELD_OPTIONAL);
+    size_t max = sizeof p->ssrc / sizeof p->ssrc[0];
+    if (!list) {
+        return;
+    }
+    if (!json_is_array(list)) {
+        slr_fields_fail(f, SLR_INVAL, "ssrc: must be a list");
+        return;
+    }
+    p->has |= SLR_LEG_HAS_SSRC;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        if (!json_is_integer(v) || json_integer_value(v) < 0 ||
+            json_integer_value(v) > UINT32_MAX) {
+            slr_fields_fail(f, SLR_INVAL, "ssrc: must be numbers of 32 bits");
+            return;
+        }
+        if (i < max) { /* the list is a help for latching; more are found by probation */
+            p->ssrc[i] = (uint32_t)json_integer_value(v);
+            p->ssrc_count = (uint32_t)i + 1;
+        }
+    }
+}
