@@ -3,11 +3,17 @@
  * sockets on loopback. Waiting is bounded by a count of calls, never by sleeping.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
@@ -474,6 +480,8 @@ static void check_many(void)
     ops->stats(capture, &stats);
     cr_assert_eq(stats.packets, MANY * EACH);
     cr_assert_eq(stats.drop_kernel + stats.recv_errors + stats.drop_truncated, 0);
+    /* uring has far fewer buffers than packets waited: it ran dry, and nothing was lost. */
+    cr_assert(strcmp(ops->name, "uring") != 0 || stats.no_buffers > 0);
 }
 
 Test(live, many_sockets)
@@ -506,6 +514,97 @@ static void check_close_with_sockets(void)
 Test(live, close_lets_go)
 {
     each_row(check_close_with_sockets, 1, 0);
+}
+
+/* More packets wait in one socket than uring has buffers. */
+static void check_more_than_buffers(void)
+{
+    struct slr_capture_stats stats;
+    uint16_t port;
+    uint32_t got = 0;
+    int fd = bind_one(&port), large = 4 << 20;
+    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large) != 0) {
+        cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof large), 0);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        send_to(port, &i, sizeof i);
+    }
+    while (got < 1000) {
+        next_packet();
+        for (uint32_t i = 0; i < burst_count; i++) {
+            cr_assert_eq(memcmp(burst[i].at, &got, sizeof got), 0, "%s: %u", ops->name, got);
+            got++;
+        }
+    }
+    ops->stats(capture, &stats);
+    cr_assert_eq(stats.packets, 1000);
+    cr_assert_eq(stats.recv_errors + stats.drop_kernel, 0);
+    ops->remove(capture, fd, 5);
+    close(fd);
+}
+
+Test(live, more_packets_than_buffers)
+{
+    each_row(check_more_than_buffers, 1, 1000);
+}
+
+/* Opened by one thread, used and closed by another, as a worker does. */
+static void *worker_thread(void *arg)
+{
+    (void)arg;
+    check_order();
+    return NULL;
+}
+
+static void check_worker_thread(void)
+{
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, worker_thread, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+Test(live, used_by_another_thread_than_opened_it)
+{
+    each_row(check_worker_thread, 1, 0);
+}
+
+/* As a container's default seccomp filter does it: io_uring_setup is refused. */
+static void forbid_uring(int errnum)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)errnum),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void check_refused(int errnum)
+{
+    const struct slr_capture_config cfg = {.max_sockets = 4};
+    forbid_uring(errnum);
+    ops = slr_capture_find("uring");
+    cr_assert_not_null(ops);
+    cr_assert_eq(ops->open(&cfg, &capture), SLR_UNSUPPORTED);
+    cr_assert_null(capture);
+    cr_assert(open_row("socket", 4, 0));
+    check_order();
+    ops->close(capture);
+    close(sender);
+}
+
+Test(live, uring_refused_with_eperm)
+{
+    check_refused(EPERM);
+}
+
+Test(live, uring_refused_with_enosys)
+{
+    check_refused(ENOSYS);
 }
 
 Test(live, refuses_bad_configuration)
