@@ -60,7 +60,7 @@ class OneFile(unittest.TestCase):
     def test_words(self):
         for word in ("FIX" + "ME", "TO" + "DO", "XX" + "X"):
             self.found(check_style.check_words("a", f"line\n/* {word}: later */"), "a:2: unfinished")
-        self.assertEqual(check_style.check_words("a", 'mkstemp("slr-XXX' + 'XXX")'), [])
+        self.assertEqual(check_style.check_words("a", 'mkstemp("slr-XX' + 'XXXX")'), [])
 
     def test_places(self):
         self.found(check_style.check_words("a", "see /wo" + "rk/main"), "outside the project")
