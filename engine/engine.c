@@ -242,6 +242,9 @@ static enum slr_err start_threads(struct slr_engine *e)
     for (uint32_t i = 0; i < e->worker_count && err == SLR_OK; i++) {
         err = slr_worker_start(&e->worker[i]);
     }
+    if (err == SLR_OK) {
+        slr_engine_restore_sockets(e);
+    }
     for (uint32_t i = 0; i < e->writer_count && err == SLR_OK; i++) {
         err = slr_writer_start(&e->writer[i]);
     }

@@ -79,6 +79,8 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s,
 
 /* engine_restore.c: sessions of an earlier process go on. */
 enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;
+/* Their sockets are received from again; workers run. */
+void slr_engine_restore_sockets(struct slr_engine *e);
 
 /* engine_passive.c */
 enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,

@@ -13,10 +13,9 @@
 #define REBIND_TRIES 200
 
 /* The old process's sockets may linger for a moment (io_uring), so binding is tried for 2 s. */
-static enum slr_err bind_leg(struct slr_engine *e, struct slr_session *s, uint32_t slot)
+static enum slr_err bind_leg(struct slr_engine *e, const struct slr_session *s, uint32_t slot)
 {
-    struct slr_leg *leg = &e->state->leg[slot];
-    struct slr_worker *w = slr_engine_worker_of(e, s);
+    const struct slr_leg *leg = &e->state->leg[slot];
     uint16_t port = 0;
     enum slr_err err = SLR_BUSY;
     for (int i = 0; i < REBIND_TRIES && err == SLR_BUSY; i++) {
@@ -25,12 +24,6 @@ static enum slr_err bind_leg(struct slr_engine *e, struct slr_session *s, uint32
         }
         err = slr_ports_bind(&leg->local, e->port_lo, e->port_hi, &e->port_cursor, leg->local.port,
                              &e->fds[slot].rtp, &e->fds[slot].rtcp, &port);
-    }
-    if (err == SLR_OK) {
-        err = w->capture->ops->add(w->capture, e->fds[slot].rtp, SLR_TAG_RTP(slot));
-    }
-    if (err == SLR_OK) {
-        err = w->capture->ops->add(w->capture, e->fds[slot].rtcp, SLR_TAG_RTCP(slot));
     }
     if (err != SLR_OK) {
         SLR_ERROR("rebind_failed", "session=%s port=%u err=%s", s->id, leg->local.port,
@@ -53,6 +46,34 @@ static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono n
         leg->heard_ns = leg->heard_ns ? now.ns : 0;
     }
     slr_intervals_close(&s->downs, slr_session_ticks(s, slr_clock_mono(e->clock)));
+}
+
+/* The capture instance belongs to its worker, so sockets are added there. */
+static void add_sockets(struct slr_worker *w, void *arg)
+{
+    struct slr_engine *e = arg;
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        const struct slr_leg *leg = &e->state->leg[i];
+        uint32_t owner = atomic_load(&leg->session);
+        if (atomic_load(&leg->state) != SLR_LEG_OPEN || e->fds[i].rtp < 0 ||
+            owner % w->count != w->number) {
+            continue;
+        }
+        enum slr_err err = w->capture->ops->add(w->capture, e->fds[i].rtp, SLR_TAG_RTP(i));
+        if (err == SLR_OK) {
+            err = w->capture->ops->add(w->capture, e->fds[i].rtcp, SLR_TAG_RTCP(i));
+        }
+        if (err != SLR_OK) {
+            SLR_ERROR("readd_failed", "port=%u err=%s", leg->local.port, slr_err_name(err));
+        }
+    }
+}
+
+void slr_engine_restore_sockets(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->worker_count; i++) {
+        slr_worker_call(&e->worker[i], add_sockets, e);
+    }
 }
 
 /* Another boot: the monotonic clock began anew, so the timeline can't go on. */
