@@ -65,7 +65,7 @@ static void put_count(struct render *r, json_t *object, const char *key, uint64_
 }
 
 /* Names and numbers of parties come from the wire and need not be UTF-8: each byte that is not
- * ASCII then becomes '?'. NULL counts as empty. */
+ * ASCII then becomes '?' (also where memory ended just there). NULL counts as empty. */
 static void put_text(struct render *r, json_t *object, const char *key, const char *text)
 {
     json_t *value = json_string(text ? text : "");
@@ -308,7 +308,7 @@ static enum slr_err parse_meta(const char *text, json_t **meta)
         *meta = json_object();
         return *meta ? SLR_OK : SLR_NOMEM;
     }
-    *meta = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+    *meta = json_loads(text, 0, &error);
     if (!*meta) {
         enum json_error_code code = json_error_code(&error);
         return code == json_error_out_of_memory || code == json_error_unknown ? SLR_NOMEM

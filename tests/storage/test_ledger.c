@@ -391,8 +391,8 @@ Test(ledger, meta_is_kept_as_it_is)
 
 Test(ledger, meta_that_is_no_object_is_refused)
 {
-    static const char *const bad[] = {
-        "", "{", "[1]", "\"text\"", "1", "{}}", "null", "{\"a\":1,\"a\":2}", "{\"a\":\"\xff\"}"};
+    static const char *const bad[] = {"",    "{",    "[1]",        "\"text\"",        "1",
+                                      "{}}", "null", "{\"a\":1,}", "{\"a\":\"\xff\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct fixture f;
         char *text = (char *)1;
@@ -445,36 +445,55 @@ Test(ledger, the_same_input_gives_the_same_bytes)
     free(second);
 }
 
-static uint64_t left_allocations;
+static uint64_t allocations, fail_from, fail_count;
 
 static void *failing_malloc(size_t size)
 {
-    if (left_allocations == 0) {
+    allocations++;
+    if (allocations >= fail_from && allocations - fail_from < fail_count) {
         return NULL;
     }
-    left_allocations--;
     return malloc(size);
 }
 
-/* Memory ends after each allocation of the JSON library in turn: an error, nothing leaks. Its
- * parser (of meta) tells some of these as a syntax error. */
-Test(ledger, out_of_memory)
+/* Each allocation of the JSON library in turn fails, alone or with all that follow: an error,
+ * nothing half, nothing leaks; or the whole text all the same. Its parser (of meta) tells some of
+ * these as a syntax error. */
+static void run_out(uint64_t how_many)
 {
     struct fixture f;
-    enum slr_err err = SLR_NOMEM;
-    uint64_t allowed = 0;
     make(&f);
     f.leg[1].dn = "M\xfcller";
+    char *want = render(&f.ledger);
     json_set_alloc_funcs(failing_malloc, free);
-    for (; err != SLR_OK; allowed++) {
+    fail_count = how_many;
+    bool failed = true;
+    for (fail_from = 1; failed; fail_from++) {
         char *text = NULL;
         size_t len = 0;
-        left_allocations = allowed;
-        err = slr_ledger_render(&f.ledger, &text, &len);
-        cr_assert(err == SLR_OK || err == SLR_NOMEM || (err == SLR_FORMAT && allowed < 20),
-                  "%s after %llu", slr_err_name(err), (unsigned long long)allowed);
-        cr_assert_eq(err == SLR_OK, text != NULL);
+        allocations = 0;
+        enum slr_err err = slr_ledger_render(&f.ledger, &text, &len);
+        failed = allocations >= fail_from;
+        if (err == SLR_OK) {
+            cr_assert_str_eq(text, want);
+        } else {
+            cr_assert(failed);
+            cr_assert(err == SLR_NOMEM || (err == SLR_FORMAT && fail_from < 20), "%s after %llu",
+                      slr_err_name(err), (unsigned long long)fail_from);
+            cr_assert_null(text);
+        }
         free(text);
     }
-    cr_assert_gt(allowed, 100u);
+    free(want);
+    cr_assert_gt(fail_from, 100u);
+}
+
+Test(ledger, one_allocation_fails)
+{
+    run_out(1);
+}
+
+Test(ledger, memory_ends)
+{
+    run_out(UINT64_MAX);
 }

@@ -3,14 +3,33 @@
  * short writes, files that are there already.
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "storage/sink.h"
+
+/* The process's pwrite, for once: at most so many bytes a call, every second call interrupted. */
+static size_t write_limit_bytes = SIZE_MAX;
+static uint32_t write_calls;
+
+ssize_t pwrite(int fd, const void *at, size_t len_bytes, off_t offset_bytes)
+{
+    write_calls++;
+    if (write_limit_bytes != SIZE_MAX && write_calls % 2 == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    if (len_bytes > write_limit_bytes) {
+        len_bytes = write_limit_bytes;
+    }
+    return syscall(SYS_pwrite64, fd, at, len_bytes, offset_bytes);
+}
 
 /* Opens an empty sink of each kind; a new row needs its opener here. */
 struct opened {
@@ -226,8 +245,28 @@ Test(sink_posix, error_of_the_device)
     cr_assert_eq(s.base.ops->sync(&s.base), SLR_IO);
 }
 
-/* The file size limit makes the kernel write a part, then fail: the part must be there. */
-Test(sink_posix, a_short_write_is_continued)
+Test(sink_posix, short_and_interrupted_writes_are_continued)
+{
+    struct opened o = {.dir_fd = -1};
+    uint8_t block[1000], got[1000];
+    make_dir(&o);
+    struct slr_sink *s = open_posix(&o);
+    for (size_t i = 0; i < sizeof block; i++) {
+        block[i] = (uint8_t)(i % 251);
+    }
+    write_limit_bytes = 37;
+    enum slr_err err = s->ops->write_at(s, 5, block, sizeof block);
+    write_limit_bytes = SIZE_MAX;
+    cr_assert_eq(err, SLR_OK);
+    cr_assert_gt(write_calls, 50u, "the writes were not short");
+    cr_assert_eq(s->ops->read_at(s, 5, got, sizeof got), SLR_OK);
+    cr_assert_arr_eq(got, block, sizeof block);
+    s->ops->close(s);
+    remove_dir(&o);
+}
+
+/* The file size limit makes the kernel write a part, then fail: told, and the part is there. */
+Test(sink_posix, a_write_that_fails_half_way_is_told)
 {
     struct opened o = {.dir_fd = -1};
     static uint8_t block[8192];
