@@ -19,14 +19,15 @@
 #define SLR_CODEC_MAX_SAMPLES 5760
 
 struct slr_codec {
-    const char *name;       /* RTP encoding name as in SDP, compared without case: "PCMA" */
-    int static_pt;          /* RFC 3551 static payload type, -1: dynamic only */
-    uint32_t clock_hz;      /* RTP clock */
-    uint32_t sample_hz;     /* rate of decoded audio */
-    uint32_t channels;      /* 1 or 2 */
-    uint32_t silence_byte;  /* payload byte that decodes to silence where it makes sense (G.711), else 0 */
-    size_t decoder_bytes;   /* 0: stateless */
-    size_t encoder_bytes;   /* 0: stateless */
+    const char *name;      /* RTP encoding name as in SDP, compared without case: "PCMA" */
+    int static_pt;         /* RFC 3551 static payload type, -1: dynamic only */
+    uint32_t clock_hz;     /* RTP clock */
+    uint32_t sample_hz;    /* rate of decoded audio */
+    uint32_t channels;     /* 1 or 2 */
+    uint32_t silence_byte; /* payload byte that decodes to silence where it makes sense (G.711),
+                              else 0 */
+    size_t decoder_bytes;  /* 0: stateless */
+    size_t encoder_bytes;  /* 0: stateless */
 
     /* SLR_OK or SLR_NOMEM. NULL where stateless. fmtp: the SDP fmtp text, may be NULL. */
     enum slr_err (*decoder_init)(void *state, const char *fmtp);

@@ -38,15 +38,15 @@ struct slr_span {
 struct slr_ledger_stream {
     uint32_t ssrc;
     struct slr_addr src;
-    uint64_t packets;    /* received and valid, duplicates included */
-    uint64_t bytes;      /* payload bytes of them */
-    uint64_t placed;     /* unique and in time */
-    uint64_t lost;       /* expected minus unique */
+    uint64_t packets; /* received and valid, duplicates included */
+    uint64_t bytes;   /* payload bytes of them */
+    uint64_t placed;  /* unique and in time */
+    uint64_t lost;    /* expected minus unique */
     uint64_t duplicate;
-    uint64_t reordered;  /* arrived after a later one */
-    uint64_t late;       /* after their place was written: counted, not in the audio */
-    uint64_t suppressed; /* during pause */
-    uint64_t rejected;   /* unknown payload type, malformed payload */
+    uint64_t reordered;    /* arrived after a later one */
+    uint64_t late;         /* after their place was written: counted, not in the audio */
+    uint64_t suppressed;   /* during pause */
+    uint64_t rejected;     /* unknown payload type, malformed payload */
     uint32_t jitter_ticks; /* RFC 3550, in RTP clock units */
     uint32_t clock_hz;
     uint64_t pt_packets[128];
@@ -57,12 +57,12 @@ struct slr_ledger_digit {
     int64_t start_ticks;
     uint32_t duration_ms;
     uint8_t leg; /* index in slr_ledger.leg */
-    char digit; /* '0'..'9' '*' '#' 'A'..'D', 'F' flash */
+    char digit;  /* '0'..'9' '*' '#' 'A'..'D', 'F' flash */
 };
 
 struct slr_ledger_leg {
-    const char *id;        /* leg id given by the core, or "" */
-    const char *dn;        /* party, or "" */
+    const char *id; /* leg id given by the core, or "" */
+    const char *dn; /* party, or "" */
     uint32_t channel;
     struct slr_addr local; /* our port, family 0 for passive legs */
     const struct slr_ledger_stream *stream;
