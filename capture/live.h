@@ -14,9 +14,9 @@
 
 #include "capture/capture.h"
 
-#define SLR_LIVE_PAYLOAD_BYTES 2048u /* room for one datagram; what is longer is cut and flagged   \
-                                      */
-#define SLR_LIVE_CONTROL_BYTES 64u   /* a time stamp and an overflow counter, aligned */
+/* Room for one datagram; what is longer is cut and flagged. */
+#define SLR_LIVE_PAYLOAD_BYTES 2048u
+#define SLR_LIVE_CONTROL_BYTES 64u /* a time stamp and an overflow counter, aligned */
 #define SLR_LIVE_MAX_SOCKETS (1u << 20)
 #define SLR_LIVE_NONE UINT32_MAX
 

@@ -17,7 +17,7 @@
 #include "capture/frame.h"
 #include "common/log.h"
 
-#define PACKET_BYTES_MAX 65536u
+#define PACKET_BYTES_MAX ((size_t)65536)
 #define ARENA_BYTES (16 * PACKET_BYTES_MAX)
 /* Seconds whose nanoseconds still fit 63 bits, the year 2242. */
 #define WALL_S_MAX 8589934591LL
