@@ -114,6 +114,7 @@ static void fill_free_list(struct slr_state *s)
         uint32_t last = SLR_NONE;
         while (c < s->chunk_max && !used[c]) {
             used[c] = 1;
+            s->leg_chunks[i]++;
             last = c;
             c = atomic_load(&s->chunk[c].next);
         }
@@ -208,7 +209,9 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
     if (err == SLR_OK) {
         void *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
-        if (base == MAP_FAILED || !s->chunk_free) {
+        s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
+        s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
+        if (base == MAP_FAILED || !s->chunk_free || !s->leg_chunks) {
             err = SLR_NOMEM;
         } else {
             lay_out(s, base);
@@ -216,6 +219,7 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
     }
     if (err != SLR_OK) {
         free(s->chunk_free);
+        free(s->leg_chunks);
         free(s);
         return err;
     }
@@ -238,6 +242,7 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     close(s->fd);
     pthread_mutex_destroy(&s->chunk_lock);
     free(s->chunk_free);
+    free(s->leg_chunks);
     free(s);
 }
 
@@ -245,8 +250,9 @@ uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
 {
     uint32_t c = SLR_NONE;
     pthread_mutex_lock(&s->chunk_lock);
-    if (s->chunk_free_count > 0) {
+    if (s->chunk_free_count > 0 && s->leg_chunks[leg] < s->leg_chunk_max) {
         c = s->chunk_free[--s->chunk_free_count];
+        s->leg_chunks[leg]++;
     }
     pthread_mutex_unlock(&s->chunk_lock);
     if (c != SLR_NONE) {
@@ -261,6 +267,7 @@ void slr_state_chunk_put(struct slr_state *s, uint32_t chunk)
 {
     pthread_mutex_lock(&s->chunk_lock);
     s->chunk_free[s->chunk_free_count++] = chunk;
+    s->leg_chunks[s->chunk[chunk].leg]--;
     pthread_mutex_unlock(&s->chunk_lock);
 }
 

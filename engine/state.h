@@ -213,6 +213,8 @@ struct slr_state {
     pthread_mutex_t chunk_lock;
     uint32_t *chunk_free;
     uint32_t chunk_free_count;
+    uint32_t *leg_chunks;   /* taken by each leg */
+    uint32_t leg_chunk_max; /* one sender can't take everybody's memory */
 };
 
 /*
@@ -226,7 +228,8 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
 /* Unmaps; the file stays (unlink: when no session is left). */
 void slr_state_close(struct slr_state *s, bool unlink_file);
 
-/* Any thread. SLR_NONE: none left. The chunk comes with next NONE, used 0. */
+/* Any thread. SLR_NONE: none left, or the leg has a quarter of all. The chunk comes with next NONE,
+ * used 0. */
 uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg);
 void slr_state_chunk_put(struct slr_state *s, uint32_t chunk);
 uint32_t slr_state_chunks_free(struct slr_state *s);

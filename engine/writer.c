@@ -186,6 +186,21 @@ static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_ses
     return last;
 }
 
+/* The session's clock: wall time, or the media's where all legs are sent faster than that. */
+static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_session *s,
+                               slr_mono now)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        if (atomic_load(&leg->state) == SLR_LEG_OPEN && leg->highest_ticks < least) {
+            least = leg->highest_ticks;
+        }
+    }
+    int64_t wall = slr_session_ticks(s, now);
+    return least != INT64_MAX && least > wall ? least : wall;
+}
+
 static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono now, bool closing)
 {
     if (s->shape.sample_hz != 0) {
@@ -209,7 +224,7 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
         return true;
     }
     int64_t tpf = slr_ticks_per_frame(&s->shape);
-    int64_t to = closing ? end + tpf - 1 : slr_session_ticks(s, now) - w->window_ticks;
+    int64_t to = closing ? end + tpf - 1 : media_now_ticks(w, s, now) - w->window_ticks;
     int64_t have = (int64_t)slr_session_commit(s)->frames;
     if (s->is_auto && !closing) {
         int64_t last = last_heard_ticks(w, s);
