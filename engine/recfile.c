@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log.h"
+
 #define CHECKPOINT_BLOCKS 4u
 
 void slr_recfile_name_open(const char *id, char out[static SLR_REC_NAME_SIZE])
@@ -53,7 +55,30 @@ static enum slr_err open_media(struct slr_recfile *f, int rec_fd, const char *na
     return err == SLR_NOTFOUND ? slr_sink_posix_create(&f->media, rec_fd, name) : err;
 }
 
-enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, const struct slr_session *s)
+/* What was there is gone, but the call goes on: its place is kept by silence. */
+static enum slr_err refill(struct slr_recfile *f, struct slr_session *s)
+{
+    const struct slr_container *wav = slr_container_by_name("wav");
+    uint8_t silence[4096];
+    uint64_t frame_bytes = s->shape.channels * slr_sample_bytes(s->shape.format);
+    uint64_t left = slr_session_commit(s)->frames;
+    struct slr_block block = {silence, s->shape, 0, (uint32_t)(sizeof silence / frame_bytes)};
+    SLR_ERROR("media_file_damaged", "session=%s frames=%llu", s->id, (unsigned long long)left);
+    s->damaged = true;
+    slr_render_silence(&block);
+    enum slr_err err = f->media.base.ops->truncate(&f->media.base, 0);
+    if (err == SLR_OK) {
+        err = wav->begin(f->state, &s->shape, &f->media.base, 0);
+    }
+    while (err == SLR_OK && left > 0) {
+        uint64_t n = left < block.frames ? left : block.frames;
+        err = wav->append(f->state, silence, n);
+        left -= n;
+    }
+    return err;
+}
+
+enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_session *s)
 {
     char name[SLR_REC_NAME_SIZE];
     if (f->is_open) {
@@ -75,6 +100,9 @@ enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, const struct sl
     f->is_open = true;
     f->since_checkpoint = 0;
     err = wav->begin(f->state, &s->shape, &f->media.base, slr_session_commit(s)->frames);
+    if (err == SLR_TRUNCATED || err == SLR_FORMAT) {
+        err = refill(f, s);
+    }
     if (err != SLR_OK) {
         slr_recfile_close(f);
     }

@@ -31,9 +31,9 @@ void slr_recfile_name_day(const char *id, char out[static SLR_REC_NAME_SIZE]);
 void slr_recfile_name_final(const char *id, const char *extension,
                             char out[static SLR_REC_NAME_SIZE]);
 
-/* rec_fd: descriptor of DIR/rec. Makes what is missing. Errors of the disk. */
-enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd,
-                              const struct slr_session *s) SLR_CHECKED;
+/* rec_fd: descriptor of DIR/rec. Makes what is missing. A file that lost what the commit says is in
+ * it is filled up with silence, and s->damaged is set. Errors of the disk. */
+enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_session *s) SLR_CHECKED;
 /* Appends a block and its spans at the places of `commit`; counts nothing as written before both
  * succeeded. After an error close the file: the next open goes on from the commit. */
 enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *commit,

@@ -41,7 +41,7 @@ void slr_sealer_fini(struct slr_sealer *s)
 
 /* The file under its working name is complete and hashed; SLR_NOTFOUND when it was published by
  * an earlier, interrupted sealing (then the final one is hashed). */
-static enum slr_err finish_media(struct slr_sealer *s, const struct slr_session *session,
+static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *session,
                                  struct slr_sealed *sealed, int *spans_fd)
 {
     static const struct slr_recfile empty;
@@ -56,6 +56,9 @@ static enum slr_err finish_media(struct slr_sealer *s, const struct slr_session 
         wav->media_range(f.state, &sealed->media_offset_bytes, &sealed->media_len_bytes);
         err = slr_hash_media(&f.media.base, sealed->media_offset_bytes, sealed->media_len_bytes,
                              sealed->hash);
+    }
+    if (session->damaged && strcmp(sealed->state, "sealed") == 0) {
+        sealed->state = "partial";
     }
     *spans_fd = err == SLR_OK ? dup(f.spans_fd) : -1;
     slr_recfile_close(&f);
@@ -105,7 +108,7 @@ static enum slr_err seal_again(struct slr_sealer *s, struct slr_sealed *sealed)
     return hash ? SLR_OK : SLR_FORMAT;
 }
 
-static enum slr_err publish(struct slr_sealer *s, const struct slr_session *session,
+static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
                             struct slr_sealed *sealed)
 {
     char open_name[SLR_REC_NAME_SIZE];

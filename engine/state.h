@@ -22,7 +22,7 @@
 #include "engine/engine.h"
 #include "storage/ledger.h"
 
-#define SLR_STATE_VERSION 4u
+#define SLR_STATE_VERSION 5u
 #define SLR_NONE UINT32_MAX
 
 #define SLR_CHUNK_BYTES 4096u
@@ -178,7 +178,7 @@ struct slr_session {
     char dir[16];                 /* YYYYMMDD of the start */
     _Atomic uint32_t commit_index;
     struct slr_commit commit[2];
-    bool failed; /* nothing can be written any more */
+    bool damaged; /* the file lost what was in it (removed or cut by somebody) */
 };
 
 struct slr_state_header {
