@@ -81,6 +81,7 @@ void slr_flows_close_leg(struct slr_flows *f, uint32_t leg, slr_mono now)
         if (f->at[i].used && f->at[i].leg == leg) {
             f->at[i].leg = SLR_NONE;
             f->at[i].closed_ns = now.ns;
+            f->closed++;
         }
     }
 }
@@ -93,10 +94,10 @@ void slr_flows_purge(struct slr_flows *f, slr_mono before)
     }
     memcpy(old, f->at, ((size_t)f->mask + 1) * sizeof *old);
     memset(f->at, 0, ((size_t)f->mask + 1) * sizeof *old);
-    f->count = 0;
+    f->count = f->closed = 0;
     for (uint32_t i = 0; i <= f->mask; i++) {
         if (old[i].used && (old[i].leg != SLR_NONE || old[i].closed_ns >= before.ns)) {
-            (void)insert(f, &old[i]);
+            f->closed += insert(f, &old[i])->leg == SLR_NONE;
         }
     }
     free(old);

@@ -26,6 +26,8 @@ struct slr_flows {
     struct slr_flow *at;
     uint32_t mask;
     uint32_t count, max;
+    uint32_t closed;    /* entries that lead nowhere */
+    uint32_t unclaimed; /* entries whose leg no session has; kept by passive_flow.c */
 };
 
 /* max: flows at once, 1..2^20. */

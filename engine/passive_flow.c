@@ -62,6 +62,7 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
         }
         slr_leg_codecs_build(&e->codecs[slot], leg);
         atomic_store(&leg->state, SLR_LEG_OPEN);
+        e->flows.unclaimed++;
     }
     return slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
 }
@@ -131,6 +132,7 @@ static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t 
     /* floor to a sample of the slowest clock, so that the first sample lies on the file's grid */
     int64_t over = first == INT64_MAX ? 0 : (first - delta) % (SLR_TICKS_HZ / 8000);
     rebase(e, slot, -delta - (over > 0 ? over : 0));
+    e->flows.unclaimed--;
     return slr_engine_leg_join(&e->worker[0], s, slot);
 }
 
@@ -149,7 +151,7 @@ static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
 static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p)
 {
     uint32_t slot = SLR_NONE;
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         struct slr_flow *f = &e->flows.at[i];
         bool mine = f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
                     (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
@@ -162,10 +164,11 @@ static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p
 
 static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uint32_t slot)
 {
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+    for (uint32_t i = 0; e->flows.closed > 0 && i <= e->flows.mask; i++) {
         struct slr_flow *f = &e->flows.at[i];
         if (f->used && f->leg == SLR_NONE && wants(leg, &f->src, &f->dst)) {
             f->leg = slot;
+            e->flows.closed--;
         }
     }
 }
@@ -332,13 +335,14 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
 static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
 {
     slr_flows_close_leg(&e->flows, slot, now);
+    e->flows.unclaimed--;
     slr_queue_reset(e->state, slot);
     atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
 void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
 {
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         const struct slr_flow *f = &e->flows.at[i];
         bool due =
             f->used && is_unclaimed(e, f->leg) && (all || now.ns - f->first_ns >= SLR_FLOW_HOLD_NS);
