@@ -64,7 +64,12 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
         atomic_store(&leg->state, SLR_LEG_OPEN);
         e->flows.unclaimed++;
     }
-    return slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
+    struct slr_flow *flow = slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
+    if (!flow && is_unclaimed(e, slot)) {
+        e->flows.unclaimed--;
+        atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
+    }
+    return flow;
 }
 
 /* Moves everything that is known of a leg by `by` ticks and settles its first anchor. */
