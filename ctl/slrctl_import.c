@@ -1,0 +1,308 @@
+/*
+ * slrctl_import: a capture file through a private engine and control plane, then one JSON line for
+ * each recording that this made. One thread; the work is done by the two processes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "ctl/catalogue.h"
+#include "ctl/slrctl.h"
+#include "ctl/slrctl_child.h"
+
+#define PATH_SIZE 1024
+#define POLL_MS 20u
+#define PROGRESS_MS 500u
+#define LINGER_NS (15 * SLR_NS_PER_S)
+#define LOG_TAIL_BYTES 4000
+
+struct import {
+    struct slrctl *ctl;
+    char capture[PATH_SIZE]; /* absolute */
+    char out[PATH_SIZE];
+    char core_dir[PATH_SIZE + 8];
+    char tmp[64];
+    int log_fd;
+    json_t *before; /* id -> record, as it was */
+    struct slrctl_child engine, core;
+    bool interrupted;
+};
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *walk)
+{
+    (void)st;
+    (void)flag;
+    (void)walk;
+    return remove(path);
+}
+
+static bool check_usage(const struct slrctl *c)
+{
+    if (c->arg_count != 1 || c->out == NULL) {
+        slrctl_say("expected: slrctl import CAPTURE --out DIR");
+        return false;
+    }
+    if (strcmp(c->format, "wav") != 0) {
+        slrctl_say("--format %s is not built yet: only wav", c->format);
+        return false;
+    }
+    if (strcmp(c->channels, "stereo") != 0) {
+        slrctl_say("--channels %s is not built yet: only stereo", c->channels);
+        return false;
+    }
+    return true;
+}
+
+static bool real_path(const char *path, char out[static PATH_SIZE])
+{
+    char *real = realpath(path, NULL);
+    bool ok = real != NULL && strlen(real) < PATH_SIZE;
+    if (ok) {
+        memcpy(out, real, strlen(real) + 1);
+    } else {
+        slrctl_say("cannot use %s: %s", path, strerror(errno));
+    }
+    free(real);
+    return ok;
+}
+
+static bool make_folders(struct import *im)
+{
+    if (!real_path(im->ctl->arg[0], im->capture)) {
+        return false;
+    }
+    if (mkdir(im->ctl->out, 0700) != 0 && errno != EEXIST) {
+        slrctl_say("cannot make %s: %s", im->ctl->out, strerror(errno));
+        return false;
+    }
+    if (!real_path(im->ctl->out, im->out)) {
+        return false;
+    }
+    snprintf(im->core_dir, sizeof(im->core_dir), "%s/core", im->out);
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    char name[64];
+    snprintf(name, sizeof(name), "%s/slr-import-XXXXXX", base);
+    if (mkdtemp(name) == NULL) {
+        slrctl_say("cannot make a folder in %s: %s", base, strerror(errno));
+        return false;
+    }
+    memcpy(im->tmp, name, sizeof(name));
+    char log[128];
+    snprintf(log, sizeof(log), "%s/log", im->tmp);
+    im->log_fd = open(log, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return im->log_fd >= 0;
+}
+
+static bool make_commands(struct import *im)
+{
+    if (slrctl_child_init(&im->engine, "slr") != SLR_OK ||
+        slrctl_child_init(&im->core, "slr-core") != SLR_OK) {
+        return false;
+    }
+    struct slrctl_child *e = &im->engine;
+    slrctl_child_add(e, "--capture=pcapfile:%s", im->capture);
+    slrctl_child_add(e, "--control=%s/seam", im->tmp);
+    slrctl_child_add(e, "--data=%s", im->out);
+    slrctl_child_add(e, "--state=%s/state", im->tmp);
+    slrctl_child_add(e, "--wait-core");
+    slrctl_child_add(e, "-w");
+    slrctl_child_add(e, "0");
+    slrctl_child_add_words(e, im->ctl->engine_args);
+    struct slrctl_child *c = &im->core;
+    slrctl_child_add(c, "--import");
+    slrctl_child_add(c, "--engine=%s/seam", im->tmp);
+    slrctl_child_add(c, "--data=%s", im->out);
+    slrctl_child_add_words(c, im->ctl->core_args);
+    return true;
+}
+
+/* All recordings of the catalogue in order of start and id; none where there is no catalogue. */
+static enum slr_err read_catalogue(const struct import *im, json_t *list)
+{
+    struct slr_catalogue *c = NULL;
+    struct slr_catalogue_query q = {.from_ns = INT64_MIN,
+                                    .to_ns = INT64_MAX,
+                                    .limit = SLR_CATALOGUE_MAX_ROWS,
+                                    .oldest_first = true};
+    enum slr_err err = slr_catalogue_open(im->core_dir, &c);
+    bool more = err == SLR_OK;
+    while (err == SLR_OK && more) {
+        json_t *rows = NULL;
+        err = slr_catalogue_recordings(c, &q, &rows, &more, &q.after);
+        q.has_after = true;
+        if (err == SLR_OK && json_array_extend(list, rows) != 0) {
+            err = SLR_NOMEM;
+        }
+        json_decref(rows);
+    }
+    slr_catalogue_close(c);
+    return err == SLR_NOTFOUND ? SLR_OK : err;
+}
+
+static const char *text_of(const json_t *row, const char *name)
+{
+    const char *text = json_string_value(json_object_get(row, name));
+    return text != NULL ? text : "";
+}
+
+static bool remember_before(struct import *im)
+{
+    json_t *list = json_array();
+    size_t i = 0;
+    json_t *row = NULL;
+    enum slr_err err = read_catalogue(im, list);
+    im->before = json_object();
+    json_array_foreach(list, i, row)
+    {
+        json_object_set(im->before, text_of(row, "id"), row);
+    }
+    json_decref(list);
+    if (err != SLR_OK) {
+        slrctl_say("cannot read the catalogue in %s: %s", im->core_dir, slr_err_text(err));
+    }
+    return err == SLR_OK;
+}
+
+static void show_progress(const struct import *im, int64_t started_ns)
+{
+    json_t *list = json_array();
+    if (isatty(STDERR_FILENO) && read_catalogue(im, list) == SLR_OK) {
+        slrctl_progress("%.0f s, %zu recordings",
+                        (double)(slrctl_now_ns() - started_ns) / (double)SLR_NS_PER_S,
+                        json_array_size(list));
+    }
+    json_decref(list);
+}
+
+static bool ended_well(const struct slrctl_child *c)
+{
+    return WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0;
+}
+
+/* Waits for both. Where one has ended, the other gets a while, then is told to end. */
+static bool wait_both(struct import *im, const sigset_t *signals)
+{
+    const struct timespec tick = {0, POLL_MS * 1000000L};
+    int64_t started_ns = slrctl_now_ns();
+    int64_t shown_ns = started_ns;
+    int64_t alone_ns = 0;
+    while (im->engine.pid > 0 || im->core.pid > 0) {
+        int64_t now = slrctl_now_ns();
+        (void)slrctl_child_poll(&im->engine, now);
+        (void)slrctl_child_poll(&im->core, now);
+        bool one = (im->engine.pid > 0) != (im->core.pid > 0);
+        const struct slrctl_child *ended = im->engine.pid > 0 ? &im->core : &im->engine;
+        alone_ns = one && alone_ns == 0 ? now : alone_ns;
+        if (one && (!ended_well(ended) || now - alone_ns > LINGER_NS)) {
+            break;
+        }
+        int sig = sigtimedwait(signals, NULL, &tick);
+        if (sig == SIGINT || sig == SIGTERM) {
+            im->interrupted = true;
+            break;
+        }
+        if (now - shown_ns > (int64_t)PROGRESS_MS * SLR_NS_PER_MS) {
+            show_progress(im, started_ns);
+            shown_ns = now;
+        }
+    }
+    slrctl_progress("%s", "");
+    bool lingered = im->engine.pid > 0 || im->core.pid > 0;
+    struct slrctl_child *const both[] = {&im->engine, &im->core};
+    slrctl_child_stop_all(both, 2);
+    return !lingered && ended_well(&im->engine) && ended_well(&im->core);
+}
+
+static void tell_failure(const struct import *im)
+{
+    char how[2][32];
+    char tail[LOG_TAIL_BYTES];
+    slrctl_child_describe(im->engine.status, how[0]);
+    slrctl_child_describe(im->core.status, how[1]);
+    slrctl_say("the import %s: slr %s, slr-core %s", im->interrupted ? "was interrupted" : "failed",
+               how[0], how[1]);
+    off_t end = lseek(im->log_fd, 0, SEEK_END);
+    off_t from = end > LOG_TAIL_BYTES ? end - LOG_TAIL_BYTES : 0;
+    ssize_t n = pread(im->log_fd, tail, sizeof(tail), from);
+    if (n > 0) {
+        fwrite(tail, 1, (size_t)n, stderr);
+    }
+}
+
+/* Prints what is new. False: one of them failed, or the catalogue can't be read. */
+static bool print_new(const struct import *im)
+{
+    json_t *list = json_array();
+    size_t i = 0;
+    json_t *row = NULL;
+    size_t printed = 0;
+    bool good = read_catalogue(im, list) == SLR_OK;
+    json_array_foreach(list, i, row)
+    {
+        if (json_equal(json_object_get(im->before, text_of(row, "id")), row)) {
+            continue;
+        }
+        slrctl_print_json(row);
+        printed++;
+        good = good && strcmp(text_of(row, "state"), "failed") != 0;
+    }
+    if (printed == 0) {
+        slrctl_say("no new recording was made of %s", im->capture);
+    }
+    json_decref(list);
+    return good;
+}
+
+static enum slrctl_exit run_import(struct import *im)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    int64_t now = slrctl_now_ns();
+    if (slrctl_child_start(&im->engine, im->log_fd, now) != SLR_OK ||
+        slrctl_child_start(&im->core, im->log_fd, now) != SLR_OK) {
+        struct slrctl_child *const both[] = {&im->engine, &im->core};
+        slrctl_child_stop_all(both, 2);
+        return SLRCTL_FAILED;
+    }
+    bool good = wait_both(im, &signals);
+    if (!good) {
+        tell_failure(im);
+    }
+    return print_new(im) && good ? SLRCTL_OK : SLRCTL_FAILED;
+}
+
+enum slrctl_exit slrctl_import(struct slrctl *c)
+{
+    struct import im;
+    memset(&im, 0, sizeof(im));
+    im.ctl = c;
+    im.log_fd = -1;
+    if (!check_usage(c)) {
+        return SLRCTL_USAGE;
+    }
+    enum slrctl_exit code = SLRCTL_FAILED;
+    if (make_folders(&im) && remember_before(&im) && make_commands(&im)) {
+        code = run_import(&im);
+    }
+    slrctl_child_fini(&im.engine);
+    slrctl_child_fini(&im.core);
+    json_decref(im.before);
+    if (im.log_fd >= 0) {
+        close(im.log_fd);
+    }
+    if (im.tmp[0] != '\0') {
+        (void)nftw(im.tmp, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    }
+    return code;
+}
