@@ -162,7 +162,7 @@ def test_port_0_and_ports_json(rigs):
 def slrctl(rig, *args, ok=(0,)):
     if procs.missing("slrctl"):
         pytest.skip("slrctl is not built")
-    return procs.run([procs.binary("slrctl"), "--http", f"http://{rig.http[0]}:{rig.http[1]}", *args], 30, ok)
+    return procs.run([procs.binary("slrctl"), *args, "--api", f"http://{rig.http[0]}:{rig.http[1]}"], 30, ok)
 
 
 def test_slrctl_verbs_with_json(rig, tmp_path):

@@ -110,7 +110,7 @@ def test_drain_refuses_new_calls_and_keeps_known_ones(rig):
         pytest.skip("slrctl is not built")
     with Call(rig) as a, Call(rig) as b:
         a.invite(0)
-        child = procs.Proc("slrctl", [procs.binary("slrctl"), "--http", f"http://{rig.http[0]}:{rig.http[1]}", "drain"],
+        child = procs.Proc("slrctl", [procs.binary("slrctl"), "drain", "--api", f"http://{rig.http[0]}:{rig.http[1]}"],
                            rig.dir + "/slrctl.log").start()
         wait.until("OPTIONS is 503 while draining", lambda: a.ua.options().status == 503, 5)
         b.invite(0, expect=503)

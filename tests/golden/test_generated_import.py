@@ -136,16 +136,6 @@ def test_import_is_reproducible_and_prints_one_object_a_line(tmp_path):
     assert one.files == two.files and len(one.lines) == len(two.lines) == 1
 
 
-@pytest.mark.parametrize("channels,want", [("stereo", 1), ("legs", 2)])
-def test_channels_option(tmp_path, channels, want):
-    c, a, b = Capture(), rtp.plan("ca", 2), rtp.plan("cb", 2)
-    c.call(0, "chan", MA, MB, 3)
-    c.rtp(1.05, a, MA, MB), c.rtp(1.05, b, MB, MA)
-    result = passive.imported(c.write(tmp_path / "c.pcap"), "--channels", channels)
-    waves = [n for n in result.files if n.endswith(".wav")]
-    assert len(waves) == want
-
-
 def test_keys_and_passwords_never_leave_the_engine(tmp_path):
     """a=crypto and Authorization of captured SIP are in no file of the output and in no log."""
     key, password = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "response=\"0123456789abcdef0123456789abcdef\""

@@ -65,11 +65,11 @@ def verify_call(call, supervisor, the_wav, the_ledger, paused=()):
             else:
                 must.append(n)
         leg = the_ledger.leg(dn=call.dns[i])
-        ignore, at = [], None
+        ignore = []
         rows = [(p.sent[n].ts - p.sent[must[0]].ts, p.sent[n].payload) for n in must if p.sent[n].payload]
         at = wav.locate(the_wav.channel(leg.channel), the_wav.sample_bytes,
                         [(ts, wav.in_format(the_wav, x, wav.ALAW)) for ts, x in rows])
-        assert at >= 0, f"leg {i}: no packet found in its channel"
+        assert at is not None, f"leg {i}: no packet found in its channel"
         base = at - p.sent[must[0]].ts
         for n in may:
             ts = p.sent[n].ts

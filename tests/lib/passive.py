@@ -75,11 +75,14 @@ def collect(data):
 
 
 def counters(text):
-    """key=value numbers of the engine's last counter line(s) in a log."""
+    """Numbers of the engine's last counter line in a log: key=value or JSON members; verdicts by
+    their reason alone."""
     out = {}
     for line in text.splitlines():
-        if re.search(r"\bcounters?\b|\bverdicts?\b|capture_end|passive_end|capture_done", line):
-            for k, v in re.findall(r"([a-z_0-9]+)=(\d+)", line):
+        for k, v in re.findall(r'verdict=\\*"?(\w+)\\*"?\}\\*"?[:=] ?(\d+)', line):
+            out[k] = int(v)
+        if re.search(r"\bcapture_(?:end|done|finished)|\bpassive_(?:end|done)|\bcounters\b", line):
+            for k, v in re.findall(r"\b([a-z_0-9]+)=(\d+)", line):
                 out[k] = int(v)
     return out
 
@@ -129,6 +132,28 @@ def rtp_packets(path):
 
 def _sip(payload):
     return b"SIP/2.0" in payload[:200]
+
+
+def segments(packets, ssrc, pt):
+    """unique_payload() cut where the sender's timestamps jump against the arrival by more than a
+    second: there a recorder goes by the arrival. Each segment's timestamps begin at 0."""
+    order, last, base = {}, None, None
+    for d, h in packets:
+        if h.ssrc == ssrc:
+            seq = h.seq if last is None else last + ((h.seq - last + 0x8000) & 0xFFFF) - 0x8000
+            last = seq
+            order.setdefault(seq, (d.time_ns, h))
+    out, drift = [], None
+    for _, (at, h) in sorted(order.items()):
+        ts = h.ts if base is None else base + ((h.ts - base + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        base = ts
+        now = at / 1e9 - ts / 8000
+        if drift is None or abs(now - drift) > 1:
+            out.append([])
+        drift = now
+        if h.pt == pt:
+            out[-1].append((ts, h.payload))
+    return [[(ts - rows[0][0], p) for ts, p in rows] for rows in out if rows]
 
 
 def unique_payload(packets, ssrc, pt):

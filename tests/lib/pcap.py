@@ -144,7 +144,7 @@ class Writer:
     def plan(self, plan, src, dst, start_ns, **kw):
         """All packets of an rtp.Plan at their scheduled times. Use merge() for several."""
         for t, i in plan.schedule:
-            self.udp(start_ns + int(t * 1e9), src, dst, plan.sent[i].raw, **kw)
+            self.udp(start_ns + round(t * 1e6) * 1000, src, dst, plan.sent[i].raw, **kw)
 
     def close(self):
         self.f.close()
@@ -165,7 +165,7 @@ def write(path, items, linktype=ETHERNET, **kw):
 
 def plan_items(plan, src, dst, start_ns, **options):
     """Items for write() of an rtp.Plan."""
-    return [(start_ns + int(t * 1e9), src, dst, plan.sent[i].raw, options) for t, i in plan.schedule]
+    return [(start_ns + round(t * 1e6) * 1000, src, dst, plan.sent[i].raw, options) for t, i in plan.schedule]
 
 
 def frames(path):

@@ -146,7 +146,7 @@ def is_silence(wav, raw):
 class Verdict:
     """What became of the truth in a channel; samples counted."""
 
-    offset: int = -1  # channel sample at which the stream's first timestamp lies
+    offset: object = None  # channel sample at which timestamp 0 lies; None: no packet was found
     good: int = 0
     wrong: list = field(default_factory=list)  # (packet index, sample in channel) of bad packets
     missing: list = field(default_factory=list)  # packet indices that lie outside the file
@@ -154,12 +154,12 @@ class Verdict:
 
     @property
     def ok(self):
-        return self.offset >= 0 and not (self.wrong or self.missing or self.stray)
+        return self.offset is not None and not (self.wrong or self.missing or self.stray)
 
 
 def locate(channel, sample_bytes, packets):
     """Sample position of the timestamp of packets[0] by the first packet that is found whole.
-    packets: (rtp offset in samples from the first timestamp, bytes in file format). -1: none."""
+    packets: (rtp offset in samples from the first timestamp, bytes in file format). None: none is there."""
     for ts, raw in packets:
         if len(raw) < 16:
             continue
@@ -170,7 +170,7 @@ def locate(channel, sample_bytes, packets):
                 break
         if at >= 0:
             return at // sample_bytes - ts
-    return -1
+    return None
 
 
 def compare(wav, index, packets, law=ALAW, ignore=()):
@@ -180,7 +180,7 @@ def compare(wav, index, packets, law=ALAW, ignore=()):
     w = wav.sample_bytes
     want = [(ts, in_format(wav, p, law)) for ts, p in packets]
     v = Verdict(offset=locate(channel, w, want))
-    if v.offset < 0:
+    if v.offset is None:
         v.missing = list(range(len(want)))
         return v
     free = bytearray(b"\1" * wav.frames)
