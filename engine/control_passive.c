@@ -1,0 +1,174 @@
+/*
+ * control_passive: runs a capture file through the engine in step with a core: after each SIP
+ * message the clock stands still until the core has acknowledged it (docs/seam.md). Control thread,
+ * which is the engine's only one here.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "engine/control_priv.h"
+#include "engine/sip_blank.h"
+
+#define LEAVE_NS (10 * SLR_NS_PER_S)
+
+struct passive {
+    struct slr_control c;
+    struct slr_sip_blank_flows flows;
+    bool more;
+};
+
+/* RFC 4648 section 4; the caller frees. NULL: no memory. */
+static char *base64(const uint8_t *at, size_t len)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *out = malloc((len + 2) / 3 * 4 + 1), *p = out;
+
+    for (size_t i = 0; out && i < len; i += 3) {
+        uint32_t v = (uint32_t)at[i] << 16;
+        v |= i + 1 < len ? (uint32_t)at[i + 1] << 8 : 0;
+        v |= i + 2 < len ? (uint32_t)at[i + 2] : 0;
+        *p++ = digit[v >> 18];
+        *p++ = digit[(v >> 12) & 63];
+        *p++ = digit[(v >> 6) & 63];
+        *p++ = digit[v & 63];
+    }
+    if (out) {
+        for (size_t k = 0; k < (3 - len % 3) % 3; k++) {
+            p[-1 - (long)k] = '=';
+        }
+        *p = '\0';
+    }
+    return out;
+}
+
+/* The event for a captured message. NULL: no memory. */
+static json_t *sip_event(struct passive *p, const struct slr_passive_sip *sip)
+{
+    char src[SLR_ADDR_TEXT_SIZE], dst[SLR_ADDR_TEXT_SIZE];
+    struct slr_sip_blank whole = {.name_len = 0};
+    uint8_t *copy = malloc(sip->len_bytes ? sip->len_bytes : 1);
+
+    if (!copy) {
+        return NULL;
+    }
+    memcpy(copy, sip->at, sip->len_bytes);
+    slr_sip_blank(sip->tcp ? slr_sip_blank_flow(&p->flows, &sip->src, &sip->dst) : &whole, copy,
+                  sip->len_bytes);
+    char *data = base64(copy, sip->len_bytes);
+    free(copy);
+    slr_addr_format(&sip->src, src);
+    slr_addr_format(&sip->dst, dst);
+    json_t *event = data ? json_pack("{s:s,s:I,s:s,s:s,s:b,s:s}", "ev", "sip", "wall_ns",
+                                     (json_int_t)sip->wall.ns, "src", src, "dst", dst, "tcp",
+                                     (int)sip->tcp, "data", data)
+                         : NULL;
+    free(data);
+    return event;
+}
+
+static uint32_t cores(const struct passive *p)
+{
+    return p->c.seam ? slr_seam_server_cores(p->c.seam) : 0;
+}
+
+/* Serves the seam until event n is acknowledged. SLR_CLOSED: the core that was to be waited for is
+ * gone; without --wait-core the run goes on without one. */
+static enum slr_err wait_ack(struct passive *p, uint64_t n)
+{
+    while (cores(p) > 0 && slr_seam_server_acked(p->c.seam) < n) {
+        if (!slr_control_round(&p->c, &p->more)) {
+            return SLR_IO;
+        }
+    }
+    return cores(p) == 0 && p->c.cfg->wait_core ? SLR_CLOSED : SLR_OK;
+}
+
+/* Appends, sends and waits; takes ownership of event. */
+static enum slr_err tell(struct passive *p, json_t *event)
+{
+    if (!event) {
+        return SLR_NOMEM;
+    }
+    uint64_t n = slr_control_append(&p->c, event);
+    p->more = true;
+    if (n == 0) {
+        return SLR_OK; /* counted and logged; the capture goes on */
+    }
+    if (!slr_control_round(&p->c, &p->more)) {
+        return SLR_IO;
+    }
+    return wait_ack(p, n);
+}
+
+static enum slr_err read_all(struct passive *p)
+{
+    for (;;) {
+        struct slr_passive_sip sip;
+        enum slr_err err = p->c.api->passive_run(p->c.engine, &sip);
+        if (err == SLR_EOF) {
+            return SLR_OK;
+        }
+        if (err == SLR_OK) {
+            err = tell(p, sip_event(p, &sip));
+        }
+        if (err != SLR_OK) {
+            return err;
+        }
+    }
+}
+
+static enum slr_err run(struct passive *p)
+{
+    while (p->c.cfg->wait_core && cores(p) == 0) {
+        if (!slr_control_round(&p->c, &p->more)) {
+            return SLR_IO;
+        }
+    }
+    enum slr_err err = read_all(p);
+    if (err == SLR_OK) {
+        err = tell(p, json_pack("{s:s}", "ev", "eof_input"));
+    }
+    if (err == SLR_OK) {
+        err = p->c.api->passive_flush(p->c.engine);
+    }
+    if (err != SLR_OK) {
+        return err;
+    }
+    (void)slr_control_append(&p->c, json_pack("{s:s}", "ev", "eof")); /* counted there */
+    p->more = true;
+    int64_t until = slr_clock_mono(slr_clock_real()).ns + LEAVE_NS;
+    while (cores(p) > 0 && slr_clock_mono(slr_clock_real()).ns < until) {
+        if (!slr_control_round(&p->c, &p->more)) {
+            return SLR_IO;
+        }
+    }
+    return SLR_OK;
+}
+
+int slr_control_run_passive(const struct slr_control_config *cfg)
+{
+    struct passive *p = calloc(1, sizeof *p);
+    if (!p) {
+        return EXIT_FAILURE;
+    }
+    if (cfg->engine->wait_core && !cfg->engine->control) {
+        SLR_ERROR("bad_option", "option=wait-core reason=%s", SLR_Q("needs --control"));
+        free(p);
+        return EXIT_FAILURE;
+    }
+    enum slr_err err = slr_control_open(&p->c, cfg, true, false);
+    if (err == SLR_OK) {
+        SLR_INFO("slr_ready", "control=%s sniffer=%u capture=%s",
+                 SLR_Q(cfg->engine->control ? cfg->engine->control : "none"),
+                 p->c.sniffer ? slr_sniffer_port(p->c.sniffer) : 0u, SLR_Q(cfg->engine->capture));
+        p->more = true;
+        err = run(p);
+        SLR_INFO("passive_done", "err=%s events=%" PRIu64, slr_err_name(err),
+                 slr_evlog_last(p->c.log));
+    }
+    slr_control_close(&p->c, err == SLR_OK);
+    free(p);
+    return err == SLR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

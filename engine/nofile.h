@@ -1,0 +1,16 @@
+/*
+ * nofile: how many descriptors the engine needs and may have. At start, one thread.
+ */
+#ifndef SLR_ENGINE_NOFILE_H
+#define SLR_ENGINE_NOFILE_H
+
+#include <stdint.h>
+
+/* What `streams` streams at once can take: RTP and RTCP socket of each, files, and the rest. */
+uint64_t slr_nofile_needed(uint32_t streams);
+
+/* Raises the soft limit to the hard one, and the hard one where that is allowed and needed. Where
+ * the limit stays below `needed` a log event says what to raise. Returns the limit. */
+uint64_t slr_nofile_raise(uint64_t needed);
+
+#endif

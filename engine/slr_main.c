@@ -1,0 +1,165 @@
+/*
+ * slr: the media engine's program: options, limits, signals, then the control thread's loop.
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/options.h"
+#include "engine/control.h"
+#include "engine/nofile.h"
+
+#define WINDOW_MIN_MS 40u
+
+#define AT(member) offsetof(struct slr_engine_config, member)
+#define U32(letter, name, member, min, max, value, def, help)                                      \
+    {                                                                                              \
+        letter, name, SLR_OPT_U32, AT(member), min, max, value, def, help                          \
+    }
+#define STR(name, member, value, def, help)                                                        \
+    {                                                                                              \
+        0, name, SLR_OPT_STR, AT(member), 0, 0, value, def, help                                   \
+    }
+
+static const struct slr_option options[] = {
+    U32('S', "streams", streams, 1, 100000, "N", "600", "streams at once, two a call"),
+    U32('w', "sniffer-port", sniffer_port, 0, 65535, "PORT", "30350",
+        "virtual sniffer port, 0: none"),
+    U32('t', "silence-timeout", silence_timeout_s, 1, 86400, "SEC", "120",
+        "end a stream that was silent so long"),
+    U32('m', "min-window", window_ms, 1, 60000, "MS", "1000",
+        "how long packets may come out of order, at least 40"),
+    {'A', "accept-pt", SLR_OPT_LIST, AT(accept_pt), 0, 0, "PT", NULL,
+     "accept this RTP payload type; none given: any"},
+    {'l', "log-config", SLR_OPT_STR, AT(log_config), 0, 0, "FILE", NULL,
+     "properties file: level, file, rate"},
+    STR("control", control, "PATH", NULL, "Unix socket for control planes"),
+    {0, "media-ip", SLR_OPT_LIST, AT(media_ip), 0, 0, "IP", "127.0.0.1",
+     "address to receive media on"},
+    STR("media-ports", media_ports, "LO-HI", "40000-59998", "ports to receive media on"),
+    STR("media-source", media_source, "WHO", "host",
+        "whose media is taken: host (as signalled), strict (its port too), any"),
+    STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
+    STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
+    STR("capture", capture, "HOW", "uring", "uring, socket or pcapfile:FILE"),
+    STR("sniffer-bind", sniffer_bind, "IP", "127.0.0.1",
+        "sniffer address; beyond loopback only with --sniffer-key"),
+    STR("sniffer-key", sniffer_key, "FILE", NULL, "file with the key sniffer readers must give"),
+    {0, "hep-send", SLR_OPT_LIST, AT(hep_send), 0, 0, "udp|tcp:HOST:PORT", NULL,
+     "push HEP to HOMER, sngrep"},
+    U32(0, "block", block_ms, 20, 60000, "MS", "500", "how often a recording is written"),
+    U32(0, "workers", workers, 1, 64, "N", "1", "receiving threads"),
+    U32(0, "writers", writers, 1, 64, "N", "1", "writing threads"),
+    U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),
+    U32(0, "packet-memory", stall_memory_mb, 0, 65536, "MB", "0",
+        "memory for packets while the disk stands still, 0: by -S"),
+    STR("digits", digits, "HOW", "keep", "dialled digits in ledgers: keep, mask or drop"),
+    STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
+    {0, "wait-core", SLR_OPT_FLAG, AT(wait_core), 0, 0, NULL, NULL,
+     "with a capture file: start when a core is connected"},
+    {0, NULL, SLR_OPT_FLAG, 0, 0, 0, NULL, NULL, NULL},
+};
+
+static const struct slr_engine_api api = {
+    .open = slr_engine_open,
+    .close = slr_engine_close,
+    .session_open = slr_engine_session_open,
+    .leg_open = slr_engine_leg_open,
+    .leg_update = slr_engine_leg_update,
+    .leg_close = slr_engine_leg_close,
+    .pause = slr_engine_pause,
+    .session_meta = slr_engine_session_meta,
+    .session_close = slr_engine_session_close,
+    .recording_delete = slr_engine_recording_delete,
+    .snapshot = slr_engine_snapshot,
+    .stats = slr_engine_stats,
+    .drain = slr_engine_drain,
+    .draining = slr_engine_draining,
+    .streams_used = slr_engine_streams_used,
+    .passive_run = slr_engine_passive_run,
+    .passive_flush = slr_engine_passive_flush,
+};
+
+/* Words that the table can't check. */
+static enum slr_err check(struct slr_engine_config *cfg)
+{
+    const char *d = cfg->digits;
+    if (strcmp(d, "keep") != 0 && strcmp(d, "mask") != 0 && strcmp(d, "drop") != 0) {
+        fprintf(stderr, "slr: --digits: expected keep, mask or drop, not \"%s\"\n", d);
+        return SLR_INVAL;
+    }
+    for (size_t i = 0; i < cfg->accept_pt.count; i++) {
+        uint64_t pt;
+        if (!slr_slice_to_u64(slr_slice_str(cfg->accept_pt.item[i]), 127, &pt)) {
+            fprintf(stderr, "slr: --accept-pt: expected a number from 0 to 127, not \"%s\"\n",
+                    cfg->accept_pt.item[i]);
+            return SLR_INVAL;
+        }
+    }
+    if (cfg->window_ms < WINDOW_MIN_MS) {
+        cfg->window_ms = WINDOW_MIN_MS;
+    }
+    return SLR_OK;
+}
+
+static int run(struct slr_engine_config *cfg)
+{
+    char host[256] = "slr";
+    bool passive = strncmp(cfg->capture, "pcapfile", 8) == 0;
+    sigset_t stop;
+
+    if (cfg->log_config) {
+        enum slr_err err = slr_log_configure(cfg->log_config);
+        if (err == SLR_NOTFOUND) { /* no reason not to record */
+            SLR_WARN("log_config_missing", "path=%s", SLR_Q(cfg->log_config));
+        } else if (err != SLR_OK) {
+            fprintf(stderr, "slr: --log-config %s: %s\n", cfg->log_config, slr_err_text(err));
+            return EXIT_FAILURE;
+        }
+    }
+    if (gethostname(host, sizeof host - 1) != 0) {
+        SLR_WARN("host_name_unknown", "using=%s", host);
+    }
+    const char *given = cfg->node;
+    cfg->node = given ? given : host;
+    slr_nofile_raise(slr_nofile_needed(cfg->streams));
+    if (!cfg->control && !passive) {
+        SLR_WARN("no_control", "effect=%s", SLR_Q("no control plane can connect"));
+    }
+    /* all threads inherit these; a capture run may be ended at any moment by default action */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    if (!passive) {
+        sigemptyset(&stop);
+        sigaddset(&stop, SIGTERM);
+        sigaddset(&stop, SIGINT);
+        pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    }
+    struct slr_control_config cc = {.engine = cfg, .api = &api};
+    int code = passive ? slr_control_run_passive(&cc) : slr_control_run(&cc);
+    cfg->node = given;
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct slr_engine_config cfg = {.streams = 0};
+    slr_log_init("slr", SLR_LOG_INFO);
+    json_object_seed(0); /* before there are threads */
+    enum slr_err err = slr_options_parse(
+        "slr", "The media engine: takes RTP of recorded calls and writes recordings.", options,
+        &cfg, argc, argv, stderr, NULL, NULL);
+    if (err == SLR_EOF) {
+        return EXIT_SUCCESS;
+    }
+    if (err == SLR_OK) {
+        err = check(&cfg);
+    }
+    int code = err == SLR_OK ? run(&cfg) : 2;
+    slr_options_free(options, &cfg);
+    return code;
+}
