@@ -132,18 +132,19 @@ static void from_environment(struct slrctl *c)
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
-    struct slrctl c;
+    struct slrctl parsed; /* its texts belong to the option parser; c only borrows them */
     char name[32];
-    memset(&c, 0, sizeof(c));
+    memset(&parsed, 0, sizeof(parsed));
     snprintf(name, sizeof(name), "slrctl %s", command->name);
-    enum slr_err err = slr_options_parse(name, command->summary, command->options, &c, argc, argv,
-                                         stderr, &c.arg, &c.arg_count);
+    enum slr_err err = slr_options_parse(name, command->summary, command->options, &parsed, argc,
+                                         argv, stderr, &parsed.arg, &parsed.arg_count);
     if (err == SLR_EOF) {
         return SLRCTL_OK;
     }
     if (err != SLR_OK) {
         return SLRCTL_USAGE;
     }
+    struct slrctl c = parsed;
     int code = SLRCTL_USAGE;
     if (c.arg_count > command->args_max) {
         slrctl_say("too many arguments: %s", c.arg[command->args_max]);
@@ -151,7 +152,7 @@ static int run_command(const struct command *command, int argc, char **argv)
         from_environment(&c);
         code = (int)command->run(&c);
     }
-    slr_options_free(command->options, &c);
+    slr_options_free(command->options, &parsed);
     return code;
 }
 
