@@ -198,7 +198,7 @@ static const char *text_of(const json_t *row, const char *name)
 static void show_recording(const struct slrctl_demo *d, const json_t *row)
 {
     const char *id = text_of(row, "id");
-    printf("\nA first recording is there:\n\n");
+    printf("\nA first recording is there:\n\n  id         %s\n", id);
     printf("  file       %s/rec/%s\n", d->data_dir, text_of(row, "file"));
     printf("  state      %s, %.1f s, %d channels, %s %s at %d Hz\n", text_of(row, "state"),
            (double)json_integer_value(json_object_get(row, "len_ms")) / 1000.0,
@@ -216,16 +216,17 @@ static void show_first_call(const struct slrctl_demo *d, const struct slrctl_ua 
     struct slrctl_ua fresh = *ua;
     memset(&fresh.answer, 0, sizeof(fresh.answer)); /* as it was before the answer */
     printf("\nThe first real call:\n\n"
-           "  +----------------+   INVITE, one per party    +----------------+\n"
-           "  |  media server  | -------------------------> |  recorder      |\n"
-           "  |  or SBC        | <------------------------- |  SIP udp, tcp  |\n"
-           "  |                |   200 OK: address, port    |  %-13s |\n"
-           "  |                |                            |                |\n"
-           "  |                | ===== RTP of party 1 ====> |  port of 200 #1|\n"
-           "  |                | ===== RTP of party 2 ====> |  port of 200 #2|\n"
-           "  |                |   BYE, one per party       |                |\n"
-           "  |                | -------------------------> |  -> stereo WAV |\n"
-           "  +----------------+                            +----------------+\n\n"
+           "  +----------------+    INVITE, one per party   +-----------------------+\n"
+           "  |  media server  | -------------------------> |  recorder             |\n"
+           "  |  or SBC        |    200 OK: address, port   |  SIP udp and tcp      |\n"
+           "  |                | <------------------------- |  %-20s |\n"
+           "  |                |                            |                       |\n"
+           "  |                | ====== RTP, party 1 =====> |  port of 1st 200 OK   |\n"
+           "  |                | ====== RTP, party 2 =====> |  port of 2nd 200 OK   |\n"
+           "  |                |                            |                       |\n"
+           "  |                |    BYE, one per party      |                       |\n"
+           "  |                | -------------------------> |  -> stereo recording  |\n"
+           "  +----------------+                            +-----------------------+\n\n"
            "  Both INVITEs carry the same record= and differ in dn=; recordDN= is the party on\n"
            "  the first channel. This is the one that the demo sent:\n\n",
            d->sip);

@@ -166,6 +166,18 @@ static void free_store(struct slr_store *s)
     free(s);
 }
 
+/* SQLite would make it readable for all; its log takes over the mode of the database. */
+static enum slr_err make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        SLR_ERROR("store_file", "file=%s errno=%d", SLR_Q(path), errno);
+        return SLR_IO;
+    }
+    close(fd);
+    return SLR_OK;
+}
+
 static enum slr_err open_files(struct slr_store *s, const char *dir)
 {
     int n = snprintf(s->path, sizeof(s->path), "%s/" SLR_STORE_FILE, dir);
@@ -175,6 +187,9 @@ static enum slr_err open_files(struct slr_store *s, const char *dir)
     enum slr_err err = make_dirs(dir);
     if (err == SLR_OK) {
         err = take_lock(s, dir);
+    }
+    if (err == SLR_OK) {
+        err = make_file(s->path);
     }
     return err == SLR_OK ? slr_store_db_open(s->path, &s->db) : err;
 }

@@ -279,6 +279,20 @@ static void run_sql(const char *sql)
     sqlite3_close(db);
 }
 
+Test(store, nobody_else_can_read_the_database)
+{
+    struct slr_store *s = open_store();
+    static const char *const names[] = {"core.db", "core.db-wal", "core.db-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[128];
+        struct stat st;
+        snprintf(path, sizeof(path), "%s/%s", data, names[i]);
+        cr_assert_eq(stat(path, &st), 0, "%s", path);
+        cr_assert_eq(st.st_mode & 077, 0, "%s", path);
+    }
+    slr_store_close(s);
+}
+
 Test(store, another_schema_version_is_refused)
 {
     slr_store_close(open_store());
