@@ -46,6 +46,17 @@ static void first_packet(struct slr_engine *e, slr_wall wall)
     e->next_flow_check_ns = wall.ns;
 }
 
+/* Anything that time alone could change? */
+static bool is_busy(const struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->session_max; i++) {
+        if (atomic_load_explicit(&e->active[i], memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return e->flows.unclaimed > 0 || e->sealer.waiting_count > 0;
+}
+
 /* Steps through quiet times, so that what is due in them happens at its moment. After more than -t
  * of nothing all is done, and the clock jumps. */
 static void advance(struct slr_engine *e, slr_wall to)
@@ -55,7 +66,7 @@ static void advance(struct slr_engine *e, slr_wall to)
     }
     int64_t now = slr_clock_mono(e->clock).ns;
     int64_t quiet_end = now + ((int64_t)e->cfg->silence_timeout_s + 10) * SLR_NS_PER_S;
-    while (to.ns - now > TICK_NS && now < quiet_end) {
+    while (to.ns - now > TICK_NS && now < quiet_end && is_busy(e)) {
         now += TICK_NS;
         slr_clock_advance(e->virtual_clock, (slr_wall){now});
         tick(e, (slr_mono){now});
@@ -181,5 +192,6 @@ enum slr_err slr_engine_passive_flush(struct slr_engine *e)
         left = slr_writer_step(&e->writer[0], now);
         left += slr_sealer_step(&e->sealer);
     }
+    slr_engine_log_totals(e);
     return left == 0 ? SLR_OK : SLR_IO;
 }

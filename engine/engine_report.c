@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
 
@@ -127,4 +128,24 @@ void slr_engine_metrics(struct slr_engine *e, struct slr_put *out)
         array[n++] = e->writer[i].counters.at;
     }
     slr_metrics_print(out, slr_counters_table(), SLR_CTR_COUNT, array, n);
+}
+
+void slr_engine_log_totals(const struct slr_engine *e)
+{
+    static const char *const reason[] = {
+#define VERDICT(name, text) text,
+#include "engine/verdict.def"
+#undef VERDICT
+    };
+    char text[1024];
+    struct slr_put put = slr_put_of(text, sizeof text - 1);
+    for (uint32_t i = 0; i < SLR_VERDICT_COUNT; i++) {
+        uint64_t n = counter_sum(e, i);
+        if (n > 0) {
+            slr_put_fmt(&put, " %s=%llu", reason[i], (unsigned long long)n);
+        }
+    }
+    text[put.len_bytes] = '\0';
+    SLR_INFO("capture_end", "datagrams=%llu%s",
+             (unsigned long long)counter_sum(e, SLR_CTR_PACKETS_IN), text);
 }
