@@ -33,7 +33,8 @@ void slr_dtmf_take(struct slr_leg *leg, uint8_t leg_number, const struct slr_dtm
         }
         return;
     }
-    if (n > 0 && leg->digit_ssrc == ssrc && ts_ext < leg->digit_ts_ext) {
+    if (n > 0 && leg->digit_ssrc == ssrc && ts_ext < leg->digit_ts_ext &&
+        pos_ticks <= leg->digit[n - 1].start_ticks) {
         return; /* a straggler of an event that was entered already */
     }
     if (n == SLR_LEG_DIGITS) {

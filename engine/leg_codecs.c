@@ -7,9 +7,16 @@
 #include <string.h>
 #include <strings.h>
 
+/* Of audio and telephone events, with room on both sides. */
+#define CLOCK_MIN_HZ 1000u
+#define CLOCK_MAX_HZ 192000u
+
 static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, const struct slr_codec **codec)
 {
     *codec = NULL;
+    if (pt->clock_hz < CLOCK_MIN_HZ || pt->clock_hz > CLOCK_MAX_HZ) {
+        return SLR_PT_UNKNOWN; /* positions are divided by it */
+    }
     if (strcasecmp(pt->name, "telephone-event") == 0) {
         return SLR_PT_EVENT;
     }

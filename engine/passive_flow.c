@@ -82,6 +82,7 @@ static void rebase(struct slr_engine *e, uint32_t slot, int64_t by)
         struct slr_stream *st = &leg->stream[i];
         int64_t move = by + (st->first_segment ? shift : 0);
         st->anchor_ticks += move;
+        st->prev_anchor_ticks += by;
         st->pos_last_ticks += move;
         st->first_ticks += by;
         st->last_ticks += by;

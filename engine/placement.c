@@ -32,6 +32,21 @@ static int64_t shift_of(const struct slr_leg *leg)
     return atomic_load_explicit(&leg->shift_ticks, memory_order_relaxed);
 }
 
+static int64_t highest_of(const struct slr_leg *leg)
+{
+    return atomic_load_explicit(&leg->highest_ticks, memory_order_relaxed);
+}
+
+static void set_highest(struct slr_leg *leg, int64_t ticks)
+{
+    atomic_store_explicit(&leg->highest_ticks, ticks, memory_order_relaxed);
+}
+
+static bool is_taken(const struct place *x)
+{
+    return atomic_load_explicit(&x->st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
+}
+
 static int64_t arrival_ticks(const struct place *x)
 {
     return slr_session_ticks(x->session, x->pkt->arrival);
@@ -53,6 +68,7 @@ static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
 
 static void anchor(struct place *x, int64_t at_ticks, uint32_t clock_hz)
 {
+    x->st->seg_seq_ext = x->rec.seq_ext;
     x->st->anchor_ts_ext = x->ts_ext;
     x->st->anchor_ticks = at_ticks < 0 ? 0 : on_grid(at_ticks, clock_hz);
     x->st->clock_hz = clock_hz;
@@ -65,19 +81,31 @@ static void anchor(struct place *x, int64_t at_ticks, uint32_t clock_hz)
 static void anchor_first(struct place *x, uint32_t clock_hz)
 {
     struct slr_leg *leg = x->leg;
-    x->st->first_segment = leg->highest_ticks == INT64_MIN && !leg->shift_frozen;
+    bool taken = is_taken(x);
+    x->st->first_segment = taken && highest_of(leg) == INT64_MIN && !leg->shift_frozen;
     if (x->st->first_segment) {
         anchor(x, arrival_ticks(x), clock_hz);
         return;
     }
-    leg->shift_frozen = true;
+    leg->shift_frozen |= taken;
     int64_t at = arrival_ticks(x) + leg->offset_ticks;
-    if (leg->current != SLR_NONE && &leg->stream[leg->current] != x->st &&
-        atomic_load(&x->st->state) == SLR_STREAM_TAKEN && at < leg->highest_ticks) {
-        at = leg->highest_ticks;
-    }
-    anchor(x, at, clock_hz);
+    anchor(x, at < highest_of(leg) ? highest_of(leg) : at, clock_hz);
     x->rec.flags |= SLR_REC_NEW_SEGMENT;
+}
+
+/* What lies under the anchor so far is remembered for stragglers. */
+static void leave_anchor(struct place *x)
+{
+    struct slr_stream *st = x->st;
+    st->prev_ts_ext = st->ts_last_ext;
+    st->prev_anchor_ts_ext = st->anchor_ts_ext;
+    st->prev_anchor_ticks = effective(x, st->anchor_ticks);
+    st->prev_clock_hz = st->clock_hz;
+    x->leg->shift_frozen = true;
+    st->first_segment = false;
+    st->late_since_ns = 0;
+    x->rec.flags |= SLR_REC_NEW_SEGMENT;
+    slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
 }
 
 /*
@@ -93,15 +121,36 @@ static void anchor_again(struct place *x, uint32_t clock_hz)
     int64_t pos = effective(x, st->anchor_ticks +
                                    slr_ticks_from_rtp(x->ts_ext - st->anchor_ts_ext, clock_hz));
     int64_t parted = pos - last - passed;
-    if (!other_clock && parted < SLR_JUMP_TICKS && parted > -SLR_JUMP_TICKS) {
+    int64_t lead = pos - arrival_ticks(x);
+    int64_t highest = highest_of(x->leg);
+    bool late = st->late_since_ns != 0 && x->pkt->arrival.ns - st->late_since_ns >= SLR_LATE_NS &&
+                lead < -x->p->window_ticks / 2;
+    bool far = lead > SLR_LEAD_TICKS && pos > highest;
+    bool jumped = other_clock || parted >= SLR_JUMP_TICKS || parted <= -SLR_JUMP_TICKS;
+    if (!jumped && !late && !far) {
         return;
     }
-    x->leg->shift_frozen = true;
-    st->first_segment = false;
-    int64_t at = last + passed;
-    anchor(x, at < x->leg->highest_ticks ? x->leg->highest_ticks : at, clock_hz);
-    x->rec.flags |= SLR_REC_NEW_SEGMENT;
-    slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
+    int64_t at = late || far ? arrival_ticks(x) : last + passed;
+    if (at - arrival_ticks(x) > SLR_LEAD_TICKS) {
+        at = arrival_ticks(x);
+    }
+    leave_anchor(x);
+    anchor(x, at < highest ? highest : at, clock_hz);
+}
+
+/* Positions that stand somewhere already move with the shift. */
+static void move_shift(struct place *x, int64_t by_ticks)
+{
+    struct slr_leg *leg = x->leg;
+    atomic_store_explicit(&leg->shift_ticks, shift_of(leg) + by_ticks, memory_order_relaxed);
+    if (highest_of(leg) != INT64_MIN) {
+        set_highest(leg, highest_of(leg) + by_ticks);
+    }
+    x->st->first_ticks += by_ticks;
+    x->st->last_ticks += by_ticks;
+    for (uint32_t i = 0; i < leg->digit_count; i++) {
+        leg->digit[i].start_ticks += by_ticks;
+    }
 }
 
 /* Until the leg's first block is written the least delayed packet sets the anchor. */
@@ -123,9 +172,17 @@ static void refine_shift(struct place *x, int64_t pos_ticks)
         want = -x->st->anchor_ticks;
     }
     if (want < shift) {
-        atomic_store_explicit(&leg->shift_ticks, want, memory_order_relaxed);
-        leg->highest_ticks += want - shift;
+        move_shift(x, want - shift);
     }
+}
+
+/* Of a straggler from before the anchor in force. */
+static int64_t position_before(const struct place *x)
+{
+    const struct slr_stream *st = x->st;
+    int64_t ts_ext = st->prev_ts_ext + (int32_t)(x->rtp->ts - (uint32_t)st->prev_ts_ext);
+    return st->prev_anchor_ticks +
+           slr_ticks_from_rtp(ts_ext - st->prev_anchor_ts_ext, st->prev_clock_hz);
 }
 
 /* Sequence, timestamp, anchor: gives rec.pos_ticks, or a verdict why not. */
@@ -152,10 +209,15 @@ static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
     } else if (x->newest) {
         anchor_again(x, clock_hz);
     }
-    x->rec.pos_ticks =
-        st->anchor_ticks + slr_ticks_from_rtp(x->ts_ext - st->anchor_ts_ext, st->clock_hz);
-    refine_shift(x, x->rec.pos_ticks);
-    if (!x->newest && effective(x, x->rec.pos_ticks) > x->leg->highest_ticks + SLR_JUMP_TICKS) {
+    if (!x->newest && st->prev_clock_hz != 0 && x->rec.seq_ext < st->seg_seq_ext) {
+        x->rec.pos_ticks = position_before(x);
+    } else {
+        x->rec.pos_ticks =
+            st->anchor_ticks + slr_ticks_from_rtp(x->ts_ext - st->anchor_ts_ext, st->clock_hz);
+        refine_shift(x, x->rec.pos_ticks);
+    }
+    int64_t ahead = effective(x, x->rec.pos_ticks) - effective(x, st->pos_last_ticks);
+    if (!x->newest && ahead > SLR_JUMP_TICKS) {
         st->rejected++;
         return SLR_VERDICT_BAD_SEQUENCE;
     }
@@ -163,7 +225,6 @@ static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
         slr_stream_jitter(st, x->ts_ext, x->pkt->arrival.ns);
         st->ts_last_ext = x->ts_ext;
         st->pos_last_ticks = x->rec.pos_ticks;
-        x->leg->offset_ticks = effective(x, x->rec.pos_ticks) - arrival_ticks(x);
     }
     return SLR_VERDICT_TAKEN;
 }
@@ -177,6 +238,7 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
     x->rec.pt = (uint8_t)row;
     if (kind == SLR_PT_EVENT) {
         if (slr_dtmf_parse(x->rtp->payload, event) != SLR_OK) {
+            x->rec.flags |= SLR_REC_UNDECODED;
             return SLR_VERDICT_BAD_PAYLOAD;
         }
         x->rec.flags |= SLR_REC_EVENT;
@@ -195,6 +257,7 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
     const struct slr_codec *codec = c->codec[row];
     if (x->rtp->payload.len_bytes == 0 || x->rtp->payload.len_bytes > SLR_REC_MAX_PAYLOAD ||
         codec->samples(x->rtp->payload, &samples) != SLR_OK || samples == 0) {
+        x->rec.flags |= SLR_REC_UNDECODED;
         return SLR_VERDICT_BAD_PAYLOAD;
     }
     x->rec.dur_ticks = (uint32_t)slr_ticks_from_rtp(samples, codec->sample_hz);
@@ -217,14 +280,35 @@ static bool is_suppressed(const struct place *x)
 static void note_heard(struct place *x)
 {
     struct slr_leg *leg = x->leg;
-    if (x->end_ticks > leg->highest_ticks) {
-        leg->highest_ticks = x->end_ticks;
+    if (!is_taken(x)) {
+        return; /* one that may never be listened to moves nothing */
     }
-    if (atomic_load(&x->st->state) == SLR_STREAM_TAKEN) {
-        leg->heard_ns = x->pkt->arrival.ns;
-        leg->silent_told = false;
-        x->session->silent_told = false;
+    if (x->end_ticks > highest_of(leg)) {
+        set_highest(leg, x->end_ticks);
     }
+    if (x->newest) {
+        leg->offset_ticks = effective(x, x->rec.pos_ticks) - arrival_ticks(x);
+    }
+    leg->heard_ns = x->pkt->arrival.ns;
+    leg->silent_told = false;
+    x->session->silent_told = false;
+}
+
+/* Its place is in the file already. */
+static bool is_late(struct place *x)
+{
+    if (x->session == &x->p->flow_session) {
+        return false; /* held: its beginning is not fixed yet */
+    }
+    int64_t written = slr_session_written_ticks(x->session);
+    bool late = x->rec.dur_ticks > 0 ? x->end_ticks <= written : x->end_ticks < written;
+    if (x->newest && !late) {
+        x->st->late_since_ns = 0;
+    } else if (x->newest && x->st->late_since_ns == 0) {
+        x->st->late_since_ns = x->pkt->arrival.ns;
+    }
+    x->st->late += late;
+    return late;
 }
 
 static void note_placed(struct place *x)
@@ -254,12 +338,15 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
         return SLR_VERDICT_NO_MEMORY;
     }
     leg->loss_flags = 0;
-    x->st->rejected += verdict == SLR_VERDICT_UNKNOWN_PT;
-    if (verdict == SLR_VERDICT_EVENT) {
+    if (verdict == SLR_VERDICT_EVENT && is_taken(x)) {
         slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext,
                       effective(x, x->rec.pos_ticks), x->st->clock_hz);
     }
-    note_placed(x);
+    if (x->rec.flags & SLR_REC_UNDECODED) {
+        x->st->rejected++;
+    } else {
+        note_placed(x);
+    }
     return verdict;
 }
 
@@ -269,13 +356,13 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
     struct slr_dtmf event;
     struct slr_stream *st = x->st;
     enum slr_verdict shape = find_duration(x, row, kind, &event);
-    if (shape == SLR_VERDICT_BAD_PAYLOAD) {
-        st->rejected++;
-        return shape;
-    }
     uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
     if (kind != SLR_PT_AUDIO && st->clock_hz != 0) {
         clock_hz = st->clock_hz; /* events and noise follow the audio's clock */
+    }
+    if (st->clock_hz == 0 && (x->rec.flags & SLR_REC_UNDECODED)) {
+        st->rejected++; /* nothing is known of the stream yet, and this says nothing */
+        return shape;
     }
     enum slr_verdict verdict = find_position(x, clock_hz);
     slr_stream_count_pt(st, x->rtp->pt);
@@ -292,16 +379,13 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
         st->suppressed++;
         return SLR_VERDICT_SUPPRESSED;
     }
-    if (x->end_ticks <= slr_session_written_ticks(x->session) && x->rec.dur_ticks > 0) {
-        st->late++;
-        return SLR_VERDICT_LATE;
-    }
-    return put(x, shape, &event);
+    return is_late(x) ? SLR_VERDICT_LATE : put(x, shape, &event);
 }
 
-static bool is_current(const struct slr_leg *leg, uint32_t ssrc)
+static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)
 {
-    return leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc;
+    return leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc &&
+           slr_addr_eq(&leg->stream[leg->current].src, src);
 }
 
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
@@ -317,7 +401,7 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     uint8_t row = p->codecs[leg_index].row_of_pt[rtp->pt];
     enum slr_pt_kind kind =
         row == 0xff ? SLR_PT_UNKNOWN : (enum slr_pt_kind)p->codecs[leg_index].kind[row];
-    if (kind == SLR_PT_UNKNOWN && !is_current(x.leg, rtp->ssrc)) {
+    if (kind == SLR_PT_UNKNOWN && !is_current(x.leg, rtp->ssrc, &pkt->src)) {
         x.leg->foreign++; /* an unknown type never begins a stream */
         return SLR_VERDICT_UNKNOWN_PT;
     }
@@ -340,11 +424,12 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
  */
 static int64_t pause_bound(const struct slr_leg *leg, int64_t now_ticks, bool on)
 {
+    int64_t highest = highest_of(leg);
     if (on) {
-        return leg->highest_ticks == INT64_MIN ? now_ticks : leg->highest_ticks;
+        return highest == INT64_MIN ? now_ticks : highest;
     }
     /* what was said during the pause but is still under way must not come through either */
-    return leg->highest_ticks > now_ticks ? leg->highest_ticks : now_ticks;
+    return highest > now_ticks ? highest : now_ticks;
 }
 
 void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,

@@ -54,13 +54,15 @@ static uint32_t find_stream(const struct slr_leg *leg, uint32_t ssrc, const stru
 }
 
 /* A slot for a new stream: an unused one, or one whose packets have all left the window. Two may
- * be in probation at once, so that strays can't use up the slots. */
-static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t now_ns)
+ * be in probation at once, so that strays can't use up the slots; one from the right address takes
+ * the place of one that is not. */
+static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t now_ns, bool right)
 {
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
     int64_t old_ns = now_ns - slr_ns_from_ticks(p->window_ticks) - 30 * SLR_NS_PER_S;
     uint32_t probation = 0;
     uint32_t oldest = SLR_NONE;
+    uint32_t stray = SLR_NONE;
     for (uint32_t i = 0; i < n; i++) {
         struct slr_stream *st = &leg->stream[i];
         bool on_probation =
@@ -70,13 +72,16 @@ static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t 
         if (on_probation && stale) {
             return i;
         }
+        if (on_probation && st->foreign_ip) {
+            stray = i;
+        }
         if (i != leg->current && st->last_arrival_ns < old_ns &&
             (oldest == SLR_NONE || st->last_arrival_ns < leg->stream[oldest].last_arrival_ns)) {
             oldest = i;
         }
     }
     if (probation >= 2) {
-        return SLR_NONE;
+        return right ? stray : SLR_NONE;
     }
     if (n < SLR_LEG_STREAMS) {
         atomic_store_explicit(&leg->stream_count, n + 1, memory_order_release);
@@ -98,8 +103,12 @@ static bool is_signalled(const struct slr_leg *leg, uint32_t ssrc)
 static void take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
 {
     struct slr_stream *st = &leg->stream[index];
+    bool again = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
     atomic_store_explicit(&st->state, SLR_STREAM_TAKEN, memory_order_release);
     leg->current = index;
+    if (again) {
+        return; /* told before; two streams that alternate must not tell it with each packet */
+    }
     slr_count(&p->counters->at[SLR_CTR_STREAMS_TAKEN], 1);
     if (st->foreign_ip) {
         slr_count(&p->counters->at[SLR_CTR_SOURCES_TAKEN], 1);
@@ -118,7 +127,7 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     if (!right && !quiet) {
         return SLR_VERDICT_FOREIGN_SOURCE;
     }
-    uint32_t i = free_slot(p, leg, pkt->arrival.ns);
+    uint32_t i = free_slot(p, leg, pkt->arrival.ns, right);
     if (i == SLR_NONE) {
         return right ? SLR_VERDICT_FOREIGN_SSRC : SLR_VERDICT_FOREIGN_SOURCE;
     }
@@ -128,7 +137,8 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     }
     slr_stream_begin(st, SLR_STREAM_PROBATION, rtp, &pkt->src, pkt->arrival.ns);
     st->foreign_ip = !right;
-    bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc));
+    bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc) ||
+                             leg->stream[leg->current].foreign_ip);
     if (at_once) {
         take(p, leg, i, rtp->pt);
     }
@@ -156,7 +166,9 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
     if (straggler) {
         return SLR_VERDICT_TAKEN;
     }
-    if (pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS || is_signalled(leg, rtp->ssrc)) {
+    bool returns = !st->foreign_ip && leg->stream[leg->current].foreign_ip;
+    bool signalled = !st->foreign_ip && is_signalled(leg, rtp->ssrc);
+    if (pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS || signalled || returns) {
         take(p, leg, i, rtp->pt);
         return SLR_VERDICT_TAKEN;
     }

@@ -65,7 +65,12 @@ struct slr_stream {
     int64_t anchor_ts_ext;            /* position = anchor_ticks + (ts - anchor_ts) * ticks/clock */
     int64_t anchor_ticks;
     uint32_t clock_hz;
-    bool first_segment; /* leg->shift_ticks applies */
+    bool first_segment;  /* leg->shift_ticks applies */
+    int64_t seg_seq_ext; /* first packet under this anchor; older ones lie under the one before */
+    int64_t prev_ts_ext; /* newest timestamp, and anchor, before it (clock 0: there was none) */
+    int64_t prev_anchor_ts_ext, prev_anchor_ticks;
+    uint32_t prev_clock_hz;
+    int64_t late_since_ns; /* the newest packets have come too late since then; 0: they don't */
     uint8_t pt_used[SLR_STREAM_PTS];
     uint64_t pt_count[SLR_STREAM_PTS];
     uint32_t pt_kinds;
@@ -118,10 +123,10 @@ struct slr_leg {
     uint32_t current;            /* stream that is being heard, SLR_NONE: none */
     _Atomic int64_t shift_ticks; /* correction of the first anchor, until frozen */
     bool shift_frozen;
-    int64_t heard_ns;      /* arrival of the last taken packet, 0: never */
-    int64_t highest_ticks; /* one past the highest position received, suppressed or not;
-                              INT64_MIN: none */
-    int64_t offset_ticks;  /* position minus arrival of the newest packet */
+    int64_t heard_ns;              /* arrival of the last taken packet, 0: never */
+    _Atomic int64_t highest_ticks; /* one past the highest position received on taken streams,
+                                      suppressed or not; INT64_MIN: none */
+    int64_t offset_ticks;          /* position minus arrival of the newest packet of those */
     bool silent_told;
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
