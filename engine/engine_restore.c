@@ -32,6 +32,20 @@ static enum slr_err bind_leg(struct slr_engine *e, const struct slr_session *s, 
     return err;
 }
 
+/* What a death in the middle of joining or of pausing left undone. */
+static void finish_join(const struct slr_session *s, struct slr_leg *leg)
+{
+    uint32_t n = atomic_load(&leg->pauses.count);
+    if (atomic_load(&leg->state) == SLR_LEG_SETUP) {
+        atomic_store(&leg->state, SLR_LEG_OPEN);
+    }
+    if (atomic_load(&s->paused) &&
+        (n == 0 || atomic_load(&leg->pauses.at[n - 1].end_ticks) != INT64_MAX)) {
+        int64_t highest = atomic_load(&leg->highest_ticks);
+        slr_intervals_open(&leg->pauses, highest > 0 ? highest : 0);
+    }
+}
+
 static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono now)
 {
     int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
@@ -40,6 +54,7 @@ static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono n
         uint32_t slot = atomic_load(&s->leg[i]);
         struct slr_leg *leg = &e->state->leg[slot];
         slr_leg_codecs_build(&e->codecs[slot], leg);
+        finish_join(s, leg);
         if (atomic_load(&leg->state) == SLR_LEG_OPEN && bind_leg(e, s, slot) != SLR_OK) {
             atomic_store(&leg->state, SLR_LEG_CLOSED);
         }

@@ -92,6 +92,9 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
     }
     if (leg->digit_count > 0) {
         memcpy(f->digit + f->digit_count, leg->digit, leg->digit_count * sizeof leg->digit[0]);
+        for (uint32_t i = 0; i < leg->digit_count; i++) {
+            f->digit[f->digit_count + i].leg = (uint8_t)number;
+        }
         f->digit_count += leg->digit_count;
     }
 }
@@ -101,6 +104,16 @@ static int by_start(const void *a, const void *b)
     const struct slr_ledger_digit *x = a;
     const struct slr_ledger_digit *y = b;
     return (x->start_ticks > y->start_ticks) - (x->start_ticks < y->start_ticks);
+}
+
+/* What the core gave, if it is whole: a death while it was replaced must not keep a recording from
+ * being sealed. */
+static const char *whole_meta(const struct slr_session *s)
+{
+    json_t *meta = s->meta[0] ? json_loads(s->meta, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    bool whole = json_is_object(meta);
+    json_decref(meta);
+    return whole ? s->meta : NULL;
 }
 
 static enum slr_err fill_all(struct slr_state *state, const struct slr_session *s, int spans_fd,
@@ -149,7 +162,7 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
             .media_len_bytes = sealed->media_len_bytes,
             .media_hash = sealed->hash,
             .end_reason = s->end_reason,
-            .meta_json = s->meta[0] ? s->meta : NULL,
+            .meta_json = whole_meta(s),
             .digit_policy = (enum slr_digit_policy)s->digit_policy,
             .leg = f->leg,
             .leg_count = atomic_load(&s->leg_count),

@@ -89,7 +89,9 @@ static bool chunk_is_past(const struct slr_leg *l, const struct slr_chunk *c, in
     uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_acquire);
     for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
         const struct slr_rec *rec = (const struct slr_rec *)(const void *)(c->at + at);
-        if (slr_rec_ticks(l, rec) + rec->dur_ticks > ticks) {
+        /* one without a length is not yet rendered where it begins with the next block */
+        int64_t last = slr_rec_ticks(l, rec) + (rec->dur_ticks ? rec->dur_ticks - 1 : 0);
+        if (last >= ticks) {
             return false;
         }
         at += rec_bytes(rec->len_bytes);

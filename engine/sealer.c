@@ -139,14 +139,20 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
     return err;
 }
 
+/* The session first: were its legs free before it, then after a death in between it would still
+ * name slots that others have by now. Legs without a session are found at the next start. */
 static void free_slots(struct slr_sealer *s, struct slr_session *session)
 {
-    for (uint32_t i = 0; i < atomic_load(&session->leg_count); i++) {
-        uint32_t leg = atomic_load(&session->leg[i]);
-        slr_queue_reset(s->state, leg);
-        atomic_store_explicit(&s->state->leg[leg].state, SLR_LEG_FREE, memory_order_release);
+    uint32_t leg[sizeof session->leg / sizeof session->leg[0]];
+    uint32_t n = atomic_load(&session->leg_count);
+    for (uint32_t i = 0; i < n; i++) {
+        leg[i] = atomic_load(&session->leg[i]);
     }
     atomic_store_explicit(&session->state, SLR_SESSION_FREE, memory_order_release);
+    for (uint32_t i = 0; i < n; i++) {
+        slr_queue_reset(s->state, leg[i]);
+        atomic_store_explicit(&s->state->leg[leg[i]].state, SLR_LEG_FREE, memory_order_release);
+    }
 }
 
 static enum slr_err seal(struct slr_sealer *s, struct slr_session *session)

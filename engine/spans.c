@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define SEQ_CYCLE 0x10000
+
 static void flush_open(struct slr_span_run *run)
 {
     struct slr_span_buffer *b = run->buffer;
@@ -95,14 +97,33 @@ static enum slr_span_kind kind_at(const struct slr_span_run *run, int64_t at,
     return base;
 }
 
-static void gap(struct slr_span_run *run, int64_t to, enum slr_span_kind base, uint32_t info)
+/*
+ * Covers up to `to`. Where pauses and the like take part of the gap, the missing packets (of
+ * `dur` each) are mostly theirs: what is left counts as lost only as far as whole packets fit, and
+ * a piece too short for one belongs to the packet that straddled the bound.
+ */
+static void gap(struct slr_span_run *run, int64_t to, enum slr_span_kind base, uint32_t missing,
+                int64_t dur)
 {
+    int64_t from = run->cursor.at_ticks;
+    enum slr_span_kind before = base;
     while (run->cursor.at_ticks < to) {
+        int64_t at = run->cursor.at_ticks;
         int64_t until = to;
-        enum slr_span_kind kind = kind_at(run, run->cursor.at_ticks, base, &until);
-        bool counts = kind == base;
-        put(run, run->cursor.at_ticks, until, kind, counts ? info : 0);
-        info = counts ? 0 : info; /* the number of packets stands in one piece only */
+        uint32_t info = 0;
+        enum slr_span_kind kind = kind_at(run, at, base, &until);
+        bool whole = at == from && until == to;
+        if (kind == base && info_adds_up(base)) {
+            int64_t fit = whole || dur == 0 ? missing : (until - at) / dur;
+            info = fit < missing ? (uint32_t)fit : missing;
+            missing -= info;
+            int64_t end = to;
+            bool straddler = !whole && dur > until - at;
+            kind = !straddler ? base : (at > from ? before : kind_at(run, until, base, &end));
+            info = kind == base ? info : 0;
+        }
+        put(run, at, until, kind, info);
+        before = kind;
     }
 }
 
@@ -124,7 +145,9 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_r
     if (lost <= 0) {
         return run->cursor.last_undecoded ? SLR_SPAN_CONCEALED : SLR_SPAN_COMFORT;
     }
-    *missing = (uint32_t)lost;
+    /* a new sequence is two cycles on (stream.c): how many are missing is not known then, but for
+     * the packet that announced it */
+    *missing = lost < SEQ_CYCLE ? (uint32_t)lost : 1;
     if (rec->flags & SLR_REC_QUEUE_LOSS) {
         return SLR_SPAN_LOST_QUEUE;
     }
@@ -137,7 +160,7 @@ void slr_spans_record(struct slr_span_run *run, const struct slr_rec *rec, int64
     if (start_ticks > run->cursor.at_ticks) {
         uint32_t missing = 0;
         enum slr_span_kind base = why(run, rec, &missing);
-        gap(run, start_ticks, base, missing);
+        gap(run, start_ticks, base, missing, rec->dur_ticks);
     }
     put(run, start_ticks > run->cursor.at_ticks ? start_ticks : run->cursor.at_ticks, end_ticks,
         kind, info);
@@ -149,9 +172,26 @@ void slr_spans_record(struct slr_span_run *run, const struct slr_rec *rec, int64
     }
 }
 
+/* The file's last frame may reach past the end; the spans don't. */
+static void cut(struct slr_span_run *run, int64_t end_ticks)
+{
+    struct slr_span *open = &run->cursor.open;
+    int64_t over = run->cursor.at_ticks - end_ticks;
+    if (run->cursor.open_valid && over > 0) {
+        open->len_ticks -= over;
+        run->cursor.open_valid = open->len_ticks > 0;
+        run->cursor.at_ticks = end_ticks;
+    }
+}
+
 void slr_spans_finish(struct slr_span_run *run, int64_t end_ticks)
 {
     bool never = run->cursor.last_stream == SLR_NONE;
-    gap(run, end_ticks, never ? SLR_SPAN_ABSENT : SLR_SPAN_ENDED, 0);
+    enum slr_span_kind rest = never ? SLR_SPAN_ABSENT : SLR_SPAN_ENDED;
+    if (run->leg->loss_flags & SLR_REC_QUEUE_LOSS) {
+        rest = SLR_SPAN_LOST_QUEUE; /* there was more, and no memory for it */
+    }
+    gap(run, end_ticks, rest, 0, 0);
+    cut(run, end_ticks);
     flush_open(run);
 }

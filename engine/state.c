@@ -97,16 +97,19 @@ static enum slr_err open_file(const char *path, size_t want_bytes, uint32_t leg_
         return SLR_OK;
     }
     close(fd);
+    *fd_out = -1;
     return SLR_VERSION;
 }
 
-static void fill_free_list(struct slr_state *s)
+/* What no leg's queue holds is free. Legs that no session has count as well: their owner frees
+ * their queues. */
+static enum slr_err fill_free_list(struct slr_state *s)
 {
     uint8_t *used = calloc(s->chunk_max, 1);
     if (!used) {
-        return;
+        return SLR_NOMEM;
     }
-    for (uint32_t i = 0; i < s->leg_max && s->restored; i++) {
+    for (uint32_t i = 0; i < s->leg_max; i++) {
         if (atomic_load(&s->leg[i].state) == SLR_LEG_FREE) {
             continue;
         }
@@ -131,6 +134,7 @@ static void fill_free_list(struct slr_state *s)
         }
     }
     free(used);
+    return SLR_OK;
 }
 
 static void start_header(struct slr_state *s, bool fresh)
@@ -194,6 +198,7 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
     }
     s->leg_max = s->session_max = leg_max;
     s->chunk_max = chunk_max;
+    s->fd = -1;
     s->map_bytes = map_size(leg_max, chunk_max);
     bool fresh = false;
     enum slr_err err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
@@ -211,21 +216,21 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
         s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
         s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
-        if (base == MAP_FAILED || !s->chunk_free || !s->leg_chunks) {
-            err = SLR_NOMEM;
-        } else {
+        if (base != MAP_FAILED) {
             lay_out(s, base);
         }
-    }
-    if (err != SLR_OK) {
-        free(s->chunk_free);
-        free(s->leg_chunks);
-        free(s);
-        return err;
+        if (!s->header || !s->chunk_free || !s->leg_chunks) {
+            err = SLR_NOMEM;
+        } else {
+            start_header(s, fresh);
+            err = fill_free_list(s);
+        }
     }
     pthread_mutex_init(&s->chunk_lock, NULL);
-    start_header(s, fresh);
-    fill_free_list(s);
+    if (err != SLR_OK) {
+        slr_state_close(s, false);
+        return err;
+    }
     *out = s;
     return SLR_OK;
 }
@@ -238,8 +243,12 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     if (unlink_file && ftruncate(s->fd, 0) != 0) {
         SLR_WARN("state_truncate_failed", "errno=%d", errno);
     }
-    munmap(s->header, s->map_bytes);
-    close(s->fd);
+    if (s->header) {
+        munmap(s->header, s->map_bytes);
+    }
+    if (s->fd >= 0) {
+        close(s->fd);
+    }
     pthread_mutex_destroy(&s->chunk_lock);
     free(s->chunk_free);
     free(s->leg_chunks);
