@@ -1,0 +1,281 @@
+/*
+ * Placement: packets of one stream come to lie where they belong, whatever the network does to
+ * them on the way.
+ */
+#include "tests/engine/outcome.h"
+
+#define SSRC 0x1234abcdu
+
+struct one {
+    struct fx f;
+    struct slr_session *s;
+    uint32_t leg;
+    char id[SLR_ID_SIZE];
+    struct fx_result r;
+};
+
+static void begin(struct one *o)
+{
+    fx_open(&o->f);
+    o->s = fx_session(&o->f, 1);
+    o->leg = fx_leg(&o->f, o->s, 0, 8);
+    memcpy(o->id, o->s->id, sizeof o->id);
+}
+
+static void end(struct one *o, int64_t at_ms)
+{
+    fx_end(&o->f, o->s, at_ms);
+    fx_result(&o->f, o->id, &o->r);
+}
+
+static void done(struct one *o)
+{
+    fx_result_free(&o->r);
+    fx_close(&o->f);
+}
+
+static enum slr_verdict feed(struct one *o, int64_t at_ms, uint32_t k)
+{
+    return fx_rtp(&o->f, o->leg, at_ms, fx_audio(SSRC, k, 100, 5000));
+}
+
+Test(placement, every_sample_lies_at_its_arrival)
+{
+    struct one o;
+    begin(&o);
+    fx_stream(&o.f, o.leg, 40, SSRC, 0, 100);
+    end(&o, 2100);
+    cr_assert_eq(o.r.wav.shape.format, SLR_SAMPLE_ALAW);
+    fx_assert_silence(&o.r, 0, 0, 320);
+    fx_assert_audio(&o.r, 0, 320, 16000, SSRC, 0);
+    fx_assert_silence(&o.r, 0, 16320, 480);
+    fx_assert_spans(&o.r, 0, "absent 0+40, received 40+2000, ended 2040+60");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "packets"), 100);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 100);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "first_ticks"), 40 * FX_MS);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "last_ticks"), 2040 * FX_MS);
+    done(&o);
+}
+
+Test(placement, what_is_lost_leaves_a_hole_of_its_size)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 100; k++) {
+        if (k != 10 && k != 50 && k != 51 && k != 52) {
+            cr_assert_eq(feed(&o, k * 20, k), SLR_VERDICT_TAKEN);
+        }
+    }
+    end(&o, 2000);
+    fx_assert_audio(&o.r, 0, 0, 1600, SSRC, 0);
+    fx_assert_silence(&o.r, 0, 1600, 160);
+    fx_assert_audio(&o.r, 0, 1760, 39 * 160, SSRC, 1760);
+    fx_assert_silence(&o.r, 0, 8000, 480);
+    fx_assert_audio(&o.r, 0, 8480, 47 * 160, SSRC, 8480);
+    fx_assert_spans(&o.r, 0,
+                    "received 0+200, lost-network 200+20 (1), received 220+780, "
+                    "lost-network 1000+60 (3), received 1060+940");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 4);
+    done(&o);
+}
+
+/* Bursts come the wrong way round, up to 200 ms apart, and many packets come twice. */
+Test(placement, reordering_and_duplicates_change_nothing)
+{
+    struct one o;
+    begin(&o);
+    cr_assert_eq(feed(&o, 0, 0), SLR_VERDICT_TAKEN);
+    for (uint32_t k = 1; k < 101; k += 10) {
+        for (uint32_t i = 0; i < 10; i++) {
+            cr_assert_eq(feed(&o, (k + 9) * 20, k + 9 - i), SLR_VERDICT_TAKEN);
+            if (i % 3 == 0) {
+                cr_assert_eq(feed(&o, (k + 9) * 20 + 1, k + 9 - i), SLR_VERDICT_DUPLICATE);
+            }
+        }
+        fx_write(&o.f, (k + 9) * 20 + 2);
+    }
+    end(&o, 2020);
+    fx_assert_audio(&o.r, 0, 0, 101 * 160, SSRC, 0);
+    fx_assert_spans(&o.r, 0, "received 0+2020");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "duplicate"), 40);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "reordered"), 90);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "packets"), 141);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    done(&o);
+}
+
+/* The very first packet was delayed most: the least delayed one of the beginning counts. */
+Test(placement, the_least_delayed_packet_sets_the_anchor)
+{
+    struct one o;
+    static const int64_t jitter_ms[] = {100, 83, 66, 49, 30, 15, 0, 18, 60, 90};
+    begin(&o);
+    int64_t last = 0;
+    for (uint32_t k = 0; k < 100; k++) {
+        int64_t at = 500 + k * 20 + jitter_ms[k % 10];
+        cr_assert_geq(at, last); /* the delay varies, the order stays */
+        last = at;
+        cr_assert_eq(feed(&o, at, k), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 3000);
+    fx_assert_silence(&o.r, 0, 0, 4000);
+    fx_assert_audio(&o.r, 0, 4000, 16000, SSRC, 0);
+    fx_assert_spans(&o.r, 0, "absent 0+500, received 500+2000, ended 2500+500");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "first_ticks"), 500 * FX_MS);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "last_ticks"), 2500 * FX_MS);
+    done(&o);
+}
+
+/* What was anchored stays where it is once a block may have been written. */
+Test(placement, the_anchor_freezes_before_the_first_block)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 200; k++) {
+        int64_t early = k == 100 ? 15 : 0;
+        cr_assert_eq(feed(&o, 100 + k * 20 - early, k), SLR_VERDICT_TAKEN);
+        fx_write(&o.f, 100 + k * 20);
+    }
+    end(&o, 4100);
+    fx_assert_audio(&o.r, 0, 800, 200 * 160, SSRC, 0);
+    done(&o);
+}
+
+/* Positions never lie before the session's start, even when the first packet came before it. */
+Test(placement, a_packet_from_before_the_start_begins_at_zero)
+{
+    struct one o;
+    begin(&o);
+    o.s->start.ns += 50 * SLR_NS_PER_MS;
+    cr_assert_eq(feed(&o, 10, 0), SLR_VERDICT_TAKEN);
+    cr_assert_eq(feed(&o, 30, 1), SLR_VERDICT_TAKEN);
+    cr_assert_eq(feed(&o, 50, 2), SLR_VERDICT_TAKEN);
+    end(&o, 150);
+    fx_assert_audio(&o.r, 0, 0, 480, SSRC, 0);
+    done(&o);
+}
+
+Test(placement, numbers_wrap)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 100; k++) {
+        uint32_t of = k % 10 == 3 ? k + 1 : k % 10 == 4 ? k - 1 : k; /* every tenth late */
+        struct fx_packet p = fx_audio(SSRC, of, 65500, 0xffffe000u);
+        int64_t at = (k % 10 == 3 ? k + 1 : k) * 20 + 20;
+        cr_assert_eq(fx_rtp(&o.f, o.leg, at, p), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 2020);
+    fx_assert_audio(&o.r, 0, 160, 16000, SSRC, 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "reordered"), 10);
+    done(&o);
+}
+
+/* A packet that comes after its place was written is counted, and the file is as it was. */
+Test(placement, late_packets_are_counted)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 150; k++) {
+        if (k != 5) {
+            cr_assert_eq(feed(&o, k * 20, k), SLR_VERDICT_TAKEN);
+        }
+        fx_write(&o.f, k * 20 + 1);
+    }
+    cr_assert_eq(feed(&o, 2995, 5), SLR_VERDICT_LATE);
+    end(&o, 3000);
+    fx_assert_silence(&o.r, 0, 800, 160);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "late"), 1);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 149);
+    done(&o);
+}
+
+/* The sender's numbers begin anew: two in a row are believed, the first of them is the price. */
+Test(placement, sequence_restart)
+{
+    struct one o;
+    begin(&o);
+    fx_stream(&o.f, o.leg, 0, SSRC, 0, 50);
+    for (uint32_t k = 50; k < 100; k++) {
+        struct fx_packet p = fx_audio(SSRC, k, 30000, 5000);
+        enum slr_verdict v = fx_rtp(&o.f, o.leg, k * 20, p);
+        cr_assert_eq(v, k == 50 ? SLR_VERDICT_BAD_SEQUENCE : SLR_VERDICT_TAKEN);
+    }
+    end(&o, 2000);
+    fx_assert_audio(&o.r, 0, 0, 8000, SSRC, 0);
+    fx_assert_silence(&o.r, 0, 8000, 160);
+    fx_assert_audio(&o.r, 0, 8160, 49 * 160, SSRC, 8160);
+    fx_assert_spans(&o.r, 0, "received 0+1000, lost-network 1000+20 (1), received 1020+980");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 1);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 1);
+    done(&o);
+}
+
+static void jump(uint32_t by, int64_t quiet_ms)
+{
+    struct one o;
+    begin(&o);
+    fx_stream(&o.f, o.leg, 0, SSRC, 0, 50);
+    for (uint32_t k = 50; k < 100; k++) {
+        struct fx_packet p = fx_audio(SSRC, k, 100, 5000 + by);
+        cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20 + quiet_ms, p), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 2000 + quiet_ms);
+    fx_assert_audio(&o.r, 0, 0, 8000, SSRC, 0);
+    fx_assert_silence(&o.r, 0, 8000, quiet_ms * 8);
+    fx_assert_audio(&o.r, 0, 8000 + quiet_ms * 8, 8000, SSRC, 8000);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_ANCHORS), 1u);
+    done(&o);
+}
+
+Test(placement, timestamp_jumps_follow_arrival)
+{
+    jump(8000 * 3600u, 0);
+    jump(0u - 8000 * 3600u, 0);
+    jump(0x70000000u, 0);
+    jump(0x80000000u, 500);
+}
+
+/* Time went by and the sender's clock did not. */
+Test(placement, a_clock_that_stood_still_follows_arrival)
+{
+    jump(0, 5000);
+}
+
+/* Silence that the sender's clock covers is no jump, however long. */
+Test(placement, a_long_pause_in_step_is_no_jump)
+{
+    struct one o;
+    begin(&o);
+    fx_stream(&o.f, o.leg, 0, SSRC, 0, 50);
+    for (uint32_t k = 50; k < 60; k++) {
+        struct fx_packet p = fx_audio(SSRC, k, 100, 5000 + 8000 * 30);
+        cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20 + 30000, p), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 31200);
+    fx_assert_audio(&o.r, 0, 248000, 1600, SSRC, 8000);
+    fx_assert_spans(&o.r, 0, "received 0+1000, comfort 1000+30000, received 31000+200");
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_ANCHORS), 0u);
+    done(&o);
+}
+
+/* Packets of before a jump that come after it belong to the time before. */
+Test(placement, stragglers_of_before_a_jump_keep_their_place)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 100; k++) {
+        uint32_t at = k == 49 ? 50 : k == 50 ? 49 : k;
+        uint32_t ts0 = at >= 50 ? 5000 + 8000 * 3 - 400 : 5000;
+        struct fx_packet p = fx_audio(SSRC, at, 100, ts0);
+        int64_t late = k == 49 ? 20 : k == 50 ? 1 : 0;
+        cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20 + late, p), SLR_VERDICT_TAKEN, "packet %u", at);
+    }
+    end(&o, 2000);
+    fx_assert_audio(&o.r, 0, 0, 49 * 160, SSRC, 0);
+    fx_assert_audio(&o.r, 0, 50 * 160, 50 * 160, SSRC, 50 * 160);
+    done(&o);
+}
