@@ -53,6 +53,12 @@ class OneFile(unittest.TestCase):
             self.assertEqual(c_faults(f"int f(void)\n{{\n    {call};\n}}\n"), [])
         self.assertEqual(c_faults("/* never strcpy(a, b) */\nconst char *t = \"gets(x)\";\n"), [])
 
+    def test_daemons_start_no_shell(self):
+        body = "int f(void)\n{\n    system(a);\n}\n"
+        self.found(c_faults(body, "ctl/x.c"), "shell")
+        self.assertEqual(c_faults(body, "ctl/slrctl_x.c"), [])
+        self.assertEqual(c_faults(body, "bench/x.c"), [])
+
     def test_percent_n(self):
         self.found(c_faults('const char *t = "%d%n";\n'), "%n")
         self.assertEqual(c_faults('const char *t = "100%%n %name";\n'), [])
