@@ -13,7 +13,7 @@ from . import wait
 class SeamError(RuntimeError):
     def __init__(self, answer):
         super().__init__(json.dumps(answer))
-        self.err = answer.get("err")
+        self.answer, self.err = answer, answer.get("err")
 
 
 def connect(path, timeout_s=5):
