@@ -1,6 +1,9 @@
 /*
  * slrctl_import: a capture file through a private engine and control plane, then one JSON line for
- * each recording that this made. One thread; the work is done by the two processes.
+ * each recording. One thread; the work is done by the two processes.
+ *
+ * They work in a folder of their own inside DIR, so that neither the event log nor the catalogue of
+ * an earlier import meets this one; what they made is then taken over into DIR.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +19,8 @@
 #include "ctl/catalogue.h"
 #include "ctl/slrctl.h"
 #include "ctl/slrctl_child.h"
+#include "ctl/slrctl_merge.h"
+#include "ctl/store.h"
 
 #define PATH_SIZE 1024
 #define POLL_MS 20u
@@ -27,10 +32,10 @@ struct import {
     struct slrctl *ctl;
     char capture[PATH_SIZE]; /* absolute */
     char out[PATH_SIZE];
-    char core_dir[PATH_SIZE + 8];
-    char tmp[64];
+    char work[PATH_SIZE + 24]; /* below out; empty until made */
+    char core_dir[PATH_SIZE + 32];
+    char tmp[64]; /* sockets, state and log, in memory */
     int log_fd;
-    json_t *before; /* id -> record, as it was */
     struct slrctl_child engine, core;
     bool interrupted;
 };
@@ -85,7 +90,14 @@ static bool make_folders(struct import *im)
     if (!real_path(im->ctl->out, im->out)) {
         return false;
     }
-    snprintf(im->core_dir, sizeof(im->core_dir), "%s/core", im->out);
+    char work[sizeof(im->work)];
+    snprintf(work, sizeof(work), "%s/.import-XXXXXX", im->out);
+    if (mkdtemp(work) == NULL) {
+        slrctl_say("cannot make a folder in %s: %s", im->out, strerror(errno));
+        return false;
+    }
+    memcpy(im->work, work, sizeof(work));
+    snprintf(im->core_dir, sizeof(im->core_dir), "%s/core", im->work);
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     char name[64];
     snprintf(name, sizeof(name), "%s/slr-import-XXXXXX", base);
@@ -109,7 +121,7 @@ static bool make_commands(struct import *im)
     struct slrctl_child *e = &im->engine;
     slrctl_child_add(e, "--capture=pcapfile:%s", im->capture);
     slrctl_child_add(e, "--control=%s/seam", im->tmp);
-    slrctl_child_add(e, "--data=%s", im->out);
+    slrctl_child_add(e, "--data=%s", im->work);
     slrctl_child_add(e, "--state=%s/state", im->tmp);
     slrctl_child_add(e, "--wait-core");
     slrctl_child_add(e, "-w");
@@ -118,7 +130,7 @@ static bool make_commands(struct import *im)
     struct slrctl_child *c = &im->core;
     slrctl_child_add(c, "--import");
     slrctl_child_add(c, "--engine=%s/seam", im->tmp);
-    slrctl_child_add(c, "--data=%s", im->out);
+    slrctl_child_add(c, "--data=%s", im->work);
     slrctl_child_add_words(c, im->ctl->core_args);
     return true;
 }
@@ -150,24 +162,6 @@ static const char *text_of(const json_t *row, const char *name)
 {
     const char *text = json_string_value(json_object_get(row, name));
     return text != NULL ? text : "";
-}
-
-static bool remember_before(struct import *im)
-{
-    json_t *list = json_array();
-    size_t i = 0;
-    json_t *row = NULL;
-    enum slr_err err = read_catalogue(im, list);
-    im->before = json_object();
-    json_array_foreach(list, i, row)
-    {
-        json_object_set(im->before, text_of(row, "id"), row);
-    }
-    json_decref(list);
-    if (err != SLR_OK) {
-        slrctl_say("cannot read the catalogue in %s: %s", im->core_dir, slr_err_text(err));
-    }
-    return err == SLR_OK;
 }
 
 static void show_progress(const struct import *im, int64_t started_ns)
@@ -236,25 +230,33 @@ static void tell_failure(const struct import *im)
     }
 }
 
-/* Prints what is new. False: one of them failed, or the catalogue can't be read. */
-static bool print_new(const struct import *im)
+/* Takes over and prints what was made. False: something of it failed. */
+static bool take_over(const struct import *im)
 {
     json_t *list = json_array();
     size_t i = 0;
     json_t *row = NULL;
-    size_t printed = 0;
     bool good = read_catalogue(im, list) == SLR_OK;
     json_array_foreach(list, i, row)
     {
-        if (json_equal(json_object_get(im->before, text_of(row, "id")), row)) {
-            continue;
-        }
-        slrctl_print_json(row);
-        printed++;
+        good = slrctl_merge_files(im->work, im->out, row) && good;
         good = good && strcmp(text_of(row, "state"), "failed") != 0;
     }
-    if (printed == 0) {
-        slrctl_say("no new recording was made of %s", im->capture);
+    if (json_array_size(list) == 0) {
+        slrctl_say("%s holds nothing to record", im->capture);
+        json_decref(list);
+        return good;
+    }
+    char to[PATH_SIZE + 8];
+    snprintf(to, sizeof(to), "%s/core", im->out);
+    enum slr_err err = slr_store_merge(to, im->core_dir);
+    if (err != SLR_OK) {
+        slrctl_say("cannot write the catalogue in %s: %s", to, slr_err_text(err));
+        good = false;
+    }
+    json_array_foreach(list, i, row)
+    {
+        slrctl_print_json(row);
     }
     json_decref(list);
     return good;
@@ -279,7 +281,7 @@ static enum slrctl_exit run_import(struct import *im)
     if (!good) {
         tell_failure(im);
     }
-    return print_new(im) && good ? SLRCTL_OK : SLRCTL_FAILED;
+    return take_over(im) && good ? SLRCTL_OK : SLRCTL_FAILED;
 }
 
 enum slrctl_exit slrctl_import(struct slrctl *c)
@@ -292,14 +294,16 @@ enum slrctl_exit slrctl_import(struct slrctl *c)
         return SLRCTL_USAGE;
     }
     enum slrctl_exit code = SLRCTL_FAILED;
-    if (make_folders(&im) && remember_before(&im) && make_commands(&im)) {
+    if (make_folders(&im) && make_commands(&im)) {
         code = run_import(&im);
     }
     slrctl_child_fini(&im.engine);
     slrctl_child_fini(&im.core);
-    json_decref(im.before);
     if (im.log_fd >= 0) {
         close(im.log_fd);
+    }
+    if (im.work[0] != '\0') {
+        (void)nftw(im.work, remove_one, 8, FTW_DEPTH | FTW_PHYS);
     }
     if (im.tmp[0] != '\0') {
         (void)nftw(im.tmp, remove_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -194,16 +194,43 @@ static enum slr_err open_files(struct slr_store *s, const char *dir)
     return err == SLR_OK ? slr_store_db_open(s->path, &s->db) : err;
 }
 
-enum slr_err slr_store_open(const char *dir, struct slr_store **out)
+static struct slr_store *new_store(void)
 {
-    *out = NULL;
     struct slr_store *s = calloc(1, sizeof(*s));
+    if (s != NULL) {
+        s->lock_fd = -1;
+        pthread_mutex_init(&s->lock, NULL);
+        pthread_cond_init(&s->wake, NULL);
+    }
+    return s;
+}
+
+enum slr_err slr_store_merge(const char *dir, const char *from_dir)
+{
+    char from[PATH_SIZE];
+    int n = snprintf(from, sizeof(from), "%s/" SLR_STORE_FILE, from_dir);
+    if (n < 0 || (size_t)n >= sizeof(from)) {
+        return SLR_TOOLONG;
+    }
+    struct slr_store *s = new_store();
     if (s == NULL) {
         return SLR_NOMEM;
     }
-    s->lock_fd = -1;
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
+    enum slr_err err = open_files(s, dir);
+    if (err == SLR_OK) {
+        err = slr_store_db_merge(s->db, from);
+    }
+    free_store(s);
+    return err;
+}
+
+enum slr_err slr_store_open(const char *dir, struct slr_store **out)
+{
+    *out = NULL;
+    struct slr_store *s = new_store();
+    if (s == NULL) {
+        return SLR_NOMEM;
+    }
     enum slr_err err = open_files(s, dir);
     if (err == SLR_OK && pthread_create(&s->thread, NULL, store_thread, s) != 0) {
         err = SLR_NOMEM;

@@ -26,6 +26,11 @@ enum slr_err slr_store_open(const char *dir, struct slr_store **out) SLR_CHECKED
 /* Applies what waits, stops the thread, closes. */
 void slr_store_close(struct slr_store *s);
 
+/* Takes the recordings of the database in `from_dir` over into the one in `dir`, which is made when
+ * it is not there and which no store may have open. What it has of the same id is replaced.
+ * SLR_BUSY (a core runs there), SLR_NOTFOUND (no database to take from), SLR_IO, SLR_VERSION. */
+enum slr_err slr_store_merge(const char *dir, const char *from_dir) SLR_CHECKED;
+
 /* Jobs waiting now, and the age of the oldest in ms: metrics and overload decisions. Any thread. */
 void slr_store_load(const struct slr_store *s, uint32_t *jobs, uint32_t *oldest_ms);
 
@@ -46,7 +51,8 @@ enum slr_err slr_store_put_call(struct slr_store *s, const char *call_key, json_
 enum slr_err slr_store_delete_call(struct slr_store *s, const char *call_key, slr_store_done done,
                                    void *ctx) SLR_CHECKED;
 /*
- * Recordings (catalogue). id is 32 hex. record: {"id","call","state" (open, sealing, sealed, partial, failed, deleted),
+ * Recordings (catalogue). id is 32 hex. record: {"id","call","state" (open, sealing, sealed,
+ * partial, failed, deleted),
  * "channels","start_wall_ns","end_wall_ns","len_ms","file","ledger","container","mime","format",
  * "sample_hz","frames","bytes","media_hash","end_reason","dns":[..],"meta":{..},"legs":[..],
  * "engine"}; members that are absent keep their stored value (upsert by merge).

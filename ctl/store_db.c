@@ -548,3 +548,45 @@ void slr_store_db_checkpoint(struct slr_store_db *d)
     }
     d->wal_pages = 0;
 }
+
+/* ATTACH does not check what it attaches; opening it as a reader does. */
+static enum slr_err check_source(const char *path)
+{
+    sqlite3 *db = NULL;
+    enum slr_err err = slr_store_db_open_reader(path, &db);
+    sqlite3_close(db);
+    return err;
+}
+
+enum slr_err slr_store_db_merge(struct slr_store_db *d, const char *from_path)
+{
+    static const char copy_sql[] =
+        "BEGIN IMMEDIATE;"
+        "DELETE FROM recording_dn WHERE id IN (SELECT id FROM other.recording);"
+        "DELETE FROM document WHERE recording IN (SELECT id FROM other.recording);"
+        "INSERT OR REPLACE INTO recording SELECT * FROM other.recording;"
+        "INSERT OR IGNORE INTO recording_dn SELECT * FROM other.recording_dn;"
+        "INSERT INTO document(recording,kind,when_ns,body) "
+        "SELECT recording,kind,when_ns,body FROM other.document ORDER BY n;"
+        "COMMIT";
+    enum slr_err err = check_source(from_path);
+    if (err != SLR_OK) {
+        return err;
+    }
+    char *attach = sqlite3_mprintf("ATTACH DATABASE %Q AS other", from_path);
+    int rc = attach != NULL ? sqlite3_exec(d->db, attach, NULL, NULL, NULL) : SQLITE_NOMEM;
+    sqlite3_free(attach);
+    if (rc != SQLITE_OK) {
+        log_failure(d->db, from_path, "attach", rc);
+        return slr_store_db_err(rc);
+    }
+    rc = sqlite3_exec(d->db, copy_sql, NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        log_failure(d->db, from_path, "merge", rc);
+        if (!sqlite3_get_autocommit(d->db)) {
+            (void)run(d, SQL_ROLLBACK);
+        }
+    }
+    int detached = sqlite3_exec(d->db, "DETACH DATABASE other", NULL, NULL, NULL);
+    return slr_store_db_err(rc != SQLITE_OK ? rc : detached);
+}

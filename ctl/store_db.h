@@ -60,6 +60,10 @@ void slr_store_db_apply(struct slr_store_db *d, struct slr_store_job *first);
 /* Moves the write-ahead log into the database when it has grown; called when nobody waits. */
 void slr_store_db_checkpoint(struct slr_store_db *d);
 
+/* Takes over recordings and their documents from another database file of this schema, in one
+ * transaction; what it has replaces what is here. */
+enum slr_err slr_store_db_merge(struct slr_store_db *d, const char *from_path) SLR_CHECKED;
+
 /* A read-only connection of the caller's own, with a busy timeout; close with sqlite3_close.
  * SLR_NOTFOUND when there is no database, SLR_IO, SLR_VERSION. */
 enum slr_err slr_store_db_open_reader(const char *path, sqlite3 **out) SLR_CHECKED;
