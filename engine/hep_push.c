@@ -120,13 +120,17 @@ static void flush(struct dest *d)
     }
 }
 
-/* Readable: UDP has an error to take away, TCP was closed or sends what nobody asked for. */
+/* Readable: UDP has the refusal of an earlier packet to take away, TCP was closed or sends what
+ * nobody asked for. */
 static void read_away(struct dest *d)
 {
     char buf[512];
     ssize_t n = recv(d->fd, buf, sizeof buf, MSG_DONTWAIT);
-    if (d->tcp && (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))) {
+    bool error = n < 0 && errno != EAGAIN && errno != EINTR;
+    if (d->tcp && (n == 0 || error)) {
         disconnect(d, n == 0 ? "closed" : strerror(errno));
+    } else if (error) {
+        slr_srv_add(d->push->counters, SLR_SRV_HEP_DROPPED, 1);
     }
 }
 
