@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ctl/text.h"
+
 static int hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9') {
@@ -33,6 +35,7 @@ static bool unescape(struct slr_slice from, char *out, size_t size_bytes)
         out[n++] = (char)c;
     }
     out[n] = '\0';
+    slr_text_clean(out);
     return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "ctl/sdp.h"
 #include "ctl/sdp_int.h"
+#include "ctl/text.h"
 
 /* RFC 3551 payload types that need no rtpmap. */
 static const struct {
@@ -109,6 +110,7 @@ static bool read_rtpmap(struct slr_sdp_reading *r, struct slr_slice value)
         c->name[0] = '\0';
         return false;
     }
+    slr_text_clean(c->name);
     c->mapped = true;
     c->clock_hz = (uint32_t)clock_hz;
     c->channels = (uint8_t)n;
@@ -126,6 +128,9 @@ static bool read_fmtp(struct slr_sdp_reading *r, struct slr_slice value)
     if (c && !slr_slice_to_str(slr_slice_trim(value), c->fmtp, sizeof c->fmtp)) {
         c->fmtp[0] = '\0'; /* half a parameter list is worse than none */
         slr_sdp_repair(r->out, SLR_SDP_FIX_CUT);
+    }
+    if (c) {
+        slr_text_clean(c->fmtp);
     }
     return true;
 }

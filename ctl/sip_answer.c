@@ -1,0 +1,221 @@
+/*
+ * sip_answer: from "the engine has opened the legs" to the final answer of an INVITE: session
+ * description, store, 2xx; and how a failed or cancelled INVITE is undone. Signalling thread.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "ctl/sip_int.h"
+
+void slr_invite_finish(struct slr_invite *inv)
+{
+    if (inv->dialog && inv->dialog->invite == inv) {
+        inv->dialog->invite = NULL;
+    }
+    inv->dialog = NULL;
+    inv->irq = NULL;
+    inv->over = true;
+    inv->pending++; /* release takes it off again, and frees when nothing else points here */
+    slr_invite_release(inv);
+}
+
+/* Address for o= and session-level c=: the first line's, else the wildcard. */
+static void session_of(const struct slr_dialog *d, uint64_t version, struct slr_sdp_session *out)
+{
+    *out = (struct slr_sdp_session){.id = d->sdp_id, .version = version, .family = 4};
+    (void)snprintf(out->ip, sizeof out->ip, "0.0.0.0");
+    for (uint8_t i = 0; i < d->line_count; i++) {
+        if (d->line[i].taken) {
+            out->family = d->line[i].local.family;
+            memcpy(out->ip, d->line[i].local.ip, sizeof out->ip);
+            return;
+        }
+    }
+}
+
+static enum slr_err write_sdp(struct slr_invite *inv, uint64_t version, char *text,
+                              size_t size_bytes)
+{
+    const struct slr_dialog *d = inv->dialog;
+    struct slr_sdp_session session;
+    struct slr_sdp_local local[SLR_SDP_MEDIA_MAX] = {{.taken = false}};
+    struct slr_put put = slr_put_of(text, size_bytes);
+    session_of(d, version, &session);
+    for (uint8_t i = 0; i < d->line_count; i++) {
+        local[i] = d->line[i].local;
+        local[i].taken = d->line[i].taken;
+    }
+    enum slr_err err = inv->delayed ? slr_sdp_write_offer(&local[0], &session, &put)
+                                    : slr_sdp_write_answer(inv->offer, local, &session, &put);
+    slr_put_u8(&put, 0);
+    return put.overflow ? SLR_TOOLONG : err;
+}
+
+enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
+{
+    struct slr_dialog *d = inv->dialog;
+    char *text = malloc(SLR_SDP_MAX_BYTES);
+    if (!text) {
+        return SLR_NOMEM;
+    }
+    enum slr_err err = write_sdp(inv, d->sdp_version, text, SLR_SDP_MAX_BYTES);
+    if (err == SLR_OK && strcmp(text, d->answer) != 0) {
+        d->sdp_version++;
+        err = write_sdp(inv, d->sdp_version, text, SLR_SDP_MAX_BYTES);
+        if (err == SLR_OK) {
+            err = slr_dialog_set(&d->answer, text);
+        }
+    }
+    free(text);
+    return err;
+}
+
+static void send_ok(struct slr_invite *inv)
+{
+    struct slr_dialog *d = inv->dialog;
+    char expires[48] = "";
+    bool body = inv->offer != NULL;
+    if (inv->expires_s) {
+        (void)snprintf(expires, sizeof expires, "%u;refresher=uac", inv->expires_s);
+    }
+    nta_incoming_treply(inv->irq, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
+                        SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED), SIPTAG_ACCEPT_STR(SLR_SIP_ACCEPT),
+                        TAG_IF(expires[0], SIPTAG_SESSION_EXPIRES_STR(expires)),
+                        TAG_IF(inv->timer_required, SIPTAG_REQUIRE_STR("timer")),
+                        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+                        TAG_IF(body, SIPTAG_PAYLOAD_STR(d->answer)), TAG_END());
+    if (inv->update) {
+        nta_incoming_destroy(inv->irq);
+    } else {
+        d->unacked = inv->irq;
+        d->offered = inv->delayed;
+    }
+}
+
+static void answered(struct slr_invite *inv)
+{
+    struct slr_dialog *d = inv->dialog;
+    if (inv->initial) {
+        slr_core_count(inv->sip->core, SLR_CORE_M_ANSWERED);
+        SLR_INFO("call_answered", "recording=%s call=%s segment=%u dialog=%s", d->session,
+                 d->call ? SLR_Q(d->call->id) : "?", d->call ? d->call->segment : 0,
+                 SLR_Q(d->call_id));
+    }
+    send_ok(inv);
+    slr_invite_finish(inv);
+}
+
+/* On the signalling thread, after the batch with the dialog was committed. */
+static void on_stored(void *ctx, enum slr_err result)
+{
+    struct slr_invite *inv = ctx;
+    if (!inv->over) {
+        if (result == SLR_OK) {
+            answered(inv);
+        } else {
+            slr_invite_fail(inv, SLR_CORE_M_REFUSED_STORE, 503, "store");
+        }
+    }
+    slr_invite_release(inv);
+}
+
+static void store_then_answer(struct slr_invite *inv)
+{
+    struct slr_core *core = inv->sip->core;
+    struct slr_dialog *d = inv->dialog;
+    struct slr_core_post *post = slr_core_post_new(core, on_stored, inv);
+    json_t *record = slr_dialog_to_json(d);
+    enum slr_err err = SLR_NOMEM;
+    slr_calls_store(core, d->call);
+    if (post && record) {
+        inv->storing = true;
+        inv->pending++;
+        err = slr_store_put_dialog(core->store, d->key, d->session, record, slr_core_store_done,
+                                   post);
+        if (err != SLR_OK) {
+            inv->pending--;
+        }
+    } else {
+        json_decref(record);
+    }
+    if (err != SLR_OK) {
+        free(post);
+        slr_core_stored(core, err, "dialog");
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_STORE, 503, "store");
+        return;
+    }
+    d->stored = true;
+}
+
+void slr_invite_answer(struct slr_invite *inv)
+{
+    struct slr_dialog *d = inv->dialog;
+    if (!d->call) {
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_ENGINE, 503, "call_gone");
+        return;
+    }
+    if (inv->offer && slr_invite_make_sdp(inv) != SLR_OK) {
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_INTERNAL, 500, "sdp_write");
+        return;
+    }
+    if (inv->initial) {
+        store_then_answer(inv);
+        return;
+    }
+    slr_sip_store_dialog(inv->sip, d);
+    slr_calls_store(inv->sip->core, d->call);
+    answered(inv);
+}
+
+/* What the engine's refusal means to the peer. */
+static void fail_by_engine(struct slr_invite *inv)
+{
+    if (inv->failed == SLR_FULL) {
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_CAPACITY, 503, "full");
+    } else if (inv->failed == SLR_UNSUPPORTED) {
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_MEDIA, 488, "engine_unsupported");
+    } else {
+        slr_invite_fail(inv, SLR_CORE_M_REFUSED_ENGINE, 503, slr_err_name(inv->failed));
+    }
+}
+
+void slr_invite_step(struct slr_invite *inv)
+{
+    if (inv->over || inv->pending > 0 || inv->storing) {
+        return;
+    }
+    if (inv->failed == SLR_OK) {
+        slr_invite_answer(inv);
+    } else if (inv->initial) {
+        fail_by_engine(inv);
+    } else {
+        /* a line that could not be added is refused, the others go on */
+        slr_invite_answer(inv);
+    }
+}
+
+void slr_invite_fail(struct slr_invite *inv, enum slr_core_metric which, int status,
+                     const char *why)
+{
+    (void)slr_sip_refuse(inv->sip, inv->irq, which, status, why);
+    slr_invite_abandon(inv, 0);
+}
+
+void slr_invite_abandon(struct slr_invite *inv, int status)
+{
+    struct slr_dialog *d = inv->dialog;
+    struct slr_sip *sip = inv->sip;
+    bool initial = inv->initial;
+    if (status) {
+        nta_incoming_treply(inv->irq, status, sip_status_phrase(status), SLR_SIP_COMMON, TAG_END());
+    }
+    nta_incoming_bind(inv->irq, NULL, NULL);
+    nta_incoming_destroy(inv->irq);
+    slr_invite_finish(inv);
+    if (initial) {
+        slr_sip_leave(sip, d, status == 487 ? "cancel" : "failed");
+        slr_sip_drop_dialog(sip, d);
+    }
+}
