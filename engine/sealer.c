@@ -224,14 +224,37 @@ static void remove_recording(struct slr_sealer *s, const char *id)
     }
 }
 
+/* At the end of the queue. Under the lock. */
+static void put_waiting(struct slr_sealer *s, uint32_t slot)
+{
+    s->waiting[(s->waiting_first + s->waiting_count) % s->state->session_max] = slot;
+    s->waiting_count++;
+}
+
+/* What the writers handed over joins the queue. Under the lock. */
 static void collect(struct slr_sealer *s)
 {
     for (uint32_t i = 0; i < s->ring_count; i++) {
         void *item = slr_ring_take(&s->from_writers[i]);
         for (; item; item = slr_ring_take(&s->from_writers[i])) {
-            s->waiting[s->waiting_count++] = (uint32_t)(uintptr_t)item - 1;
+            put_waiting(s, (uint32_t)(uintptr_t)item - 1);
         }
     }
+}
+
+/* The oldest session to be sealed; SLR_NONE: none. */
+static uint32_t take_waiting(struct slr_sealer *s)
+{
+    uint32_t slot = SLR_NONE;
+    pthread_mutex_lock(&s->lock);
+    collect(s);
+    if (s->waiting_count > 0) {
+        slot = s->waiting[s->waiting_first];
+        s->waiting_first = (s->waiting_first + 1) % s->state->session_max;
+        s->waiting_count--;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return slot;
 }
 
 uint32_t slr_sealer_step(struct slr_sealer *s)
@@ -240,17 +263,22 @@ uint32_t slr_sealer_step(struct slr_sealer *s)
         remove_recording(s, j->id);
         free(j);
     }
-    collect(s);
-    uint32_t kept = 0;
-    uint32_t n = s->waiting_count;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t slot = s->waiting[i];
+    uint32_t failed = 0;
+    uint32_t slot = take_waiting(s);
+    while (slot != SLR_NONE && failed < s->state->session_max) {
         if (seal(s, &s->state->session[slot]) != SLR_OK) {
-            s->waiting[kept++] = slot;
+            failed++;
+            pthread_mutex_lock(&s->lock);
+            put_waiting(s, slot);
+            bool only_failed = s->waiting_count <= failed;
+            pthread_mutex_unlock(&s->lock);
+            if (only_failed) {
+                break;
+            }
         }
+        slot = take_waiting(s);
     }
-    s->waiting_count = kept;
-    return kept;
+    return failed;
 }
 
 static void *run(void *arg)
@@ -266,18 +294,19 @@ static void *run(void *arg)
 
 enum slr_err slr_sealer_start(struct slr_sealer *s)
 {
-    if (pthread_create(&s->thread, NULL, run, s) != 0) {
-        return SLR_NOMEM;
+    for (uint32_t i = 0; i < SLR_SEALER_THREADS; i++) {
+        if (pthread_create(&s->thread[i], NULL, run, s) != 0) {
+            return i > 0 ? SLR_OK : SLR_NOMEM;
+        }
+        s->running++;
     }
-    s->running = true;
     return SLR_OK;
 }
 
 void slr_sealer_stop(struct slr_sealer *s)
 {
-    if (s->running) {
-        atomic_store(&s->stop, true);
-        pthread_join(s->thread, NULL);
-        s->running = false;
+    atomic_store(&s->stop, true);
+    for (; s->running > 0; s->running--) {
+        pthread_join(s->thread[s->running - 1], NULL);
     }
 }

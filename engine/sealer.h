@@ -1,6 +1,6 @@
 /*
  * sealer: publishes finished recordings (hash, ledger, fsync, rename) and removes deleted ones, on
- * a thread of its own, since all of it waits for the disk. In a passive run the only thread calls
+ * threads of its own, since all of it waits for the disk. In a passive run the only thread calls
  * slr_sealer_step. Every step of sealing can be repeated after a death at any point.
  */
 #ifndef SLR_ENGINE_SEALER_H
@@ -10,6 +10,9 @@
 
 #include "common/ring.h"
 #include "engine/recfile.h"
+
+/* Sealing waits for several flushes of the disk; side by side they share them. */
+#define SLR_SEALER_THREADS 4u
 
 struct slr_delete_job {
     struct slr_delete_job *next;
@@ -26,14 +29,13 @@ struct slr_sealer {
     enum slr_digit_policy digits;
     struct slr_counters counters;
     /* own */
-    uint32_t *waiting; /* session slots whose sealing failed */
-    uint32_t waiting_count;
-    int64_t retry_ns;
     pthread_mutex_t lock;
+    uint32_t *waiting; /* queue of session slots, under the lock */
+    uint32_t waiting_first, waiting_count;
     struct slr_delete_job *deletes, **deletes_tail;
-    pthread_t thread;
+    pthread_t thread[SLR_SEALER_THREADS];
     _Atomic bool stop;
-    bool running;
+    uint32_t running;
 };
 
 enum slr_err slr_sealer_init(struct slr_sealer *s) SLR_CHECKED;
