@@ -18,7 +18,7 @@ void slr_invite_finish(struct slr_invite *inv)
     inv->irq = NULL;
     inv->over = true;
     inv->pending++; /* release takes it off again, and frees when nothing else points here */
-    slr_invite_release(inv);
+    (void)slr_invite_release(inv);
 }
 
 /* Address for o= and session-level c=: the first line's, else the wildcard. */
@@ -118,7 +118,7 @@ static void on_stored(void *ctx, enum slr_err result)
             slr_invite_fail(inv, SLR_CORE_M_REFUSED_STORE, 503, "store");
         }
     }
-    slr_invite_release(inv);
+    (void)slr_invite_release(inv);
 }
 
 static void store_then_answer(struct slr_invite *inv)
@@ -183,7 +183,7 @@ static void fail_by_engine(struct slr_invite *inv)
 
 void slr_invite_step(struct slr_invite *inv)
 {
-    if (inv->over || inv->pending > 0 || inv->storing) {
+    if (!slr_invite_release(inv) || inv->over || inv->pending > 0 || inv->storing) {
         return;
     }
     if (inv->failed == SLR_OK) {

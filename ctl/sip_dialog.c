@@ -146,7 +146,6 @@ static int renegotiate(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t
     if (offer) {
         apply_offer(inv);
     }
-    slr_invite_release(inv);
     slr_invite_step(inv);
     return 0;
 }

@@ -102,9 +102,9 @@ struct slr_sdp *slr_sip_read_sdp(struct slr_sip *sip, struct slr_slice text, enu
 struct slr_invite *slr_invite_new(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t *irq);
 /* A slr_link_done of leg_open with a struct slr_invite_wait. */
 void slr_invite_leg_opened(void *ctx, enum slr_err result, const json_t *answer);
-/* Takes one callback off; frees an invite that is over. */
-void slr_invite_release(struct slr_invite *inv);
-/* Calls the answering step when nothing is awaited any more. */
+/* Takes one callback off. False: the invite was over and is freed. */
+bool slr_invite_release(struct slr_invite *inv);
+/* The same, and goes on to the answer when nothing is awaited any more. */
 void slr_invite_step(struct slr_invite *inv);
 
 /* ---- sip_leg.c ---- */

@@ -49,13 +49,13 @@ struct slr_invite *slr_invite_new(struct slr_sip *sip, struct slr_dialog *d, nta
     return inv;
 }
 
-void slr_invite_release(struct slr_invite *inv)
+bool slr_invite_release(struct slr_invite *inv)
 {
     if (inv->pending > 0) {
         inv->pending--;
     }
     if (!inv->over || inv->pending > 0) {
-        return;
+        return true;
     }
     for (struct slr_invite **at = &inv->sip->invites; *at; at = &(*at)->next) {
         if (*at == inv) {
@@ -65,6 +65,7 @@ void slr_invite_release(struct slr_invite *inv)
     }
     free(inv->offer);
     free(inv);
+    return false;
 }
 
 struct slr_sdp *slr_sip_read_sdp(struct slr_sip *sip, struct slr_slice text, enum slr_err *err)
@@ -267,7 +268,6 @@ static void on_session_opened(void *ctx, enum slr_err result, const json_t *answ
         call->state = SLR_CALL_OPEN;
         call->start.ns = slr_json_i64(answer, "start_wall_ns", call->start.ns);
     }
-    slr_invite_release(inv);
     slr_invite_step(inv);
 }
 
@@ -299,7 +299,6 @@ void slr_invite_leg_opened(void *ctx, enum slr_err result, const json_t *answer)
     } else if (result != SLR_OK) {
         inv->failed = result;
     }
-    slr_invite_release(inv);
     slr_invite_step(inv);
 }
 
@@ -416,7 +415,6 @@ static int start(struct slr_sip *sip, struct plan *p)
     keep_metadata(sip, call, p);
     inv->offer = p->media;
     p->media = NULL;
-    slr_invite_release(inv);
     slr_invite_step(inv);
     return 0;
 }

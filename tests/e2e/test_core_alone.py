@@ -1,0 +1,343 @@
+"""slr-core against a stand-in engine: what it asks for, when it refuses, what survives a kill."""
+import json
+import os
+import sqlite3
+import time
+
+import pytest
+
+from lib import procs, sip, wait
+from lib.fake_engine import FakeEngine
+
+
+class Bench:
+    """A stand-in engine and a real core with its ports."""
+
+    def __init__(self, directory, **engine):
+        self.dir = str(directory)
+        self.data = os.path.join(self.dir, "data")
+        self.engine = FakeEngine(os.path.join(self.dir, "engine.sock"), **engine).up()
+        self.core = procs.Proc("slr-core", [
+            procs.binary("slr-core"), "--engine", self.engine.path, "--sip-udp", "127.0.0.1:0",
+            "--sip-tcp", "127.0.0.1:0", "--data", self.data], os.path.join(self.dir, "slr-core.log"))
+        self.uas = []
+        self.args = list(self.core.argv)
+
+    def start(self):
+        hellos = len(self.engine.of("hello"))
+        self.core.start()
+        self.ports = wait.until("ports.json", self._ports)
+        self.core.argv = self.args + ["--sip-udp", f"127.0.0.1:{self.ports['sip_udp']}",
+                                      "--sip-tcp", f"127.0.0.1:{self.ports['sip_tcp']}"]
+        wait.until("hello", lambda: len(self.engine.of("hello")) > hellos)
+        wait.until("OPTIONS 200", lambda: self.ua().options().status == 200)
+        return self
+
+    def _ports(self):
+        try:
+            with open(os.path.join(self.data, "core", "ports.json")) as f:
+                p = json.load(f)
+            return p if p["pid"] == self.core.pid else None
+        except (OSError, ValueError):
+            return None
+
+    def ua(self, transport="udp"):
+        u = sip.Ua(("127.0.0.1", self.ports["sip_" + transport]), transport)
+        self.uas.append(u)
+        return u
+
+    @property
+    def host(self):
+        return f"127.0.0.1:{self.ports['sip_udp']}"
+
+    def invite(self, ua, record, dn, record_dn="1001", port=4000, **kw):
+        uri, headers = sip.genesys(self.host, record, dn, record_dn)
+        return ua.invite(uri, sip.offer([sip.M(port)]), headers=headers, **kw)
+
+    def one_session(self):
+        assert len(self.engine.sessions) == 1, self.engine.sessions
+        return next(iter(self.engine.sessions.items()))
+
+    def stored(self, table):
+        db = sqlite3.connect(f"file:{self.data}/core/core.db?mode=ro", uri=True)
+        try:
+            return db.execute(f"select * from {table}").fetchall()
+        finally:
+            db.close()
+
+    def close(self):
+        for u in self.uas:
+            u.close()
+        if self.core.alive():
+            self.core.terminate()
+        self.engine.down()
+        self.core.check()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    if procs.missing("slr-core"):
+        pytest.skip(f"not built: slr-core in {procs.bin_dir()}")
+    b = Bench(tmp_path)
+    b.start()
+    yield b
+    b.close()
+
+
+@pytest.mark.parametrize("order", [("1001", "1002"), ("1002", "1001")])
+def test_two_legs_make_one_recording_whatever_their_order(bench, order):
+    ua = bench.ua()
+    dialogs = []
+    for dn in order:
+        d, r = bench.invite(ua, "R1", dn)
+        assert r.status == 200
+        dialogs.append(d)
+    session, s = bench.one_session()
+    assert s["channels"] == 2
+    assert {leg["dn"]: leg["channel"] for leg in s["legs"].values()} == {"1001": 0, "1002": 1}
+    assert dialogs[0].bye().status == 200
+    assert session in bench.engine.sessions
+    assert dialogs[1].bye().status == 200
+    wait.until("sealed", lambda: bench.engine.sealed)
+    assert bench.engine.sealed[0]["reason"] == "bye"
+    wait.until("acknowledged", lambda: bench.engine.acked == len(bench.engine.events))
+
+
+def test_same_dn_again_is_a_new_segment_and_a_third_dn_a_further_channel(bench):
+    ua = bench.ua()
+    assert bench.invite(ua, "R2", "1001")[1].status == 200
+    assert bench.invite(ua, "R2", "1002")[1].status == 200
+    assert bench.invite(ua, "R2", "1003")[1].status == 200
+    _, s = bench.one_session()
+    assert [leg["channel"] for leg in s["legs"].values()] == [0, 1, 2]
+    assert bench.invite(ua, "R2", "1001")[1].status == 200
+    assert len(bench.engine.sessions) == 2
+    first, second = bench.engine.sessions.values()
+    assert first["call"] == second["call"]
+    assert [leg["channel"] for leg in second["legs"].values()] == [0]
+    assert bench.invite(ua, "R2", "1002")[1].status == 200
+    assert len(second["legs"]) == 2
+
+
+def test_call_uuid_alone_never_pairs(bench):
+    ua = bench.ua()
+    for dn in ("1", "2"):
+        _, r = ua.invite(f"sip:x@{bench.host};calluuid=U1;dn={dn}", sip.offer([sip.M(4000)]))
+        assert r.status == 200
+    assert len(bench.engine.sessions) == 2
+    assert {s["call"] for s in bench.engine.sessions.values()} == {"U1"}
+    assert {s["channels"] for s in bench.engine.sessions.values()} == {1}
+
+
+def test_hold_and_resume_go_to_the_engine_and_versions_count(bench):
+    ua = bench.ua()
+    d, r = bench.invite(ua, "R3", "1001")
+    v0 = r.sdp().version
+    r = d.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2))
+    assert r.status == 200 and r.sdp().media[0].direction == "inactive" and r.sdp().version == v0 + 1
+    leg = next(iter(bench.one_session()[1]["legs"].values()))
+    wait.until("held", lambda: leg["hold"])
+    r = d.reinvite(sip.offer([sip.M(4010)], version=3))
+    assert r.status == 200 and r.sdp().media[0].direction == "recvonly"
+    wait.until("resumed", lambda: not leg["hold"] and leg["source_port"] == 4010)
+    v = r.sdp().version
+    r = d.reinvite(sip.offer([sip.M(4010)], version=3))
+    assert r.sdp().version == v, "nothing changed, so neither does the version"
+    assert d.bye().status == 200
+
+
+def test_a_silent_engine_means_503_in_time_and_nothing_is_left(bench):
+    bench.engine.silent = {"leg_open"}
+    ua = bench.ua()
+    began = time.monotonic()
+    _, r = bench.invite(ua, "R4", "1001")
+    assert r.status == 503 and r.get("retry-after")
+    assert time.monotonic() - began < 0.7
+    wait.until("undone", lambda: not bench.engine.sessions)
+    bench.engine.silent = set()
+    assert bench.invite(ua, "R4", "1001")[1].status == 200
+
+
+def test_a_full_engine_means_503_but_a_known_call_gets_its_leg(bench):
+    ua = bench.ua()
+    assert bench.invite(ua, "R5", "1001")[1].status == 200
+    bench.engine.refuse = {"session_open": "FULL"}
+    _, r = bench.invite(ua, "R6", "1001")
+    assert r.status == 503 and r.get("retry-after")
+    assert bench.invite(ua, "R5", "1002")[1].status == 200
+
+
+def test_no_engine_means_503_on_invite_and_options(bench):
+    ua = bench.ua()
+    bench.engine.down()
+    wait.until("OPTIONS 503", lambda: ua.options().status == 503)
+    _, r = bench.invite(ua, "R7", "1001")
+    assert r.status == 503
+    bench.engine.up()
+    wait.until("OPTIONS 200", lambda: ua.options().status == 200)
+    assert bench.invite(ua, "R7", "1001")[1].status == 200
+
+
+def test_calls_go_on_over_an_engine_restart_and_bye_reaches_it_later(bench):
+    ua = bench.ua()
+    d, r = bench.invite(ua, "R8", "1001")
+    assert r.status == 200
+    bench.engine.down()
+    assert d.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2)).status == 200
+    assert d.bye().status == 200
+    assert bench.engine.sessions
+    bench.engine.up()
+    wait.until("sealed", lambda: bench.engine.sealed)
+    assert bench.engine.sealed[0]["reason"] == "bye"
+
+
+def test_kill_9_of_the_core_and_the_dialogs_go_on(bench):
+    ua = bench.ua()
+    route = "<sip:127.0.0.1:15060;lr;x=1>"
+    uri, headers = sip.genesys(bench.host, "R9", "1001", "1001")
+    d1, r = ua.invite(uri, sip.offer([sip.M(4000)]), headers=[*headers, f"Record-Route: {route}"])
+    assert r.status == 200
+    d2, r = bench.invite(ua, "R9", "1002")
+    assert r.status == 200
+    bench.core.kill9()
+    bench.start()
+    r = d1.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2))
+    assert r.status == 200 and r.to_tag == d1.answer.to_tag
+    assert d1.request("INFO").status == 200
+    assert d1.request("UPDATE", sip.offer([sip.M(4000)], version=3)).status == 200
+    assert d1.reinvite(sip.offer([sip.M(4002)], version=4)).status == 200
+    assert len(bench.engine.sessions) == 1
+    d3, r = bench.invite(ua, "R9", "1003")
+    assert r.status == 200 and len(bench.engine.sessions) == 1
+    for d in (d1, d2, d3):
+        assert d.bye().status == 200
+    wait.until("sealed", lambda: bench.engine.sealed)
+    assert bench.engine.sealed[0]["reason"] == "bye"
+    assert d1.bye().status == 481
+
+
+def test_sessions_that_nobody_knows_are_closed_as_orphans(bench):
+    bench.core.kill9()
+    bench.engine._session_open({"session": "0" * 31 + "1", "call": "x", "reserve": 2, "channels": 2, "meta": {}})
+    bench.start()
+    wait.until("orphan", lambda: bench.engine.sealed)
+    assert bench.engine.sealed[0]["reason"] == "orphan"
+
+
+def test_a_call_that_the_engine_lost_is_ended(bench):
+    ua = bench.ua()
+    d, r = bench.invite(ua, "R10", "1001")
+    assert r.status == 200
+    bench.engine.down()
+    bench.engine.sessions.clear()
+    bench.engine.up()
+    wait.until("BYE", d.byed)
+
+
+def test_engine_that_seals_by_itself_ends_the_dialogs(bench):
+    ua = bench.ua()
+    d, _ = bench.invite(ua, "R11", "1001")
+    session = bench.one_session()[0]
+    bench.engine._command(_Nowhere(), {"cmd": "session_close", "id": 1, "session": session, "reason": "stop"})
+    wait.until("BYE", d.byed)
+
+
+class _Nowhere:
+    def sendall(self, raw):
+        pass
+
+
+def test_silence_of_all_legs_ends_the_call(bench):
+    ua = bench.ua()
+    d, _ = bench.invite(ua, "R12", "1001")
+    bench.engine.event("session_silent", session=bench.one_session()[0])
+    wait.until("BYE", d.byed)
+    wait.until("sealed", lambda: bench.engine.sealed)
+    assert bench.engine.sealed[0]["reason"] == "silent"
+
+
+def test_cancel_before_the_answer(bench):
+    bench.engine.silent = {"leg_open"}
+    ua = bench.ua()
+    uri, headers = sip.genesys(bench.host, "R13", "1001", "1001")
+    d = ua.dialog(uri)
+    t = ua.start("INVITE", uri, to=d.remote, frm=d.local, call_id=d.call_id, cseq=1, headers=headers,
+                 body=sip.offer([sip.M(4000)]))
+    wait.until("leg_open", lambda: bench.engine.of("leg_open"))
+    assert t.cancel().status == 200
+    assert t.final().status == 487
+    wait.until("closed", lambda: not bench.engine.sessions)
+    assert bench.engine.sealed[0]["reason"] == "cancel"
+
+
+def test_delayed_offer(bench):
+    ua = bench.ua()
+    uri, headers = sip.genesys(bench.host, "R14", "1001", "1001")
+    d, r = ua.invite(uri, b"", headers=headers, ack=False)
+    assert r.status == 200 and r.sdp().media[0].direction == "recvonly"
+    d.ack(sip.offer([sip.M(4040)]))
+    leg = next(iter(bench.one_session()[1]["legs"].values()))
+    wait.until("answer taken", lambda: leg["source_port"] == 4040)
+    d, r = ua.invite(uri.replace("R14", "R15"), b"", headers=headers, ack=False)
+    d.ack()
+    wait.until("BYE", d.byed)
+
+
+def test_tcp(bench):
+    ua = bench.ua("tcp")
+    d, r = bench.invite(ua, "R16", "1001")
+    assert r.status == 200 and "transport=tcp" in r.get("contact")
+    assert d.bye().status == 200
+
+
+def test_two_lines_in_one_dialog(bench):
+    ua = bench.ua()
+    uri, headers = sip.genesys(bench.host, "R17", "1001", "1002", other="1002")
+    d, r = ua.invite(uri, sip.offer([sip.M(4000), sip.M(4002)]), headers=headers)
+    assert r.status == 200 and len(r.sdp().media) == 2
+    _, s = bench.one_session()
+    assert {leg["dn"]: leg["channel"] for leg in s["legs"].values()} == {"1001": 1, "1002": 0}
+    r = d.reinvite(sip.offer([sip.M(4000), sip.M(0)], version=2))
+    assert r.status == 200 and r.sdp().media[1].port == 0
+    wait.until("line closed", lambda: [leg["open"] for leg in s["legs"].values()] == [True, False])
+    r = d.reinvite(sip.offer([sip.M(4000), sip.M(4002)], version=3))
+    assert r.status == 200 and r.sdp().media[1].port != 0
+    assert [leg["channel"] for leg in s["legs"].values()] == [1, 0, 0]
+
+
+def test_unusable_reinvite_leaves_the_call_alone(bench):
+    ua = bench.ua()
+    d, _ = bench.invite(ua, "R18", "1001")
+    t38 = (b"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+           b"m=image 4000 udptl t38\r\n")
+    assert d.reinvite(t38).status == 488
+    assert [leg["open"] for leg in bench.one_session()[1]["legs"].values()] == [True]
+    assert d.bye().status == 200
+
+
+def test_session_timer_ends_a_call_nobody_refreshes(bench):
+    ua = bench.ua()
+    _, r = bench.invite(ua, "R19", "1001")
+    uri, headers = sip.genesys(bench.host, "R20", "1001", "1001")
+    d, r = ua.invite(uri, sip.offer([sip.M(4000)]), headers=[*headers, "Supported: timer", "Session-Expires: 1800"])
+    assert r.status == 200 and r.get("session-expires") == "1800;refresher=uac" and r.get("require") == "timer"
+    _, r = ua.invite(uri.replace("R20", "R21"), sip.offer([sip.M(4000)]), headers=[*headers, "Session-Expires: 20"])
+    assert r.status == 422 and r.get("min-se") == "90"
+
+
+def test_bye_before_the_second_leg_comes_makes_two_segments(bench):
+    ua = bench.ua()
+    d, _ = bench.invite(ua, "R22", "1001")
+    assert d.bye().status == 200
+    assert bench.invite(ua, "R22", "1002")[1].status == 200
+    assert len(bench.engine.sealed) == 1 and len(bench.engine.sessions) == 1
+
+
+def test_sigterm_leaves_the_calls_alone(bench):
+    ua = bench.ua()
+    d, _ = bench.invite(ua, "R23", "1001")
+    assert bench.core.terminate() == 0
+    assert not d.byed() and bench.engine.sessions
+    bench.start()
+    assert d.bye().status == 200
+    wait.until("sealed", lambda: bench.engine.sealed)
