@@ -492,7 +492,7 @@ def genesys(host, record, dn, record_dn, uuid="", other="", form="user", guid=No
     if form == "user":
         uri = f"sip:record={record}@{host};calluuid={uuid};dn={dn};recordDN={record_dn}{tail}"
     elif form == "param":
-        uri = f"sip:record@{host};record={record_dn};dn={dn};recordDN={record_dn}{tail}"
+        uri = f"sip:record@{host};record={dn};recordDN={record_dn}{tail}"
     else:
         uri = f"sip:recorder@{host};dn={dn};recordDN={record_dn}{tail}"
     return uri, [f"X-Genesys-CallUUID: {uuid}",
