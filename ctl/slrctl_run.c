@@ -33,6 +33,7 @@ struct plan {
     char sip[SLR_ADDR_TEXT_SIZE], http[SLR_ADDR_TEXT_SIZE];
     char api[SLR_ADDR_TEXT_SIZE + 16];
     uint16_t sniffer_port;
+    char log[PATH_SIZE + 16];
     int lock_fd, log_fd;
     struct slrctl_child engine, core, demo;
 };
@@ -144,18 +145,19 @@ static bool take_lock(struct plan *p)
     return true;
 }
 
-/* With the demo, logs go to a file, so that the screen stays readable. */
+/* With the demo, logs go to a file, so that the screen stays readable. Not on the volume of the
+ * recordings: who writes a log must not wait when that one stands still. */
 static bool open_log(struct plan *p)
 {
-    char path[PATH_SIZE + 16];
     p->log_fd = -1;
     if (!p->ctl->demo) {
         return true;
     }
-    snprintf(path, sizeof(path), "%s/run.log", p->data);
-    p->log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    snprintf(p->log, sizeof(p->log), "%s/run.log", p->state);
+    p->log_fd =
+        open(p->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (p->log_fd < 0) {
-        slrctl_say("cannot open %s: %s", path, strerror(errno));
+        slrctl_say("cannot open %s: %s", p->log, strerror(errno));
         return false;
     }
     return true;
@@ -252,12 +254,12 @@ static enum slrctl_exit watch(struct plan *p, const sigset_t *signals)
         if (p->demo.pid > 0 && slrctl_child_poll(&p->demo, slrctl_now_ns())) {
             bool good = WIFEXITED(p->demo.status) && WEXITSTATUS(p->demo.status) == 0;
             if (!good) {
-                slrctl_say("the demo failed; the logs are in %s/run.log", p->data);
+                slrctl_say("the demo failed; the logs are in %s", p->log);
             }
             if (p->ctl->once) {
                 return good ? SLRCTL_OK : SLRCTL_FAILED;
             }
-            printf("The recorder goes on. Logs: %s/run.log. Ctrl-C ends it.\n", p->data);
+            printf("The recorder goes on. Logs: %s. Ctrl-C ends it.\n", p->log);
             fflush(stdout);
         }
         int sig = sigtimedwait(signals, NULL, &tick);
