@@ -25,7 +25,7 @@
 #define OUT_FIRST_BYTES 65536u
 #define OUT_ROOM_BYTES (256u << 10) /* events are made while less than this waits */
 #define OUT_MAX_BYTES (64u << 20)   /* a snapshot of very many sessions; nothing else gets near */
-#define PING_NS (5 * SLR_NS_PER_S) /* readers give up after 10 */
+#define PING_NS (5 * SLR_NS_PER_S)  /* readers give up after 10 */
 #define HELLO_NS (10 * SLR_NS_PER_S)
 #define STUCK_NS (60 * SLR_NS_PER_S)
 #define KEY_BYTES 256
