@@ -25,12 +25,12 @@
 struct slr_packet {
     const uint8_t *at; /* UDP payload (or TCP segment payload when tcp is set) */
     uint32_t len_bytes;
-    uint32_t tag;      /* as given to add, or SLR_CAPTURE_NO_TAG */
-    bool tcp;          /* passive only: payload of one TCP segment, in order per direction */
-    bool truncated;    /* snap length or buffer size cut it: counted, not used */
-    bool gap;          /* tcp: bytes before it are missing, or it is the first of its direction */
-    uint16_t vlan;     /* innermost 802.1Q id, 0: none */
-    uint32_t kernel_drops; /* packets the kernel dropped on this socket since the last burst */
+    uint32_t tag;   /* as given to add, or SLR_CAPTURE_NO_TAG */
+    bool tcp;       /* passive only: payload of one TCP segment, in order per direction */
+    bool truncated; /* snap length or buffer size cut it: counted, not used */
+    bool gap;       /* tcp: bytes before it are missing, or it is the first of its direction */
+    uint16_t vlan;  /* innermost 802.1Q id, 0: none */
+    uint32_t kernel_drops;    /* packets the kernel dropped on this socket since the last burst */
     struct slr_addr src, dst; /* dst is set by passive backends only */
     slr_mono arrival;         /* kernel receive time mapped to the engine's clock */
     slr_wall wall;            /* passive: capture time; live: 0 */
@@ -49,8 +49,8 @@ struct slr_capture_stats {
     uint64_t drop_truncated;   /* cut; delivered with `truncated` set where the ports are known */
     uint64_t drop_kernel;      /* SO_RXQ_OVFL sum */
     uint64_t recv_errors;
-    uint64_t no_buffers;       /* uring: ran out of provided buffers (no loss by itself) */
-    uint64_t time_clamped;     /* passive: frames older than the one before (no loss) */
+    uint64_t no_buffers;   /* uring: ran out of provided buffers (no loss by itself) */
+    uint64_t time_clamped; /* passive: frames older than the one before (no loss) */
 };
 
 struct slr_capture_config {
@@ -99,10 +99,10 @@ const struct slr_capture_ops *slr_capture_find(const char *name);
 const struct slr_capture_ops *const *slr_capture_all(void);
 
 /*
- * Binds an RTP/RTCP pair of UDP sockets on `ip` (port ignored) at an even port in [lo, hi], trying from *cursor on
- * and wrapping; *cursor moves past what was taken, so that a port is re-used as late as possible.
- * exact_port != 0: that port or SLR_BUSY. Sockets are non-blocking and close-on-exec.
- * rtcp_fd may be NULL (RTP only). Errors: SLR_FULL no free pair, SLR_BUSY, SLR_IO.
+ * Binds an RTP/RTCP pair of UDP sockets on `ip` (port ignored) at an even port in [lo, hi], trying
+ * from *cursor on and wrapping; *cursor moves past what was taken, so that a port is re-used as
+ * late as possible. exact_port != 0: that port or SLR_BUSY. Sockets are non-blocking and
+ * close-on-exec. rtcp_fd may be NULL (RTP only). Errors: SLR_FULL no free pair, SLR_BUSY, SLR_IO.
  * (capture/ports.c)
  */
 enum slr_err slr_ports_bind(const struct slr_addr *ip, uint16_t lo, uint16_t hi, uint16_t *cursor,

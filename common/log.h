@@ -3,9 +3,9 @@
  *
  * Line: `2026-11-20T19:01:02.123Z LEVEL component event key=value key="with blanks"`. Rate-limited
  * per call site (default 10 a second, then one line with how many were suppressed; 0: no limit).
- * Never called per packet; never given keys, dialled digits or audio. Any thread; one write(2) a line; allocates nothing.
- * The configuration (-l FILE) is a properties file: level=debug|info|warn|error, file=PATH,
- * rate=N; unknown keys are reported and ignored.
+ * Never called per packet; never given keys, dialled digits or audio. Any thread; one write(2) a
+ * line; allocates nothing. The configuration (-l FILE) is a properties file:
+ * level=debug|info|warn|error, file=PATH, rate=N; unknown keys are reported and ignored.
  */
 #ifndef SLR_COMMON_LOG_H
 #define SLR_COMMON_LOG_H

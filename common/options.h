@@ -1,6 +1,7 @@
 /*
  * options: a program's start-up flags as one table: parsing, config file, checking and --help all
- * come out of it. Used at start only, one thread; text values and list items are copies owned by config.
+ * come out of it. Used at start only, one thread; text values and list items are copies owned by
+ * config.
  *
  * Forms: -x VALUE, -xVALUE, --long VALUE, --long=VALUE, flags without value. A config file
  * (--config FILE) has lines `long-name = value`; command-line values come later and win
@@ -29,14 +30,14 @@ struct slr_option_list {
 };
 
 struct slr_option {
-    char letter;           /* 0: none */
-    const char *name;      /* long name without dashes */
+    char letter;      /* 0: none */
+    const char *name; /* long name without dashes */
     enum slr_option_kind kind;
-    size_t offset;         /* into the program's config struct */
-    uint32_t min, max;     /* for U32 */
-    const char *value;     /* metavariable for help, NULL for a flag */
-    const char *def;       /* default as text, NULL: zero/none */
-    const char *help;      /* one line */
+    size_t offset;     /* into the program's config struct */
+    uint32_t min, max; /* for U32 */
+    const char *value; /* metavariable for help, NULL for a flag */
+    const char *def;   /* default as text, NULL: zero/none */
+    const char *help;  /* one line */
 };
 
 /*

@@ -16,7 +16,7 @@
 /* One producer thread, one consumer thread. */
 struct slr_ring {
     void **slot;
-    uint32_t mask; /* size - 1 */
+    uint32_t mask;                      /* size - 1 */
     _Alignas(64) _Atomic uint32_t head; /* next to take; written by the consumer */
     _Alignas(64) _Atomic uint32_t tail; /* next to put; written by the producer */
 };

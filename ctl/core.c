@@ -17,8 +17,9 @@
 #include "ctl/sip.h"
 #include "ctl/tracker.h"
 
-#define MAILBOX_SIZE 262144 /* above the store's limit of jobs plus what the API may ask at once   \
-                             */
+#define MAILBOX_SIZE                                                                               \
+    262144 /* above the store's limit of jobs plus what the API may ask at once                    \
+            */
 #define STATS_MS 1000
 #define PATH_SIZE 1024
 

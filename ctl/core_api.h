@@ -17,16 +17,16 @@
 struct slr_core;
 
 enum slr_core_verb {
-    SLR_CORE_STATUS,   /* -> {"version","uptime_s","engine":{...stats or "connected":false},"calls",
-                             "dialogs","draining","store":{"jobs","oldest_ms"}} */
-    SLR_CORE_CALLS,    /* -> {"calls":[{"id","call","state","paused","start","channels","legs":[..],
-                             "meta"}]}; id is the recording's id */
-    SLR_CORE_PAUSE,    /* id -> {"id","paused","at_ticks"} */
-    SLR_CORE_RESUME,   /* id -> same */
-    SLR_CORE_STOP,     /* id -> {"id","state"}: recording closed, BYE sent to its dialogs */
-    SLR_CORE_DELETE,   /* id -> {"removed":[..]}: asks the engine; SLR_BUSY while open */
-    SLR_CORE_DRAIN,    /* on=1/0 -> {"draining"} */
-    SLR_CORE_METRICS   /* -> {"text": Prometheus text of core counters, "engine": counters} */
+    SLR_CORE_STATUS, /* -> {"version","uptime_s","engine":{...stats or "connected":false},"calls",
+                           "dialogs","draining","store":{"jobs","oldest_ms"}} */
+    SLR_CORE_CALLS,  /* -> {"calls":[{"id","call","state","paused","start","channels","legs":[..],
+                           "meta"}]}; id is the recording's id */
+    SLR_CORE_PAUSE,  /* id -> {"id","paused","at_ticks"} */
+    SLR_CORE_RESUME, /* id -> same */
+    SLR_CORE_STOP,   /* id -> {"id","state"}: recording closed, BYE sent to its dialogs */
+    SLR_CORE_DELETE, /* id -> {"removed":[..]}: asks the engine; SLR_BUSY while open */
+    SLR_CORE_DRAIN,  /* on=1/0 -> {"draining"} */
+    SLR_CORE_METRICS /* -> {"text": Prometheus text of core counters, "engine": counters} */
 };
 
 /*

@@ -11,29 +11,29 @@
 #include "common/options.h"
 
 struct slr_engine_config {
-    uint32_t streams;             /* -S: streams at once */
-    uint32_t sniffer_port;        /* -w */
-    uint32_t silence_timeout_s;   /* -t */
-    uint32_t window_ms;           /* -m: minimum placement window */
+    uint32_t streams;                 /* -S: streams at once */
+    uint32_t sniffer_port;            /* -w */
+    uint32_t silence_timeout_s;       /* -t */
+    uint32_t window_ms;               /* -m: minimum placement window */
     struct slr_option_list accept_pt; /* -A */
-    const char *log_config;       /* -l */
-    const char *control;          /* seam socket path, NULL: none */
+    const char *log_config;           /* -l */
+    const char *control;              /* seam socket path, NULL: none */
     struct slr_option_list media_ip;
-    const char *media_ports;      /* "LO-HI" */
-    const char *media_source;     /* host | strict | any */
-    const char *data_dir;         /* DIR */
-    const char *state_dir;        /* --state */
-    const char *capture;          /* uring | socket | pcapfile:FILE */
-    const char *sniffer_bind;     /* address of the sniffer port */
-    const char *sniffer_key;      /* file with the reader key */
+    const char *media_ports;         /* "LO-HI" */
+    const char *media_source;        /* host | strict | any */
+    const char *data_dir;            /* DIR */
+    const char *state_dir;           /* --state */
+    const char *capture;             /* uring | socket | pcapfile:FILE */
+    const char *sniffer_bind;        /* address of the sniffer port */
+    const char *sniffer_key;         /* file with the reader key */
     struct slr_option_list hep_send; /* udp|tcp:HOST:PORT */
-    uint32_t block_ms;            /* how often a session is written */
+    uint32_t block_ms;               /* how often a session is written */
     uint32_t workers, writers;
     uint32_t batch_us;
-    uint32_t stall_memory_mb;     /* packet memory pool */
-    const char *digits;           /* keep | mask | drop default policy */
-    const char *node;             /* name of this engine in events, default host name */
-    bool wait_core;               /* passive: wait for a core on the seam before reading */
+    uint32_t stall_memory_mb; /* packet memory pool */
+    const char *digits;       /* keep | mask | drop default policy */
+    const char *node;         /* name of this engine in events, default host name */
+    bool wait_core;           /* passive: wait for a core on the seam before reading */
 };
 
 #endif
