@@ -270,8 +270,10 @@ static bool is_suppressed(const struct place *x)
     int64_t a = 0;
     int64_t b = 0;
     int64_t start = effective(x, x->rec.pos_ticks);
-    if (atomic_load_explicit(&x->session->paused, memory_order_relaxed)) {
-        return true;
+    int64_t arrival_ns = x->pkt->arrival.ns;
+    if (atomic_load_explicit(&x->session->paused, memory_order_relaxed) ||
+        slr_intervals_touch(&x->session->pauses_ns, arrival_ns, arrival_ns + 1, &a, &b)) {
+        return true; /* also when it lay in the socket until after the resume */
     }
     int64_t end = x->rec.dur_ticks ? x->end_ticks : start + 1;
     return slr_intervals_touch(&x->leg->pauses, start, end, &a, &b);
@@ -302,10 +304,11 @@ static bool is_late(struct place *x)
     }
     int64_t written = slr_session_written_ticks(x->session);
     bool late = x->rec.dur_ticks > 0 ? x->end_ticks <= written : x->end_ticks < written;
-    if (x->newest && !late) {
-        x->st->late_since_ns = 0;
-    } else if (x->newest && x->st->late_since_ns == 0) {
+    int64_t behind = arrival_ticks(x) - effective(x, x->rec.pos_ticks);
+    if (x->newest && late && x->st->late_since_ns == 0) {
         x->st->late_since_ns = x->pkt->arrival.ns;
+    } else if (x->newest && behind < x->p->window_ticks / 2) {
+        x->st->late_since_ns = 0;
     }
     x->st->late += late;
     return late;
@@ -445,6 +448,7 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     if (on) {
         /* the flag first: whatever happens in between, nothing of the pause is let through */
         atomic_store(&s->paused, 1);
+        slr_intervals_open(&s->pauses_ns, now.ns);
     }
     for (uint32_t i = 0; i < n; i++) {
         struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
@@ -461,6 +465,7 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     }
     s->paused_at_ticks = *at_ticks;
     if (!on) {
+        slr_intervals_close(&s->pauses_ns, now.ns + SLR_NS_PER_MS);
         atomic_store(&s->paused, 0);
     }
 }

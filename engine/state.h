@@ -22,7 +22,7 @@
 #include "engine/engine.h"
 #include "storage/ledger.h"
 
-#define SLR_STATE_VERSION 5u
+#define SLR_STATE_VERSION 6u
 #define SLR_NONE UINT32_MAX
 
 #define SLR_CHUNK_BYTES 4096u
@@ -174,6 +174,7 @@ struct slr_session {
     _Atomic uint32_t leg[SLR_MAX_CHANNELS * 2]; /* slot numbers in order of opening */
     _Atomic uint32_t leg_count;
     _Atomic uint32_t paused;
+    struct slr_intervals pauses_ns; /* when it was paused, by the monotonic clock */
     int64_t paused_at_ticks;
     _Atomic int64_t end_ticks;  /* INT64_MAX while open */
     struct slr_intervals downs; /* the engine was not running */
