@@ -135,11 +135,11 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_r
         return SLR_SPAN_ABSENT;
     }
     bool same = run->cursor.last_stream == (rec->generation << 8 | rec->stream);
+    if (!same) {
+        return SLR_SPAN_ABSENT; /* one stream was over, the next not yet there */
+    }
     if (rec->flags & SLR_REC_NEW_SEGMENT) {
         return SLR_SPAN_CLOCK;
-    }
-    if (!same) {
-        return SLR_SPAN_ABSENT;
     }
     int64_t lost = rec->seq_ext - run->cursor.last_seq_ext - 1;
     if (lost <= 0) {

@@ -1,0 +1,160 @@
+/* Queue: records between worker and writer, in arrival order, until they are in the file. */
+#include "engine/queue.h"
+#include "tests/engine/drive.h"
+
+struct one {
+    char root[64], dir[96];
+    struct slr_state *s;
+};
+
+static void begin(struct one *o, uint32_t chunks)
+{
+    slr_log_init("test", SLR_LOG_ERROR);
+    snprintf(o->root, sizeof o->root, "/tmp/slr-queue-XXXXXX");
+    cr_assert_not_null(mkdtemp(o->root));
+    snprintf(o->dir, sizeof o->dir, "%s/state", o->root);
+    cr_assert_eq(slr_state_open(o->dir, 2, chunks, &o->s), SLR_OK);
+    atomic_store(&o->s->leg[1].queue_head, SLR_NONE);
+    o->s->leg[1].queue_tail = SLR_NONE;
+}
+
+static void end(struct one *o)
+{
+    slr_state_close(o->s, true);
+    cr_assert_eq(nftw(o->root, fx_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static enum slr_err put(struct one *o, int64_t pos, uint32_t dur, uint16_t len_bytes, uint8_t flags)
+{
+    uint8_t payload[SLR_CHUNK_BYTES];
+    struct slr_rec rec = {
+        .pos_ticks = pos, .dur_ticks = dur, .len_bytes = len_bytes, .flags = flags};
+    memset(payload, (int)(pos & 0xff), sizeof payload);
+    return slr_queue_put(o->s, 1, &rec, payload);
+}
+
+static uint32_t count(struct one *o)
+{
+    struct slr_queue_walk walk = {0};
+    uint32_t n = 0;
+    while (slr_queue_next(o->s, 1, &walk)) {
+        n++;
+    }
+    return n;
+}
+
+Test(queue, records_come_out_as_they_went_in)
+{
+    struct one o;
+    begin(&o, 64);
+    struct slr_queue_walk walk = {0};
+    cr_assert_null(slr_queue_next(o.s, 1, &walk));
+    for (uint32_t i = 0; i < 300; i++) {
+        cr_assert_eq(put(&o, i, 1, (uint16_t)(i * 7 % 401), 0), SLR_OK);
+    }
+    walk = (struct slr_queue_walk){0};
+    for (uint32_t i = 0; i < 300; i++) {
+        const struct slr_rec *rec = slr_queue_next(o.s, 1, &walk);
+        cr_assert_not_null(rec);
+        cr_assert_eq(rec->pos_ticks, i);
+        cr_assert_eq(rec->len_bytes, i * 7 % 401);
+        for (uint32_t k = 0; k < rec->len_bytes; k++) {
+            cr_assert_eq(slr_rec_payload(rec)[k], i & 0xff);
+        }
+        cr_assert_eq((uintptr_t)rec % 8, 0u);
+    }
+    cr_assert_null(slr_queue_next(o.s, 1, &walk));
+    cr_assert_eq(put(&o, 300, 1, 10, 0), SLR_OK); /* a walk sees what came later */
+    cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 300);
+    end(&o);
+}
+
+Test(queue, the_largest_payload_fits_a_chunk)
+{
+    struct one o;
+    begin(&o, 8);
+    cr_assert_eq(put(&o, 1, 1, SLR_REC_MAX_PAYLOAD, 0), SLR_OK);
+    cr_assert_eq(put(&o, 2, 1, SLR_REC_MAX_PAYLOAD + 1, 0), SLR_TOOLONG);
+    cr_assert_eq(put(&o, 3, 1, SLR_REC_MAX_PAYLOAD, 0), SLR_OK);
+    cr_assert_eq(count(&o), 2u);
+    cr_assert_eq(slr_state_chunks_free(o.s), 6u);
+    end(&o);
+}
+
+Test(queue, memory_that_is_all_taken)
+{
+    struct one o;
+    begin(&o, 4);
+    uint32_t n = 0;
+    while (put(&o, n, 1, 1000, 0) == SLR_OK) {
+        n++;
+    }
+    cr_assert_eq(n, 4 * 3u);
+    cr_assert_eq(put(&o, n, 1, 1000, 0), SLR_FULL);
+    cr_assert_eq(count(&o), n);
+    slr_queue_free_until(o.s, 1, 3); /* the first chunk */
+    cr_assert_eq(count(&o), n - 3);
+    cr_assert_eq(put(&o, n, 1, 1000, 0), SLR_OK);
+    slr_queue_reset(o.s, 1);
+    cr_assert_eq(slr_state_chunks_free(o.s), 4u);
+    cr_assert_eq(count(&o), 0u);
+    cr_assert_eq(put(&o, 0, 1, 1000, 0), SLR_OK);
+    cr_assert_eq(count(&o), 1u);
+    end(&o);
+}
+
+/* Nothing that the next block may need is given back; one late record keeps its chunk. */
+Test(queue, only_what_is_past_is_freed)
+{
+    struct one o;
+    begin(&o, 16);
+    for (uint32_t i = 0; i < 9; i++) {
+        cr_assert_eq(put(&o, i * 10, i == 4 ? 100 : 10, 1000, 0), SLR_OK);
+    }
+    slr_queue_free_until(o.s, 1, 29);
+    cr_assert_eq(count(&o), 9u);
+    slr_queue_free_until(o.s, 1, 30);
+    cr_assert_eq(count(&o), 6u);
+    slr_queue_free_until(o.s, 1, 139);
+    cr_assert_eq(count(&o), 6u); /* number 4 ends at 140 */
+    slr_queue_free_until(o.s, 1, 140);
+    cr_assert_eq(count(&o), 3u); /* the last chunk stays with the worker */
+    slr_queue_free_until(o.s, 1, INT64_MAX);
+    cr_assert_eq(count(&o), 3u);
+    end(&o);
+}
+
+/* Comfort noise has no length: where it stands at the block's end it belongs to the next one. */
+Test(queue, a_record_without_length_waits_for_its_block)
+{
+    struct one o;
+    begin(&o, 16);
+    cr_assert_eq(put(&o, 100, 0, 4000, 0), SLR_OK);
+    cr_assert_eq(put(&o, 200, 0, 4000, 0), SLR_OK);
+    slr_queue_free_until(o.s, 1, 100);
+    cr_assert_eq(count(&o), 2u);
+    slr_queue_free_until(o.s, 1, 101);
+    cr_assert_eq(count(&o), 1u);
+    end(&o);
+}
+
+Test(queue, the_shift_moves_records_of_the_first_segment)
+{
+    struct one o;
+    begin(&o, 16);
+    cr_assert_eq(put(&o, 100, 10, 4000, SLR_REC_FIRST), SLR_OK);
+    cr_assert_eq(put(&o, 100, 10, 4000, 0), SLR_OK);
+    cr_assert_eq(put(&o, 900, 10, 4000, 0), SLR_OK);
+    atomic_store(&o.s->leg[1].shift_ticks, -40);
+    struct slr_queue_walk walk = {0};
+    cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 60);
+    cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 100);
+    slr_queue_free_until(o.s, 1, 70);
+    cr_assert_eq(count(&o), 2u);
+    slr_queue_rebase(o.s, 1, 1000);
+    atomic_store(&o.s->leg[1].shift_ticks, 0);
+    walk = (struct slr_queue_walk){0};
+    cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1100);
+    cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1900);
+    end(&o);
+}
