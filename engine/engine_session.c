@@ -482,11 +482,10 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
         }
     }
     int64_t end = end_ticks == INT64_MIN ? now : end_ticks;
-    if (highest > end && highest < end + SLR_TICKS_HZ) {
-        end = highest;
-    }
-    int64_t written = slr_session_written_ticks(s);
-    return end > written ? end : written;
+    int64_t written = slr_session_written_ticks(s); /* ahead of time where the media was */
+    end = end > written ? end : written;
+    int64_t waiting = SLR_TICKS_HZ + (written == end ? w->place.window_ticks : 0);
+    return highest > end && highest < end + waiting ? highest : end;
 }
 
 static void session_stop(struct slr_worker *w, void *arg)

@@ -1,0 +1,137 @@
+/* Render: payload of any law comes to lie at its place in a block, cut at its bounds. */
+#include "codecs/codec.h"
+#include "tests/engine/outcome.h"
+
+#define SSRC 0xabcu
+
+static struct slr_block block_of(uint8_t *at, enum slr_sample_format format, uint64_t first_frame)
+{
+    return (struct slr_block){at, {format, 2, 8000}, first_frame, 400};
+}
+
+Test(render, silence_of_each_format)
+{
+    uint8_t at[1600];
+    struct slr_block b = block_of(at, SLR_SAMPLE_ALAW, 0);
+    slr_render_silence(&b);
+    cr_assert(at[0] == 0xd5 && at[799] == 0xd5);
+    b.shape.format = SLR_SAMPLE_ULAW;
+    slr_render_silence(&b);
+    cr_assert(at[0] == 0xff && at[799] == 0xff);
+    b.shape.format = SLR_SAMPLE_S16;
+    slr_render_silence(&b);
+    cr_assert(at[0] == 0 && at[1599] == 0);
+}
+
+struct one {
+    struct fx f;
+    struct slr_session *s;
+    uint32_t slot;
+    uint8_t at[1600];
+    struct slr_span_buffer buffer;
+    struct slr_render_scratch scratch;
+};
+
+static struct one *begin(void)
+{
+    struct one *o = calloc(1, sizeof *o);
+    cr_assert_not_null(o);
+    fx_open(&o->f);
+    o->s = fx_session(&o->f, 2);
+    o->slot = fx_leg(&o->f, o->s, 1, 8);
+    return o;
+}
+
+static void end(struct one *o)
+{
+    free(o->buffer.at);
+    fx_end(&o->f, o->s, 1000);
+    fx_close(&o->f);
+    free(o);
+}
+
+static void render(struct one *o, struct slr_block *b)
+{
+    struct slr_leg *leg = &o->f.e.state->leg[o->slot];
+    struct slr_span_run run = {&o->buffer, o->s, leg, 0, leg->cursor[0]};
+    slr_render_silence(b);
+    slr_render_leg(o->f.e.state, o->slot, &o->f.e.codecs[o->slot], b, 1, &run, &o->scratch,
+                   &o->f.writer.counters);
+}
+
+/* Blocks of 400 frames and packets of 160: every bound falls into a packet. */
+Test(render, packets_across_the_bounds_of_blocks)
+{
+    struct one *o = begin();
+    for (uint32_t k = 0; k < 10; k++) {
+        struct fx_packet p = fx_audio(SSRC, k, 1, 1);
+        cr_assert_eq(fx_rtp(&o->f, o->slot, k * 20, p), SLR_VERDICT_TAKEN);
+    }
+    for (uint32_t first = 0; first < 1600; first += 400) {
+        struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, first);
+        render(o, &b);
+        for (uint32_t i = 0; i < 400; i++) {
+            cr_assert_eq(o->at[2 * i], 0xd5);
+            cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, first + i));
+        }
+    }
+    end(o);
+}
+
+Test(render, into_the_other_law_and_into_pcm)
+{
+    struct one *o = begin();
+    struct fx_packet p = fx_audio(SSRC, 0, 1, 1);
+    cr_assert_eq(fx_rtp(&o->f, o->slot, 10, p), SLR_VERDICT_TAKEN);
+    struct slr_block b = block_of(o->at, SLR_SAMPLE_ULAW, 0);
+    render(o, &b);
+    for (uint32_t i = 0; i < 160; i++) {
+        uint8_t want = slr_g711_s16_to_ulaw(slr_g711_alaw_to_s16(p.at[i]));
+        cr_assert_eq(o->at[2 * (80 + i) + 1], want);
+    }
+    b = block_of(o->at, SLR_SAMPLE_S16, 0);
+    render(o, &b);
+    for (uint32_t i = 0; i < 160; i++) {
+        int16_t is = 0;
+        memcpy(&is, o->at + 4 * (80 + i) + 2, 2);
+        cr_assert_eq(is, slr_g711_alaw_to_s16(p.at[i]));
+    }
+    end(o);
+}
+
+/* Streams that are not believed (yet), or whose slot has another owner by now, stay out. */
+Test(render, only_what_was_taken)
+{
+    struct one *o = begin();
+    struct slr_leg *leg = &o->f.e.state->leg[o->slot];
+    cr_assert_eq(fx_rtp(&o->f, o->slot, 0, fx_audio(SSRC, 0, 1, 1)), SLR_VERDICT_TAKEN);
+    struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
+    atomic_store(&leg->stream[0].state, SLR_STREAM_PROBATION);
+    render(o, &b);
+    cr_assert_eq(o->at[1], 0xd5);
+    atomic_store(&leg->stream[0].state, SLR_STREAM_TAKEN);
+    render(o, &b);
+    cr_assert_eq(o->at[1], fx_sample(SSRC, 0));
+    leg->stream[0].generation++;
+    render(o, &b);
+    cr_assert_eq(o->at[1], 0xd5);
+    end(o);
+}
+
+/* A flood of packets for one moment: bounded work, and the newest sample wins. */
+Test(render, more_records_than_fit)
+{
+    struct one *o = begin();
+    for (uint32_t k = 0; k < 6000; k++) {
+        struct fx_packet p = fx_audio(SSRC, 0, 0, 1);
+        p.seq = (uint16_t)k;
+        p.len_bytes = 8;
+        (void)fx_rtp_ns(&o->f, o->slot, 0, &p);
+    }
+    struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
+    render(o, &b);
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, i));
+    }
+    end(o);
+}
