@@ -64,10 +64,25 @@ static uint8_t used_channels(const struct slr_call *c)
     return used;
 }
 
+uint32_t slr_call_room(const struct slr_call *c)
+{
+    uint32_t room = 0;
+    for (uint8_t i = 0; i < c->channels; i++) {
+        room += used_channels(c) & (1U << i) ? 0 : 1;
+    }
+    return room;
+}
+
+/* The engine's session has the channels that it was opened with: a party beyond them gets a
+ * recording of its own in the same conversation, never a place in another party's channel. */
+static bool has_room(const struct slr_call *c)
+{
+    return c->leg_count < SLR_CALL_LEGS_MAX && slr_call_room(c) > 0;
+}
+
 static bool joins(const struct slr_call *c, const char *dn)
 {
-    if (c->state == SLR_CALL_SEALING || c->leg_count >= SLR_CALL_LEGS_MAX ||
-        used_channels(c) == 0xff) {
+    if (c->state == SLR_CALL_SEALING || !has_room(c)) {
         return false;
     }
     if (!dn[0]) {
@@ -97,12 +112,13 @@ uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish)
     if (wish == SLR_CALL_RECORDED && !(used & 1U)) {
         return 0;
     }
-    for (uint8_t i = wish == SLR_CALL_ANY ? 0 : 1; i < SLR_CALL_CHANNELS_MAX; i++) {
+    for (uint8_t i = wish == SLR_CALL_ANY ? 0 : 1; i < c->channels; i++) {
         if (!(used & (1U << i))) {
             return i;
         }
     }
-    return SLR_CALL_NO_CHANNEL;
+    /* the recorded party's own channel stays free for it as long as there is another choice */
+    return used & 1U ? SLR_CALL_NO_CHANNEL : 0;
 }
 
 struct slr_call_leg *slr_call_add_leg(struct slr_call *c, const char *dn, uint8_t channel)

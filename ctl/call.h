@@ -74,8 +74,11 @@ enum slr_call_wish slr_call_wish_of(const struct slr_recuri *r, const char *reco
  */
 struct slr_call *slr_call_match(struct slr_call *newest, const char *dn);
 
-/* Channel for a new leg: the recorded party gets 0, others the lowest free from 1, the unknown
- * the lowest free. SLR_CALL_NO_CHANNEL when all are taken. */
+/* Channels that no leg has had yet. */
+uint32_t slr_call_room(const struct slr_call *c);
+
+/* Channel for a new leg, below c->channels: the recorded party gets 0, others the lowest free from
+ * 1, else 0; the unknown the lowest free. SLR_CALL_NO_CHANNEL when all are taken. */
 uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish);
 
 /* Adds a leg in state OPENING with an id of its own; NULL when there is no room. */

@@ -343,6 +343,9 @@ static struct slr_call *join_call(struct slr_sip *sip, struct plan *p, bool *fre
         first++;
     }
     struct slr_call *call = slr_call_match(slr_calls_newest(core, p->key), p->dn[first]);
+    if (call && slr_call_room(call) < p->usable) {
+        call = NULL; /* all lines of a dialog go into one recording */
+    }
     *fresh = call == NULL;
     if (!call) {
         if (core->draining) {
