@@ -216,7 +216,8 @@ def test_bye_while_the_engine_is_down(plain):
         plain.start_engine()
         entry, w, led = c.result(timeout_s=20)
         assert entry["state"] in ("sealed", "partial")
-        c.verify(0, w, led, indices=range(90)), c.verify(1, w, led, indices=range(90))
+        for i in (0, 1):  # the last packets may have been on their way when it died
+            c.verify(i, w, led, indices=range(97), ignore=[(0, w.frames)])
 
 
 def test_session_unknown_to_the_core_is_sealed_as_orphan(plain):

@@ -23,7 +23,8 @@ def made(rig, seconds=0.5):
 
 
 def test_status_calls_and_metrics(rig):
-    s = rig.api.status()
+    s = wait.until("the engine's figures", lambda: (lambda x: x if "streams_used" in x["engine"] else None)(
+        rig.api.status()), 5)
     assert s["version"] and s["engine"]["streams_used"] == 0
     with Call(rig) as c:
         c.invite_all()

@@ -126,7 +126,8 @@ def test_known_killers_of_sip_libraries(rig, intact):
     for n, body in enumerate((b"--b1\r\nno colon here\r\n\r\nx\r\n--b1--", b"--b1\r\n\r\n--b1--", b"--b1--", b"",
                               b"--b1\r\nContent-Type\r\n:\r\n\r\n\r\n--b1\r\n\0\r\n--b1--")):
         _, r = intact.ua.invite(f"sip:srs@{host}", body or b"x", ctype="multipart/mixed;boundary=b1")
-        assert 400 <= r.status < 500, (n, r.start)
+        # A multipart body without SDP may count as an INVITE without offer: then we offer.
+        assert 400 <= r.status < 500 or r.status == 200 and r.sdp().media, (n, r.start)
     _, r = intact.ua.invite(f"sip:srs@{host}", b"x", ctype="multipart/mixed")
     assert 400 <= r.status < 500
 
@@ -164,9 +165,11 @@ def test_rtp_and_rtcp(rig, intact):
         stranger.sendto(foreign, c.media[n % 2])
         own.sendto(mutate(rng, b"\x80\xc8\0\6" + bytes(24))[:60000], (c.media[0][0], c.media[0][1] + 1))
     stranger.close()
-    before = rig.api.metrics()
-    drops = {k: v for k, v in before.items() if v and any(x in k for x in ("malformed", "foreign", "unknown", "bad_"))}
-    assert drops, "no counter tells of the damage"
+    def told():
+        m = rig.api.metrics()
+        return all(m.get(f'slr_packets_total{{verdict="{v}"}}') for v in (
+            "malformed", "unknown_payload_type", "rtcp_malformed", "foreign_source"))
+    wait.until("counters tell of the damage", told, 5, 0.2)
 
 
 def test_http(rig, intact):
@@ -183,7 +186,7 @@ def test_http(rig, intact):
                 s.sendall(raw)
                 s.shutdown(socket.SHUT_WR)
                 answer = s.recv(65536)
-                assert not answer or not answer.startswith(b"HTTP/1.1 5"), (raw[:80], answer[:200])
+                assert not answer or not answer.startswith((b"HTTP/1.1 500", b"HTTP/1.1 503")), (raw[:80], answer[:200])
                 assert b"root:" not in answer
             except OSError:
                 continue
@@ -215,7 +218,7 @@ def test_seam(rig, intact):
               struct.pack(">I", 20) + b"{}", struct.pack(">I", 60000) + b"[" * 60000,
               *[struct.pack(">I", len(m)) + m for m in (mutate(rng, base) for _ in range(60)) if m]]
     for raw in frames:
-        with seam.connect(rig.control) as s:
+        with wait.until("a place in the queue", lambda: seam.connect(rig.control), 5) as s:
             try:
                 s.sendall(raw)
             except OSError:

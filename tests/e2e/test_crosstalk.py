@@ -118,21 +118,28 @@ def test_another_source_is_taken_after_500_ms_when_the_leg_hears_nothing(rigs):
         c.verify(1, w, led)
 
 
-@pytest.mark.parametrize("policy,other_port", [("strict", True), ("any", False)])
-def test_media_source_policies(rigs, policy, other_port):
+@pytest.mark.parametrize("policy,other,taken", [("strict", "127.0.0.1", False), ("host", "127.0.0.77", False),
+                                                ("host", "127.0.0.1", True), ("any", "127.0.0.77", True)])
+def test_media_source_policies(rigs, policy, other, taken):
+    """A stranger sends for 300 ms, then the signalled peer: who is the leg's source?"""
     rig = rigs(engine_args=("--media-source", policy)).start()
     with Call(rig) as c:
         c.invite_all()
-        p = c.play(0, 2)
-        q = rtp.plan("other", 2, start_s=0.1)
-        c.sender.add(q, lambda: c.media[1], c.sender.bind("127.0.0.1" if other_port else "127.0.0.77"))
+        c.play(0, 2)
+        stranger = rtp.plan(f"stranger/{policy}", 0.3)
+        c.sender.add(stranger, lambda: c.media[1], c.sender.bind(other))
+        own = c.play(1, 1.5, start_s=0.4)
         c.run()
         c.bye()
         _, w, led = c.result()
         c.verify(0, w, led)
-        there = q.sent[10].payload in w.channel(led.leg(dn=c.dns[1]).channel)
-        assert there == (policy == "any")
-        assert len(p.sent)
+        channel = w.channel(led.leg(dn=c.dns[1]).channel)
+        assert (stranger.sent[5].payload in channel) == taken
+        if not taken:
+            c.verify(1, w, led)
+            assert led.leg(dn=c.dns[1]).count("packets") == len(own.sent)
+            wait.until("the stranger's packets are counted", lambda: led.leg(dn=c.dns[1]).raw["foreign"] + rig.api.metrics()
+                       .get("slr_probation_packets_dropped_total", 0) >= len(stranger.sent), 5, 0.2)
 
 
 def test_foreign_packets_are_counted_once_latched(rigs):

@@ -5,7 +5,7 @@ import time
 from . import ledger, wav
 
 # What may be in the kernel's socket buffer or in the receive ring at the moment of SIGKILL.
-IN_FLIGHT_S = 0.06
+IN_FLIGHT_S = 0.02
 BACK_S = 2.0
 
 
@@ -80,9 +80,16 @@ def verify_call(call, supervisor, the_wav, the_ledger, paused=()):
         kills = len(downs)
         down_s = leg.total("engine-down") / ledger.TICKS
         assert down_s <= BACK_S * kills, f"leg {i}: {down_s:.2f} s engine-down for {kills} kills"
-        if kills:
-            assert leg.of("engine-down"), f"leg {i}: the ledger hides that the engine was down"
-        else:
+        channel = the_wav.channel(leg.channel)
+        sent_at = {n: t for t, sid, n in call.sender.log if sid == p.stream_id}
+        gone = [n for n in may if p.sent[n].payload and p.sent[n].payload not in channel
+                and not any(a < sent_at[n] < b for a, b in paused)]
+        for n in gone:
+            span = leg.at(ledger.ticks(base + p.sent[n].ts + p.per_packet // 2))
+            early = [round((a - sent_at[n]) * 1000) for a, _ in downs if 0 < a - sent_at[n] < IN_FLIGHT_S]
+            print(f"leg {i}: packet {n} is missing, span {span.kind if span else None}, {early} ms before a kill")
+            assert early or span is None or span.kind == "engine-down", f"packet {n} is missing, the ledger says {span}"
+        if not kills:
             assert not leg.of("engine-down") and leg.count("packets") == len(p.schedule)
         assert leg.total("lost-network") <= ledger.ticks(len(p.lost()) * p.per_packet) + ledger.ticks(
             int(kills * 2 * IN_FLIGHT_S * p.rate)), leg.of("lost-network")
