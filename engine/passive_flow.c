@@ -126,8 +126,8 @@ static void move_start(struct slr_engine *e, struct slr_session *s, int64_t back
     }
 }
 
-/* A held flow's leg becomes a leg of the session. */
-static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t slot)
+/* A held flow's positions become positions of the session. */
+static void settle(struct slr_engine *e, struct slr_session *s, uint32_t slot)
 {
     int64_t first = earliest(e, slot);
     int64_t delta = slr_ticks_from_ns(s->start.ns - flow_start_ns(e));
@@ -139,6 +139,12 @@ static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t 
     int64_t over = first == INT64_MAX ? 0 : (first - delta) % (SLR_TICKS_HZ / 8000);
     rebase(e, slot, -delta - (over > 0 ? over : 0));
     e->flows.unclaimed--;
+}
+
+/* A held flow's leg becomes a leg of the session. */
+static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t slot)
+{
+    settle(e, s, slot);
     return slr_engine_leg_join(&e->worker[0], s, slot);
 }
 
@@ -346,13 +352,77 @@ static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
     atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
+/* A signalled session that hears the other direction of this flow, and whose own leg for it hears
+ * nothing: a relay that no SDP names sends it elsewhere. *index: of that leg. */
+static struct slr_session *find_deaf(struct slr_engine *e, const struct slr_flow *flow,
+                                     uint32_t *index)
+{
+    for (uint32_t i = 0; i <= e->flows.mask; i++) {
+        const struct slr_flow *f = &e->flows.at[i];
+        if (!f->used || f->leg == SLR_NONE || is_unclaimed(e, f->leg) || !is_reverse(flow, f)) {
+            continue;
+        }
+        struct slr_session *s = &e->state->session[atomic_load(&leg_at(e, f->leg)->session)];
+        if (s->is_auto || atomic_load(&s->state) != SLR_SESSION_OPEN) {
+            continue;
+        }
+        for (*index = 0; *index < atomic_load(&s->leg_count); ++*index) {
+            const struct slr_leg *leg = leg_at(e, atomic_load(&s->leg[*index]));
+            if (atomic_load(&leg->state) == SLR_LEG_OPEN && leg->heard_ns == 0) {
+                return s;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The flow's leg takes the place of the session's leg that heard nothing. */
+static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t index,
+                         const struct slr_flow *flow)
+{
+    uint32_t slot = flow->leg;
+    uint32_t old_slot = atomic_load(&s->leg[index]);
+    struct slr_leg *leg = leg_at(e, slot);
+    const struct slr_leg *old = leg_at(e, old_slot);
+    struct slr_pt_map pt[SLR_MAX_PTS];
+    uint32_t count = 0;
+    settle(e, s, slot);
+    for (uint32_t i = 0; i < old->pt_count && count < SLR_MAX_PTS; i++) {
+        if (old->pt_active & (1u << i)) {
+            pt[count++] = old->pt[i];
+        }
+    }
+    if (slr_leg_codecs_set(leg, pt, count) == SLR_OK) {
+        slr_leg_codecs_build(&e->codecs[slot], leg);
+    }
+    memcpy(leg->id, old->id, sizeof leg->id);
+    memcpy(leg->dn, old->dn, sizeof leg->dn);
+    leg->channel = old->channel;
+    leg->passive_dst = flow->dst;
+    leg->pauses = old->pauses;
+    leg->holds = old->holds;
+    memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
+    atomic_store(&leg->session, (uint32_t)(s - e->state->session));
+    atomic_store(&s->leg[index], slot);
+    atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);
+}
+
+static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
+{
+    uint32_t index = 0;
+    struct slr_session *s = is_media(e, flow->leg) ? find_deaf(e, flow, &index) : NULL;
+    if (s) {
+        replace_deaf(e, s, index, flow);
+    }
+    return s != NULL;
+}
+
 void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
 {
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         const struct slr_flow *f = &e->flows.at[i];
-        bool due =
-            f->used && is_unclaimed(e, f->leg) && (all || now.ns - f->first_ns >= SLR_FLOW_HOLD_NS);
-        if (!due) {
+        bool held = f->used && is_unclaimed(e, f->leg);
+        if (!held || join_signalled(e, f) || (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {
             continue;
         }
         const struct slr_leg *leg = leg_at(e, f->leg);

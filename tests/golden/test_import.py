@@ -45,11 +45,13 @@ def test_d01_one_call_two_legs_digits_and_position():
     assert {leg.channel for leg in r.ledger.legs} == {0, 1}
 
 
-def test_d01_channel_0_is_the_sender_of_the_invite():
-    """Both parties of this call stand on the same host pair; the INVITE comes from .110."""
+def test_d01_channel_0_is_what_the_sender_of_the_invite_says():
+    """Matched by destination: it is what arrives at the address in the callee's SDP
+    (192.168.105.110:4376), through a relay that no SDP names. The other leg is its reverse."""
     result = passive.imported(passive.capture("d01"))
-    leg = result.recordings[0].ledger.leg(channel=0)
-    assert any("192.168.105.110" in str(s["src"]) for s in leg.streams)
+    led = result.recordings[0].ledger
+    assert [s["ssrc"] for s in led.leg(channel=0).streams] == ["0x5711bf84"]
+    assert [s["ssrc"] for s in led.leg(channel=1).streams] == ["0x9a7b5382"]
 
 
 def test_d10_several_hops_are_sensible():
