@@ -367,6 +367,10 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
         st->rejected++; /* nothing is known of the stream yet, and this says nothing */
         return shape;
     }
+    if (st->clock_hz == 0) {
+        slr_stream_expect(st, x->rtp); /* whatever said nothing before it */
+        x->in_order_after = st->seq_max_ext;
+    }
     enum slr_verdict verdict = find_position(x, clock_hz);
     slr_stream_count_pt(st, x->rtp->pt);
     bool in_order = x->newest && (st->packets == 1 || x->rec.seq_ext == x->in_order_after + 1);

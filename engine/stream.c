@@ -15,12 +15,17 @@ void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const 
     st->ssrc = rtp->ssrc;
     st->src = *src;
     st->first_arrival_ns = st->last_arrival_ns = arrival_ns;
+    slr_stream_expect(st, rtp);
+    atomic_store_explicit(&st->state, (uint32_t)state, memory_order_release);
+}
+
+void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp)
+{
     /* extended numbers start at 2^32, so that an older packet never goes below zero */
     st->seq_first_ext = (1LL << 32) + rtp->seq;
     st->seq_max_ext = st->seq_first_ext - 1;
     st->ts_last_ext = (1LL << 40) + rtp->ts;
     st->anchor_ts_ext = st->ts_last_ext;
-    atomic_store_explicit(&st->state, (uint32_t)state, memory_order_release);
 }
 
 static void shift_seen(struct slr_stream *st, uint32_t by)

@@ -24,6 +24,9 @@ enum slr_seq_class {
 void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const struct slr_rtp *rtp,
                       const struct slr_addr *src, int64_t arrival_ns);
 
+/* Forgets where the numbers began: this packet will be the first. Only before any was recorded. */
+void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp);
+
 /* Unwraps and records the sequence number. The first packet after begin is NEXT. */
 enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int64_t *seq_ext);
 

@@ -1,0 +1,81 @@
+/* Flows: addresses to legs, bounded, and forgetting. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "engine/flows.h"
+#include "engine/state.h"
+
+static struct slr_addr addr(uint32_t i)
+{
+    struct slr_addr a;
+    memset(&a, 0, sizeof a);
+    a.family = 4;
+    a.ip[0] = 10;
+    a.ip[2] = (uint8_t)(i >> 8);
+    a.ip[3] = (uint8_t)i;
+    a.port = (uint16_t)(1024 + i * 2);
+    return a;
+}
+
+Test(flows, found_by_both_addresses)
+{
+    struct slr_flows f;
+    cr_assert_eq(slr_flows_init(&f, 100), SLR_OK);
+    struct slr_addr a = addr(1);
+    struct slr_addr b = addr(2);
+    cr_assert_null(slr_flow_find(&f, &a, &b));
+    cr_assert_not_null(slr_flow_add(&f, &a, &b, 7, (slr_mono){5}));
+    cr_assert_eq(slr_flow_find(&f, &a, &b)->leg, 7u);
+    cr_assert_eq(slr_flow_find(&f, &a, &b)->first_ns, 5);
+    cr_assert_null(slr_flow_find(&f, &b, &a));
+    struct slr_addr other = a;
+    other.port++;
+    cr_assert_null(slr_flow_find(&f, &other, &b));
+    slr_flows_fini(&f);
+}
+
+Test(flows, full)
+{
+    struct slr_flows f;
+    cr_assert_eq(slr_flows_init(&f, 500), SLR_OK);
+    struct slr_addr b = addr(9999);
+    for (uint32_t i = 0; i < 500; i++) {
+        struct slr_addr a = addr(i);
+        cr_assert_not_null(slr_flow_add(&f, &a, &b, i, (slr_mono){0}));
+    }
+    struct slr_addr a = addr(500);
+    cr_assert_null(slr_flow_add(&f, &a, &b, 500, (slr_mono){0}));
+    for (uint32_t i = 0; i < 500; i++) {
+        a = addr(i);
+        cr_assert_eq(slr_flow_find(&f, &a, &b)->leg, i);
+    }
+    slr_flows_fini(&f);
+}
+
+/* Closed ones stay for stragglers until they are purged; the others never go. */
+Test(flows, close_and_purge)
+{
+    struct slr_flows f;
+    cr_assert_eq(slr_flows_init(&f, 500), SLR_OK);
+    struct slr_addr b = addr(9999);
+    for (uint32_t i = 0; i < 500; i++) {
+        struct slr_addr a = addr(i);
+        cr_assert_not_null(slr_flow_add(&f, &a, &b, i % 10, (slr_mono){0}));
+    }
+    slr_flows_close_leg(&f, 3, (slr_mono){100});
+    slr_flows_close_leg(&f, 4, (slr_mono){200});
+    slr_flows_purge(&f, (slr_mono){200});
+    cr_assert_eq(f.count, 450u);
+    for (uint32_t i = 0; i < 500; i++) {
+        struct slr_addr a = addr(i);
+        struct slr_flow *flow = slr_flow_find(&f, &a, &b);
+        if (i % 10 == 3) {
+            cr_assert_null(flow);
+        } else {
+            cr_assert_eq(flow->leg, i % 10 == 4 ? SLR_NONE : i % 10);
+        }
+    }
+    struct slr_addr a = addr(3);
+    cr_assert_not_null(slr_flow_add(&f, &a, &b, 3, (slr_mono){0}));
+    slr_flows_fini(&f);
+}
