@@ -25,7 +25,7 @@ def intact(rig):
     """A call that runs during the test and must come out whole."""
     with Call(rig) as c:
         c.invite_all()
-        c.play(0, 5, start_s=0.1), c.play(1, 5, start_s=0.1)
+        c.play(0, 3, start_s=0.1), c.play(1, 3, start_s=0.1)
         c.start()
         wait.until("media flows", lambda: len(c.sender.log) > 50)
         yield c
