@@ -15,6 +15,7 @@ import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+NOT_OURS = ("build", "recordings", ".git", "__pycache__")
 LINE_MAX, FILE_MAX, HEADER_MAX, FUNCTION_MAX = 100, 800, 200, 70
 SCRIPT_LINE_MAX = 120
 
@@ -66,7 +67,7 @@ def project_files():
     else:
         names = []
         for folder, folders, files in os.walk(SOURCE):
-            folders[:] = [f for f in folders if f not in ("build", ".git", "__pycache__")]
+            folders[:] = [f for f in folders if f not in NOT_OURS]
             names += [os.path.relpath(os.path.join(folder, f), SOURCE) for f in files]
     return sorted(n for n in names if os.path.isfile(os.path.join(SOURCE, n)))
 
