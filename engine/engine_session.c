@@ -335,6 +335,9 @@ enum slr_err slr_engine_leg_open(struct slr_engine *e, const struct slr_leg_para
     if (!p->leg || p->leg[0] == '\0' || p->channel >= SLR_MAX_CHANNELS) {
         return SLR_INVAL;
     }
+    if (s->shape.sample_hz != 0 && p->channel >= s->shape.channels) {
+        return SLR_CONFLICT; /* the file has its shape: the core makes another segment */
+    }
     if (e->passive) {
         return slr_passive_leg_open(e, s, p);
     }

@@ -77,10 +77,14 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
     bool ulaw = true;
     bool none = true;
     uint32_t rate = 8000;
+    uint32_t channels = s->channels;
     uint32_t n = atomic_load(&s->leg_count);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t leg = atomic_load(&s->leg[i]);
         const struct slr_leg_codecs *c = &w->codecs[leg];
+        if (w->state->leg[leg].channel >= channels) {
+            channels = w->state->leg[leg].channel + 1; /* all that are there at the first flush */
+        }
         alaw &= leg_is(w, leg, 8, &none);
         ulaw &= leg_is(w, leg, 0, &none);
         for (uint32_t k = 0; k < w->state->leg[leg].pt_count; k++) {
@@ -89,7 +93,7 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
             }
         }
     }
-    s->shape.channels = s->channels;
+    s->shape.channels = channels;
     s->shape.format = alaw ? SLR_SAMPLE_ALAW : (ulaw ? SLR_SAMPLE_ULAW : SLR_SAMPLE_S16);
     if (none) {
         s->shape.format = SLR_SAMPLE_ALAW;
@@ -110,9 +114,12 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
         uint32_t leg_index = atomic_load(&s->leg[i]);
         struct slr_leg *leg = &w->state->leg[leg_index];
         struct slr_span_run run = {&w->spans, s, leg, i, leg->cursor[in_force]};
-        uint32_t channel = leg->channel < s->shape.channels ? leg->channel : 0;
-        slr_render_leg(w->state, leg_index, &w->codecs[leg_index], block, channel, &run,
-                       &w->scratch, &w->counters);
+        if (leg->channel < s->shape.channels) {
+            slr_render_leg(w->state, leg_index, &w->codecs[leg_index], block, leg->channel, &run,
+                           &w->scratch, &w->counters);
+        } else {
+            SLR_ERROR("leg_left_out", "session=%s leg=%s", s->id, SLR_Q(leg->id));
+        }
         if (finish) {
             slr_spans_finish(&run, end_ticks);
         }
