@@ -52,10 +52,12 @@ bench: deps ## run the benches (release build): one JSON line a figure
 	    [ -x "$$program" ] || continue; found=1; "$$program"; \
 	done; [ $$found = 1 ] || { echo 'no bench programs were built' >&2; exit 1; }
 
-soak: deps-test ## the long tests: tests/soak/* one after the other (release build)
+soak: deps-test ## the long tests, one after the other (release, and ThreadSanitizer)
 	@cmake --preset release >build/release.log 2>&1 || { cat build/release.log; exit 1; }
-	@cmake --build --preset release -j $(JOBS) --target programs
-	@exec $(PYTHON) tests/run.py --soak --builds release
+	@cmake --build --preset release -j $(JOBS) --target programs benches
+	@cmake --preset tsan >build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
+	@cmake --build --preset tsan -j $(JOBS) --target programs
+	@exec $(PYTHON) tests/run.py --soak --builds release --jobs 1
 
 check-bare: ## try `make run` and `make test` in a bare Debian 12 made by debootstrap (root)
 	@packaging/deps.sh bare

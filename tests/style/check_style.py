@@ -17,7 +17,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 NOT_OURS = ("build", "recordings", ".git", "__pycache__")
 LINE_MAX, FILE_MAX, HEADER_MAX, FUNCTION_MAX = 100, 800, 200, 70
-SCRIPT_LINE_MAX = 120
+SCRIPT_LINE_MAX = 125
 
 # folder: what it may include. Tests may include what the folder that they test may.
 MAY_INCLUDE = {
