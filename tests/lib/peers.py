@@ -1,6 +1,7 @@
 """Real peers: sipp, kamailio, rtpengine, sngrep. Each test skips plainly when one is missing."""
 import os
 import re
+import signal
 import shutil
 import socket
 import subprocess
@@ -116,6 +117,8 @@ class Tmux:
         self.base = [need("tmux"), "-S", os.path.join(folder, "tmux.sock"), "-f", "/dev/null"]
         subprocess.run([*self.base, "new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), command], check=True,
                        env=dict(os.environ, TERM="xterm", HOME=folder))
+        r = subprocess.run([*self.base, "list-panes", "-F", "#{pane_pid}"], stdout=subprocess.PIPE, check=True, text=True)
+        self.pid = int(r.stdout.split()[0])
 
     def screen(self):
         r = subprocess.run([*self.base, "capture-pane", "-p"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -126,6 +129,11 @@ class Tmux:
         subprocess.run([*self.base, "send-keys", *keys], check=False, stderr=subprocess.DEVNULL)
 
     def close(self):
+        """Ends the program, too: sngrep outlives its terminal and then spins."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         subprocess.run([*self.base, "kill-server"], check=False, stderr=subprocess.DEVNULL)
 
 
