@@ -19,7 +19,7 @@ RUN_PACKAGES='
 TEST_PACKAGES='
     clang-14 clang-format-14 clang-tidy-14 curl e2fsprogs ffmpeg git iproute2 kamailio
     libclang-rt-14-dev libcriterion-dev llvm-14 python3-pytest rtpengine-daemon sip-tester sngrep sox
-    tshark util-linux valgrind'
+    tmux tshark util-linux valgrind'
 BARE_PACKAGES='debootstrap git make util-linux'
 
 POLICY=/usr/sbin/policy-rc.d
