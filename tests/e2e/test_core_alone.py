@@ -340,3 +340,30 @@ def test_sigterm_leaves_the_calls_alone(bench):
     bench.start()
     assert d.bye().status == 200
     wait.until("sealed", lambda: bench.engine.sealed)
+
+
+def test_who_is_not_allowed_gets_403_and_nothing_else_happens(tmp_path):
+    if procs.missing("slr-core"):
+        pytest.skip(f"not built: slr-core in {procs.bin_dir()}")
+    b = Bench(tmp_path)
+    b.core.argv += ["--sip-allow", "192.0.2.0/24"]
+    b.core.start()
+    b.ports = wait.until("ports.json", b._ports)
+    try:
+        ua = b.ua()
+        wait.until("hello", lambda: b.engine.of("hello"))
+        assert ua.options().status == 403
+        assert b.invite(ua, "R30", "1001")[1].status == 403
+        assert not b.engine.of("session_open")
+    finally:
+        b.close()
+
+
+def test_a_line_added_beyond_the_channels_is_refused_not_mixed(bench):
+    ua = bench.ua()
+    uri, headers = sip.genesys(bench.host, "R31", "1001", "1001", other="1002")
+    d, r = ua.invite(uri, sip.offer([sip.M(4000), sip.M(4002)]), headers=headers)
+    assert r.status == 200
+    r = d.reinvite(sip.offer([sip.M(4000), sip.M(4002), sip.M(4004)], version=2))
+    assert r.status == 200 and [m.port != 0 for m in r.sdp().media] == [True, True, False]
+    assert len(bench.one_session()[1]["legs"]) == 2
