@@ -44,7 +44,9 @@ static enum slr_err exchange(struct slr_load *l, const char *request, const char
                 continue;
             }
             r->text[n] = '\0';
-            r->status = n > 12 && strncmp(r->text, "SIP/2.0 ", 8) == 0 ? atoi(r->text + 8) : 0;
+            r->status = n > 12 && strncmp(r->text, "SIP/2.0 ", 8) == 0
+                            ? (int)strtol(r->text + 8, NULL, 10)
+                            : 0;
             if (r->status >= 200 && strstr(r->text, call_id) && strstr(r->text, cseq)) {
                 return SLR_OK;
             }
