@@ -197,7 +197,8 @@ Test(spans, a_clock_that_falls_behind_again_and_again)
         taken += v == SLR_VERDICT_TAKEN;
         fx_write(&o.f, at);
     }
-    cr_assert_gt(taken, 750u, "%u", taken); /* half a second at most is lost each time it falls out */
+    cr_assert_gt(taken, 750u, "%u",
+                 taken); /* half a second at most is lost each time it falls out */
     cr_assert_gt(fx_counted(&o.f, SLR_CTR_ANCHORS), 0u);
     fx_end(&o.f, o.s, at);
     fx_result(&o.f, o.id, &o.r);
