@@ -17,7 +17,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 
 NOT_OURS = ("build", "recordings", ".git", "__pycache__")
 LINE_MAX, FILE_MAX, HEADER_MAX, FUNCTION_MAX = 100, 800, 200, 70
-SCRIPT_LINE_MAX = 125
+SCRIPT_LINE_MAX, TABLE_LINE_MAX = 125, 140
 
 # folder: what it may include. Tests may include what the folder that they test may.
 MAY_INCLUDE = {
@@ -154,7 +154,7 @@ def check_lines(name, text, longest):
 
 def check_c(name, text):
     """Faults of one .c, .h or .def file by itself."""
-    faults = check_lines(name, text, SCRIPT_LINE_MAX if name.endswith(".def") else LINE_MAX)
+    faults = check_lines(name, text, TABLE_LINE_MAX if name.endswith(".def") else LINE_MAX)
     lines = text.count("\n")
     limit = HEADER_MAX if name.endswith(".h") else FILE_MAX
     if lines > limit:
