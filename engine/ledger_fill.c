@@ -82,6 +82,8 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
             fill_stream(&streams[to->stream_count++], &leg->stream[i]);
+        } else {
+            to->foreign += leg->stream[i].packets; /* never left probation */
         }
     }
     for (uint64_t i = 0; i < f->journal_count; i++) {

@@ -134,6 +134,7 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     struct slr_stream *st = &leg->stream[i];
     if (atomic_load(&st->state) == SLR_STREAM_PROBATION) {
         slr_count(&p->counters->at[SLR_CTR_STREAMS_REJECTED], 1);
+        leg->foreign += st->packets;
     }
     slr_stream_begin(st, SLR_STREAM_PROBATION, rtp, &pkt->src, pkt->arrival.ns);
     st->foreign_ip = !right;
