@@ -22,7 +22,7 @@
 #define SLR_LEG_ID_SIZE 64
 #define SLR_DN_SIZE 64
 #define SLR_CALL_ID_SIZE 128
-#define SLR_META_SIZE 4096
+#define SLR_META_SIZE 16384
 #define SLR_MAX_CHANNELS 8
 #define SLR_MAX_PTS 16
 
