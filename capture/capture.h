@@ -85,6 +85,7 @@ struct slr_capture_ops {
                          uint32_t *count);
     /* Any thread: makes a waiting next return. NULL in passive backends. */
     void (*wake)(struct slr_capture *c);
+    /* Live backends: any thread. */
     void (*stats)(const struct slr_capture *c, struct slr_capture_stats *out);
     void (*close)(struct slr_capture *c);
 };

@@ -146,7 +146,7 @@ void slr_live_remove(struct slr_live *l, uint32_t slot)
     uint32_t untold = drops_of(s->fd) - s->drops_seen;
     /* The counter may also be unreadable (0): then there is nothing to add. */
     if (untold <= INT32_MAX) {
-        l->stats.drop_kernel += untold;
+        slr_count_own(&l->drop_kernel, untold);
     }
     l->slot_of_fd[s->fd] = SLR_LIVE_NONE;
     s->fd = -1;
@@ -219,14 +219,19 @@ void slr_live_fill(struct slr_live *l, uint32_t slot, const struct msghdr *msg, 
     if (c.has_drops) {
         p->kernel_drops = c.drops - s->drops_seen;
         s->drops_seen = c.drops;
-        l->stats.drop_kernel += p->kernel_drops;
+        slr_count_own(&l->drop_kernel, p->kernel_drops);
     }
     p->truncated = (msg->msg_flags & MSG_TRUNC) != 0;
-    if (p->truncated) {
-        l->stats.drop_truncated++;
-    } else {
-        l->stats.packets++;
-    }
+    slr_count_own(p->truncated ? &l->drop_truncated : &l->packets, 1);
+}
+
+void slr_live_stats(const struct slr_live *l, struct slr_capture_stats *out)
+{
+    *out = (struct slr_capture_stats){.packets = slr_count_get(&l->packets),
+                                      .drop_truncated = slr_count_get(&l->drop_truncated),
+                                      .drop_kernel = slr_count_get(&l->drop_kernel),
+                                      .recv_errors = slr_count_get(&l->recv_errors),
+                                      .no_buffers = slr_count_get(&l->no_buffers)};
 }
 
 void slr_live_wake(const struct slr_live *l)

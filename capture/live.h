@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "capture/capture.h"
+#include "common/metrics.h"
 
 /* Room for one datagram; what is longer is cut and flagged. */
 #define SLR_LIVE_PAYLOAD_BYTES 2048u
@@ -41,7 +42,8 @@ struct slr_live {
     int wake_fd;       /* eventfd, non-blocking */
     int64_t now_ns;    /* monotonic, read once a burst */
     int64_t offset_ns; /* monotonic minus wall time, measured with it */
-    struct slr_capture_stats stats;
+    /* written by the worker, read by any thread */
+    slr_counter packets, drop_truncated, drop_kernel, recv_errors, no_buffers;
 };
 
 /* SLR_INVAL (max_sockets 0 or above SLR_LIVE_MAX_SOCKETS), SLR_NOMEM, SLR_IO. After an error
@@ -70,6 +72,9 @@ void slr_live_stamp(struct slr_live *l);
  */
 void slr_live_fill(struct slr_live *l, uint32_t slot, const struct msghdr *msg, const uint8_t *at,
                    uint32_t len_bytes, struct slr_packet *p);
+
+/* Any thread: what was counted so far. */
+void slr_live_stats(const struct slr_live *l, struct slr_capture_stats *out);
 
 /* Any thread: makes wake_fd readable. */
 void slr_live_wake(const struct slr_live *l);

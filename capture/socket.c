@@ -182,7 +182,7 @@ static void take(struct socket_capture *s, uint32_t slot, struct slr_packet *bur
     int n = recvmmsg(s->live.slot[slot].fd, head, want, MSG_DONTWAIT, NULL);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR) {
-            s->live.stats.recv_errors++;
+            slr_count_own(&s->live.recv_errors, 1);
         }
         return;
     }
@@ -222,9 +222,10 @@ static void socket_wake(struct slr_capture *c)
 
 static void socket_stats(const struct slr_capture *c, struct slr_capture_stats *out)
 {
-    *out = ((const struct socket_capture *)(const void *)((const char *)c -
-                                                          offsetof(struct socket_capture, base)))
-               ->live.stats;
+    const struct socket_capture *s =
+        (const struct socket_capture *)(const void *)((const char *)c -
+                                                      offsetof(struct socket_capture, base));
+    slr_live_stats(&s->live, out);
 }
 
 const struct slr_capture_ops slr_socket_ops = {

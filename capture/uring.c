@@ -306,9 +306,9 @@ static bool is_final(int32_t result)
 static void renew(struct uring *u, uint32_t slot, int32_t result)
 {
     if (result == -ENOBUFS) {
-        u->live.stats.no_buffers++;
+        slr_count_own(&u->live.no_buffers, 1);
     } else if (result < 0) {
-        u->live.stats.recv_errors++;
+        slr_count_own(&u->live.recv_errors, 1);
     }
     if (is_final(result)) {
         SLR_ERROR("capture_receive_failed", "backend=uring fd=%d text=%s", u->live.slot[slot].fd,
@@ -583,8 +583,9 @@ static void uring_wake(struct slr_capture *c)
 
 static void uring_stats(const struct slr_capture *c, struct slr_capture_stats *out)
 {
-    *out = ((const struct uring *)(const void *)((const char *)c - offsetof(struct uring, base)))
-               ->live.stats;
+    const struct uring *u =
+        (const struct uring *)(const void *)((const char *)c - offsetof(struct uring, base));
+    slr_live_stats(&u->live, out);
 }
 
 const struct slr_capture_ops slr_uring_ops = {

@@ -74,6 +74,7 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
     for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
         leg->stream[i].generation = generation[i];
     }
+    atomic_store(&e->codecs[slot].rows, 0);
     atomic_store(&leg->session, SLR_NONE);
     atomic_store(&leg->queue_head, SLR_NONE);
     leg->queue_tail = SLR_NONE;
@@ -232,6 +233,9 @@ static void leg_start(struct slr_worker *w, void *arg)
     }
     if (c->err != SLR_OK) {
         w->capture->ops->remove(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
+        if (fds->rtcp >= 0) { /* removing what was not added does nothing */
+            w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
+        }
     } else {
         slr_placement_hold(c->s, &w->place.state->leg[c->slot], c->p->hold,
                            slr_clock_mono(w->clock));
@@ -400,6 +404,9 @@ enum slr_err slr_engine_leg_update(struct slr_engine *e, const struct slr_leg_pa
     uint32_t slot = s ? slr_engine_leg_find(e, s, p->leg) : SLR_NONE;
     if (slot == SLR_NONE) {
         return SLR_NOTFOUND;
+    }
+    if (atomic_load(&s->state) != SLR_SESSION_OPEN) {
+        return SLR_STATE; /* it may be read for its ledger */
     }
     struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p};
     bool held = atomic_load(&e->state->leg[slot].holding) != 0;

@@ -30,8 +30,12 @@ static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, const struct slr_co
 void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
 {
     memset(c->row_of_pt, 0xff, sizeof c->row_of_pt);
+    uint32_t known = atomic_load_explicit(&c->rows, memory_order_relaxed);
     for (uint32_t i = 0; i < leg->pt_count && i < SLR_LEG_PTS; i++) {
-        c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->codec[i]);
+        if (i >= known) {
+            c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->codec[i]);
+            atomic_store_explicit(&c->rows, i + 1, memory_order_release);
+        }
         if (leg->pt_active & (1u << i)) {
             c->row_of_pt[leg->pt[i].pt & 0x7f] = (uint8_t)i;
         }

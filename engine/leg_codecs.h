@@ -13,12 +13,14 @@
 enum slr_pt_kind { SLR_PT_UNKNOWN, SLR_PT_AUDIO, SLR_PT_EVENT, SLR_PT_COMFORT };
 
 struct slr_leg_codecs {
+    _Atomic uint32_t rows; /* resolved ones; codec and kind of a row are never written again */
     const struct slr_codec *codec[SLR_LEG_PTS]; /* NULL unless AUDIO */
     uint8_t kind[SLR_LEG_PTS];
-    uint8_t row_of_pt[128]; /* row in force, 0xff: none */
+    uint8_t row_of_pt[128]; /* row in force, 0xff: none; the worker's */
 };
 
-/* Resolves all rows of the leg. Worker, or control thread while the leg is in SETUP. */
+/* Resolves the rows that are new (all of them: set rows to 0 before, while nobody reads). Worker,
+ * or control thread while the leg is in SETUP. */
 void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg);
 
 /*

@@ -191,7 +191,7 @@ static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
     struct slr_stream *st = x->st;
     bool first = st->packets == 0;
     enum slr_seq_class seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
-    st->packets++;
+    slr_count_own(&st->packets, 1);
     st->bytes += x->rtp->payload.len_bytes;
     x->newest = seq == SLR_SEQ_NEXT || seq == SLR_SEQ_RESTART;
     if (seq == SLR_SEQ_DUPLICATE) {
@@ -291,7 +291,7 @@ static void note_heard(struct place *x)
     if (x->newest) {
         leg->offset_ticks = effective(x, x->rec.pos_ticks) - arrival_ticks(x);
     }
-    leg->heard_ns = x->pkt->arrival.ns;
+    atomic_store_explicit(&leg->heard_ns, x->pkt->arrival.ns, memory_order_relaxed);
     leg->silent_told = false;
     x->session->silent_told = false;
 }
@@ -334,6 +334,7 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
     x->rec.flags |= x->st->first_segment ? SLR_REC_FIRST : 0;
     x->rec.len_bytes = verdict == SLR_VERDICT_TAKEN ? (uint16_t)x->rtp->payload.len_bytes : 0;
     x->rec.generation = x->st->generation;
+    x->rec.suppressed = (uint16_t)x->st->suppressed;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
     x->rec.arrival_ns = x->pkt->arrival.ns;
     if (slr_queue_put(x->p->state, x->leg_index, &x->rec, x->rtp->payload.at) != SLR_OK) {
@@ -386,7 +387,11 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
         st->suppressed++;
         return SLR_VERDICT_SUPPRESSED;
     }
-    return is_late(x) ? SLR_VERDICT_LATE : put(x, shape, &event);
+    if (is_late(x)) {
+        return SLR_VERDICT_LATE;
+    }
+    verdict = put(x, shape, &event);
+    return verdict == SLR_VERDICT_TAKEN && !is_taken(x) ? SLR_VERDICT_PROBATION : verdict;
 }
 
 static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)

@@ -22,7 +22,7 @@
 #include "engine/engine.h"
 #include "storage/ledger.h"
 
-#define SLR_STATE_VERSION 6u
+#define SLR_STATE_VERSION 7u
 #define SLR_NONE UINT32_MAX
 
 #define SLR_CHUNK_BYTES 4096u
@@ -48,16 +48,20 @@ struct slr_intervals {
 
 enum slr_stream_state { SLR_STREAM_FREE, SLR_STREAM_PROBATION, SLR_STREAM_TAKEN };
 
-/* One SSRC on a leg. Written by W; the writer reads `state` and `generation`, at sealing all. */
+/* One SSRC on a leg. Written by W; what comes before `ssrc` is read by others at any time, the rest
+ * at sealing. */
 struct slr_stream {
-    _Atomic uint32_t state; /* enum slr_stream_state */
+    _Atomic uint32_t state;      /* enum slr_stream_state */
+    _Atomic uint32_t generation; /* of this slot; records carry it, so a re-used slot never adopts
+                                    them */
+    _Atomic int64_t first_arrival_ns;
+    slr_counter packets;
     uint32_t ssrc;
-    uint32_t generation; /* of this slot; records carry it, so a re-used slot never adopts them */
-    bool foreign_ip;     /* came from another address than signalled */
+    bool foreign_ip; /* came from another address than signalled */
     bool seq_bad_valid;
     uint16_t seq_bad; /* next number expected after a jump (RFC 3550 A.1) */
     struct slr_addr src;
-    int64_t first_arrival_ns, last_arrival_ns;
+    int64_t last_arrival_ns;
     uint32_t in_order; /* consecutive packets in probation */
     int64_t seq_first_ext, seq_max_ext;
     uint64_t dup_seen[SLR_DUP_WORDS]; /* bit i: seq_max_ext - i was received */
@@ -77,7 +81,7 @@ struct slr_stream {
     double jitter; /* RFC 3550 6.4.1, clock units */
     int64_t transit_last;
     bool transit_valid;
-    uint64_t packets, bytes, placed, duplicate, reordered, late, suppressed, rejected;
+    uint64_t bytes, placed, duplicate, reordered, late, suppressed, rejected;
     uint64_t unique_run;      /* unique packets since seq_first_ext */
     uint64_t seq_lost_before; /* lost in sequences that ended by a restart */
     int64_t pos_last_ticks;   /* position of the packet with seq_max_ext */
@@ -92,6 +96,7 @@ struct slr_span_cursor {
     int64_t at_ticks; /* spans are decided up to here */
     int64_t last_seq_ext;
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
+    uint16_t last_suppressed;
     bool last_undecoded;
     bool open_valid;
     struct slr_span open; /* last span, may still grow */
@@ -113,7 +118,7 @@ struct slr_leg {
     struct slr_addr passive_dst, passive_src;
     struct slr_pt_map pt[SLR_LEG_PTS]; /* grows only: queued records name their row */
     uint32_t pt_count;
-    uint32_t pt_active; /* bit i: row i is in force */
+    _Atomic uint32_t pt_active; /* bit i: row i is in force */
     uint32_t ssrc_signalled[4];
     uint32_t ssrc_signalled_count;
 
@@ -123,7 +128,7 @@ struct slr_leg {
     uint32_t current;            /* stream that is being heard, SLR_NONE: none */
     _Atomic int64_t shift_ticks; /* correction of the first anchor, until frozen */
     bool shift_frozen;
-    int64_t heard_ns;              /* arrival of the last taken packet, 0: never */
+    _Atomic int64_t heard_ns;      /* arrival of the last taken packet, 0: never */
     _Atomic int64_t highest_ticks; /* one past the highest position received on taken streams,
                                       suppressed or not; INT64_MIN: none */
     int64_t offset_ticks;          /* position minus arrival of the newest packet of those */
@@ -153,7 +158,7 @@ enum slr_session_state {
 
 /* What is in the file; the flip of commit_index makes a block valid at once. */
 struct slr_commit {
-    uint64_t frames;
+    _Atomic uint64_t frames; /* W asks while F writes the other copy */
     uint64_t spans_bytes;
 };
 

@@ -3,18 +3,22 @@
  */
 #include "engine/stream.h"
 
+#include <stddef.h>
 #include <string.h>
 
 void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const struct slr_rtp *rtp,
                       const struct slr_addr *src, int64_t arrival_ns)
 {
-    uint32_t generation = st->generation + 1;
+    uint32_t generation = atomic_load_explicit(&st->generation, memory_order_relaxed) + 1;
     atomic_store_explicit(&st->state, SLR_STREAM_FREE, memory_order_release);
-    memset((char *)st + sizeof st->state, 0, sizeof *st - sizeof st->state);
-    st->generation = generation;
+    memset((char *)st + offsetof(struct slr_stream, ssrc), 0,
+           sizeof *st - offsetof(struct slr_stream, ssrc));
+    atomic_store_explicit(&st->generation, generation, memory_order_relaxed);
+    atomic_store_explicit(&st->packets, 0, memory_order_relaxed);
     st->ssrc = rtp->ssrc;
     st->src = *src;
-    st->first_arrival_ns = st->last_arrival_ns = arrival_ns;
+    atomic_store_explicit(&st->first_arrival_ns, arrival_ns, memory_order_relaxed);
+    st->last_arrival_ns = arrival_ns;
     slr_stream_expect(st, rtp);
     atomic_store_explicit(&st->state, (uint32_t)state, memory_order_release);
 }

@@ -52,7 +52,8 @@ static bool leg_is(const struct slr_writer *w, uint32_t leg, int static_pt, bool
     const struct slr_leg *l = &w->state->leg[leg];
     const struct slr_leg_codecs *c = &w->codecs[leg];
     bool all = true;
-    for (uint32_t i = 0; i < l->pt_count; i++) {
+    uint32_t rows = atomic_load_explicit(&c->rows, memory_order_acquire);
+    for (uint32_t i = 0; i < rows; i++) {
         if (c->kind[i] == SLR_PT_AUDIO && (l->pt_active & (1u << i))) {
             bool used = !l->passive;
             for (uint32_t k = 0; l->passive && k < atomic_load(&l->stream_count); k++) {
@@ -87,7 +88,8 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
         }
         alaw &= leg_is(w, leg, 8, &none);
         ulaw &= leg_is(w, leg, 0, &none);
-        for (uint32_t k = 0; k < w->state->leg[leg].pt_count; k++) {
+        uint32_t rows = atomic_load_explicit(&c->rows, memory_order_acquire);
+        for (uint32_t k = 0; k < rows; k++) {
             if (c->codec[k] && c->codec[k]->sample_hz > rate) {
                 rate = c->codec[k]->sample_hz;
             }
@@ -132,10 +134,10 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
                          uint32_t legs)
 {
     uint32_t in_force = atomic_load(&s->commit_index) & 1;
-    struct slr_commit next = s->commit[in_force];
-    next.frames += block->frames;
-    next.spans_bytes += w->spans.count * sizeof w->spans.at[0];
-    s->commit[!in_force] = next;
+    const struct slr_commit *now = &s->commit[in_force];
+    struct slr_commit *next = &s->commit[!in_force];
+    atomic_store_explicit(&next->frames, now->frames + block->frames, memory_order_relaxed);
+    next->spans_bytes = now->spans_bytes + w->spans.count * sizeof w->spans.at[0];
     (void)legs;
     atomic_store_explicit(&s->commit_index, !in_force, memory_order_release);
     int64_t written = slr_session_written_ticks(s);
@@ -225,8 +227,9 @@ static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono n
 /* A session's part of a step. False: the disk refused. */
 static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono now)
 {
-    int64_t end = atomic_load_explicit(&s->end_ticks, memory_order_acquire);
+    /* the state first: the end is fixed before it says closing */
     bool closing = atomic_load_explicit(&s->state, memory_order_acquire) == SLR_SESSION_CLOSING;
+    int64_t end = atomic_load_explicit(&s->end_ticks, memory_order_acquire);
     if (!shape_is_due(w, s, now, closing)) {
         return true;
     }
