@@ -194,10 +194,11 @@ json_t *slr_call_describe(const struct slr_call *c)
 {
     char start[32];
     slr_wall_format(c->start, start);
-    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:i, s:I, s:o, s:O}", "id", c->session, "call",
+    /* a copy: the description goes to another thread */
+    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:i, s:I, s:o, s:o}", "id", c->session, "call",
                      c->id, "state", slr_call_state_name(c->state), "paused", c->paused, "start",
                      start, "channels", (int)c->channels, "segment", (json_int_t)c->segment, "legs",
-                     legs_to_json(c), "meta", c->meta);
+                     legs_to_json(c), "meta", json_deep_copy(c->meta));
 }
 
 static void legs_from_json(struct slr_call *c, const json_t *legs)

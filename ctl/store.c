@@ -258,6 +258,10 @@ void slr_store_close(struct slr_store *s)
 
 void slr_store_load(const struct slr_store *s, uint32_t *jobs, uint32_t *oldest_ms)
 {
+    *jobs = *oldest_ms = 0;
+    if (s == NULL) {
+        return;
+    }
     /* The atomic loads want a non-const pointer with some compilers. */
     struct slr_store *m = (struct slr_store *)(uintptr_t)s;
     *jobs = atomic_load_explicit(&m->jobs, memory_order_relaxed);
@@ -298,6 +302,10 @@ static enum slr_err post(struct slr_store *s, struct slr_store_job *job, slr_sto
     job->done = done;
     job->ctx = ctx;
     job->posted_ns = now_ns();
+    if (s == NULL) {
+        free_job(job);
+        return SLR_CLOSED;
+    }
     pthread_mutex_lock(&s->lock);
     uint32_t waiting = atomic_load_explicit(&s->jobs, memory_order_relaxed);
     if (waiting >= QUEUE_MAX_JOBS) {

@@ -379,3 +379,15 @@ Test(store, posting_goes_on_while_the_store_hangs_until_the_limit, .timeout = 60
     cr_assert_eq(oldest_ms, 0);
     slr_store_close(s);
 }
+
+/* At the core's end an answer that comes late may find the store closed. */
+Test(store, a_closed_store_takes_nothing)
+{
+    uint32_t jobs = 1;
+    uint32_t oldest_ms = 1;
+    cr_assert_eq(slr_store_put_value(NULL, "name", 1, NULL, NULL), SLR_CLOSED);
+    cr_assert_eq(slr_store_put_call(NULL, "key", json_object(), NULL, NULL), SLR_CLOSED);
+    slr_store_load(NULL, &jobs, &oldest_ms);
+    cr_assert_eq(jobs, 0);
+    cr_assert_eq(oldest_ms, 0);
+}
