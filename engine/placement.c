@@ -334,7 +334,6 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
     x->rec.flags |= x->st->first_segment ? SLR_REC_FIRST : 0;
     x->rec.len_bytes = verdict == SLR_VERDICT_TAKEN ? (uint16_t)x->rtp->payload.len_bytes : 0;
     x->rec.generation = x->st->generation;
-    x->rec.suppressed = (uint16_t)x->st->suppressed;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
     x->rec.arrival_ns = x->pkt->arrival.ns;
     if (slr_queue_put(x->p->state, x->leg_index, &x->rec, x->rtp->payload.at) != SLR_OK) {

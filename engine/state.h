@@ -96,7 +96,6 @@ struct slr_span_cursor {
     int64_t at_ticks; /* spans are decided up to here */
     int64_t last_seq_ext;
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
-    uint16_t last_suppressed;
     bool last_undecoded;
     bool open_valid;
     struct slr_span open; /* last span, may still grow */
