@@ -31,7 +31,7 @@ static const struct slr_option options[] = {
         "virtual sniffer port, 0: none"),
     U32('t', "silence-timeout", silence_timeout_s, 1, 86400, "SEC", "120",
         "end a stream that was silent so long"),
-    U32('m', "min-window", window_ms, 1, 60000, "MS", "1000",
+    U32('m', "min-window", window_ms, 1, 60000, "MS", "40",
         "how long packets may come out of order, at least 40"),
     {'A', "accept-pt", SLR_OPT_LIST, AT(accept_pt), 0, 0, "PT", NULL,
      "accept this RTP payload type; none given: any"},
