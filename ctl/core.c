@@ -171,7 +171,8 @@ static enum slr_err open_link(struct slr_core *core)
                                              .up = slr_events_up,
                                              .down = slr_events_down,
                                              .event = slr_events_take,
-                                             .idle = slr_events_idle}};
+                                             .idle = slr_events_idle,
+                                             .epoch = slr_events_epoch}};
     return slr_link_open(&link, &core->link);
 }
 

@@ -95,6 +95,7 @@ bool slr_events_up(void *core, const json_t *hello);
 void slr_events_down(void *core);
 void slr_events_take(void *core, const json_t *event);
 void slr_events_idle(void *core);
+void slr_events_epoch(void *core, int64_t epoch);
 /* Sends what may be acknowledged by now. */
 void slr_events_ack(struct slr_core *core);
 

@@ -328,6 +328,16 @@ void slr_events_ack(struct slr_core *core)
     }
 }
 
+/* Used before it is on disk: what a crash here leaves behind is an older one, which is refused and
+ * raised once more. */
+void slr_events_epoch(void *ctx, int64_t epoch)
+{
+    struct slr_core *core = ctx;
+    core->epoch = epoch;
+    slr_core_stored(core, slr_store_put_value(core->store, "core_epoch", epoch, NULL, NULL),
+                    "value");
+}
+
 void slr_events_idle(void *ctx)
 {
     struct slr_core *core = ctx;

@@ -20,6 +20,8 @@ struct command {
     enum slr_link_kind kind;
     int64_t deadline_ns; /* 0: none */
     json_t *msg;
+    json_t *parts; /* of its answer, that came so far; NULL: none */
+    uint32_t stale;
     slr_link_done done;
     void *ctx;
 };
@@ -91,6 +93,7 @@ static void finish(struct command *c, enum slr_err result, const json_t *answer)
     if (c->done) {
         c->done(c->ctx, result, answer);
     }
+    json_decref(c->parts);
     json_decref(c->msg);
     free(c);
 }
@@ -189,10 +192,10 @@ static void put(struct slr_link *link, const json_t *msg)
     set_mask(link);
 }
 
-static void send_hello(struct slr_link *link)
+static void send_hello(struct slr_link *link, int64_t deadline_ns)
 {
     link->state = LINK_HELLO;
-    link->hello_deadline_ns = now_ns() + SLR_LINK_HELLO_MS * SLR_NS_PER_MS;
+    link->hello_deadline_ns = deadline_ns;
     json_t *msg = json_pack("{s:s, s:I, s:I, s:s, s:i, s:I}", "cmd", "hello", "id",
                             (json_int_t)++link->next_id, "epoch", (json_int_t)link->cfg.epoch,
                             "core", link->cfg.name, "proto", 1, "resume_after",
@@ -201,8 +204,37 @@ static void send_hello(struct slr_link *link)
     json_decref(msg);
 }
 
+/* True when the answer said that our epoch is too old, and ours now is newer than the engine's. */
+static bool raise_epoch(struct slr_link *link, const json_t *answer)
+{
+    const char *err = slr_json_str(answer, "err");
+    int64_t owner = slr_json_i64(answer, "owner_epoch", -1);
+    if (!err || strcmp(err, slr_err_name(SLR_STALE)) != 0 || owner < 0 || owner >= INT64_MAX - 1) {
+        return false;
+    }
+    if (owner >= link->cfg.epoch) {
+        SLR_WARN("epoch_raised", "from=%lld to=%lld", (long long)link->cfg.epoch,
+                 (long long)owner + 1);
+        link->cfg.epoch = owner + 1;
+        link->cfg.hooks.epoch(link->cfg.hooks.ctx, link->cfg.epoch);
+    }
+    return true;
+}
+
+static void put_command(struct slr_link *link, struct command *c)
+{
+    json_decref(c->parts);
+    c->parts = NULL;
+    json_object_set_new(c->msg, "epoch", json_integer((json_int_t)link->cfg.epoch));
+    put(link, c->msg);
+}
+
 static void take_hello(struct slr_link *link, const json_t *msg)
 {
+    if (raise_epoch(link, msg)) {
+        send_hello(link, link->hello_deadline_ns);
+        return;
+    }
     if (!slr_json_bool(msg, "ok", false)) {
         SLR_ERROR("engine_refused_hello", "err=%s", SLR_Q(slr_json_str(msg, "err")));
         link->broken = true;
@@ -213,11 +245,32 @@ static void take_hello(struct slr_link *link, const json_t *msg)
     SLR_INFO("engine_connected", "path=%s engine=%s", SLR_Q(link->cfg.path),
              SLR_Q(slr_json_str(msg, "engine")));
     for (struct command *c = link->head; c && !link->broken; c = c->next) {
-        put(link, c->msg);
+        put_command(link, c);
     }
     if (!link->cfg.hooks.up(link->cfg.hooks.ctx, msg)) {
         link->broken = true;
     }
+}
+
+/* Adds the lists of one part to those before it. False: no memory, or beyond the limit. */
+static bool add_part(struct command *c, const json_t *msg)
+{
+    const char *name;
+    json_t *value;
+    if (!c->parts) {
+        c->parts = json_deep_copy(msg);
+        return c->parts != NULL;
+    }
+    json_object_foreach((json_t *)(uintptr_t)msg, name, value)
+    {
+        json_t *list = json_object_get(c->parts, name);
+        if (json_is_array(value) && json_is_array(list) &&
+            (json_array_size(list) + json_array_size(value) > SLR_LINK_ROWS_MAX ||
+             json_array_extend(list, value) != 0)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void take_answer(struct slr_link *link, const json_t *msg)
@@ -235,6 +288,21 @@ static void take_answer(struct slr_link *link, const json_t *msg)
     if (!*at) {
         return; /* its time was over */
     }
+    bool more = slr_json_bool(msg, "more", false);
+    if ((more || (*at)->parts) && !add_part(*at, msg)) {
+        SLR_ERROR("engine_answer_too_long", "cmd=%s", SLR_Q(slr_json_str((*at)->msg, "cmd")));
+        link->broken = true;
+        return;
+    }
+    if (more) {
+        return;
+    }
+    if ((*at)->stale < SLR_LINK_STALE_MAX && raise_epoch(link, msg)) {
+        /* whatever was sent behind it is refused as well, and so stays behind it */
+        (*at)->stale++;
+        put_command(link, *at);
+        return;
+    }
     struct command *c = unlink_command(link, at, before);
     enum slr_err result = SLR_OK;
     if (!slr_json_bool(msg, "ok", false)) {
@@ -244,7 +312,7 @@ static void take_answer(struct slr_link *link, const json_t *msg)
                  SLR_Q(slr_json_str(c->msg, "cmd")), slr_err_name(result),
                  SLR_Q(slr_json_str(msg, "text")), SLR_Q(slr_json_str(c->msg, "session")));
     }
-    finish(c, result, msg);
+    finish(c, result, c->parts ? c->parts : msg);
 }
 
 static void read_all(struct slr_link *link)
@@ -312,7 +380,7 @@ static void try_connect(struct slr_link *link)
         disconnect(link, "poll");
         return;
     }
-    send_hello(link);
+    send_hello(link, now_ns() + SLR_LINK_HELLO_MS * SLR_NS_PER_MS);
 }
 
 static void on_tick(void *magic, su_timer_t *timer, void *arg)

@@ -18,6 +18,8 @@
 #define SLR_LINK_RETRY_MS 200
 #define SLR_LINK_HELLO_MS 2000
 #define SLR_LINK_QUEUE_MAX 100000
+#define SLR_LINK_ROWS_MAX 1000000 /* of an answer in parts */
+#define SLR_LINK_STALE_MAX 3      /* how often one command is sent again under a newer epoch */
 
 struct slr_link;
 
@@ -38,13 +40,15 @@ struct slr_link_hooks {
     void (*down)(void *ctx);                       /* the connection was up and is gone */
     void (*event)(void *ctx, const json_t *event); /* borrowed */
     void (*idle)(void *ctx);                       /* all that was readable has been handed out */
+    void (*epoch)(void *ctx, int64_t epoch);       /* from now on this one is used: to be stored */
 };
 
 struct slr_link_config {
     su_root_t *root;
     const char *path;     /* the engine's control socket; borrowed for the link's life */
     const char *name;     /* the core's name; likewise */
-    int64_t epoch;        /* this core's epoch, in every command */
+    int64_t epoch;        /* this core's epoch, in every command; raised when the engine has seen a
+                             newer one (a database that was set back) */
     slr_counter *counter; /* SLR_CORE_M_COUNT counters */
     struct slr_link_hooks hooks;
 };

@@ -223,6 +223,36 @@ def test_sessions_that_nobody_knows_are_closed_as_orphans(bench):
     assert bench.engine.sealed[0]["reason"] == "orphan"
 
 
+def test_a_snapshot_in_parts_is_read_to_its_end(bench):
+    ua = bench.ua()
+    dialogs = [bench.invite(ua, f"RP{i}", "1001")[0] for i in range(5)]
+    bench.core.kill9()
+    bench.engine.part_rows = 2
+    bench.engine._session_open({"session": "0" * 31 + "1", "call": "x", "reserve": 2, "channels": 2, "meta": {}})
+    bench.start()
+    wait.until("the last row's orphan", lambda: bench.engine.sealed)
+    assert [s["session"] for s in bench.engine.sealed] == ["0" * 31 + "1"], "no call was taken for lost"
+    for d in dialogs:
+        assert not d.byed() and d.bye().status == 200
+
+
+def test_an_epoch_older_than_the_engines_is_raised_and_kept(bench):
+    bench.core.kill9()
+    bench.engine.owner_epoch = 70
+    bench.start()
+    ua = bench.ua()
+    d, r = bench.invite(ua, "REPOCH", "1001")
+    assert r.status == 200 and bench.engine.owner_epoch == 71
+    bench.engine.owner_epoch = 90  # another core was there meanwhile: the next command meets it
+    assert d.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2)).status == 200
+    leg = next(iter(bench.one_session()[1]["legs"].values()))
+    wait.until("held", lambda: leg["hold"])
+    assert bench.engine.owner_epoch == 91
+    wait.until("stored", lambda: ("core_epoch", 91) in bench.stored("value"))
+    assert d.bye().status == 200
+    wait.until("sealed", lambda: bench.engine.sealed)
+
+
 def test_a_call_that_the_engine_lost_is_ended(bench):
     ua = bench.ua()
     d, r = bench.invite(ua, "R10", "1001")

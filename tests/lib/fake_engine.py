@@ -19,6 +19,8 @@ class FakeEngine:
         self.acked = 0
         self.silent = set()  # commands that get no answer
         self.refuse = {}  # command -> error name
+        self.owner_epoch = 0
+        self.part_rows = 0  # snapshot rows in one frame; 0: all
         self.draining = False
         self.next_port = 20000
         self.epoch = 0
@@ -104,10 +106,21 @@ class FakeEngine:
         if cmd == "ack":
             self.acked = max(self.acked, m["n"])
             return
+        if cmd not in ("snapshot", "stats"):
+            if m.get("epoch", self.owner_epoch) < self.owner_epoch:
+                self._send(conn, {"re": m["id"], "err": "STALE", "text": "fake", "owner_epoch": self.owner_epoch})
+                return
+            self.owner_epoch = m.get("epoch", self.owner_epoch)
         if cmd in self.refuse:
             self._send(conn, {"re": m["id"], "err": self.refuse[cmd], "text": "told to"})
             return
         err, answer, after = getattr(self, "_" + cmd)(m)
+        if cmd == "snapshot" and self.part_rows:
+            rows = answer["sessions"]
+            while len(rows) > self.part_rows:
+                self._send(conn, {"re": m["id"], "ok": True, "more": True, "sessions": rows[: self.part_rows]})
+                rows = rows[self.part_rows :]
+            answer = {"sessions": rows, "more": False}
         self._send(conn, {"re": m["id"], **({"err": err, "text": "fake"} if err else {"ok": True}), **(answer or {})})
         if cmd == "hello":
             for e in self.events[m["resume_after"] :]:
