@@ -115,7 +115,7 @@ static void leave_anchor(struct place *x)
 static void anchor_again(struct place *x, uint32_t clock_hz)
 {
     struct slr_stream *st = x->st;
-    int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - st->last_arrival_ns);
+    int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - st->pos_last_arrival_ns);
     int64_t last = effective(x, st->pos_last_ticks);
     bool other_clock = st->clock_hz != clock_hz;
     int64_t pos = effective(x, st->anchor_ticks +
@@ -225,6 +225,7 @@ static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
         slr_stream_jitter(st, x->ts_ext, x->pkt->arrival.ns);
         st->ts_last_ext = x->ts_ext;
         st->pos_last_ticks = x->rec.pos_ticks;
+        st->pos_last_arrival_ns = x->pkt->arrival.ns;
     }
     return SLR_VERDICT_TAKEN;
 }
@@ -341,6 +342,9 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
         return SLR_VERDICT_NO_MEMORY;
     }
     leg->loss_flags = 0;
+    if (verdict == SLR_VERDICT_SUPPRESSED) {
+        return verdict;
+    }
     if (verdict == SLR_VERDICT_EVENT && is_taken(x)) {
         slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext,
                       effective(x, x->rec.pos_ticks), x->st->clock_hz);
@@ -384,6 +388,8 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
     note_heard(x);
     if (is_suppressed(x)) {
         st->suppressed++;
+        x->rec.flags |= SLR_REC_SUPPRESSED;
+        (void)put(x, SLR_VERDICT_SUPPRESSED, &event);
         return SLR_VERDICT_SUPPRESSED;
     }
     if (is_late(x)) {

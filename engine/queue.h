@@ -19,7 +19,8 @@ enum {
     SLR_REC_KERNEL_LOSS = 8,  /* the kernel dropped packets on this port before it */
     SLR_REC_QUEUE_LOSS = 16,  /* packet memory was exhausted before it */
     SLR_REC_NEW_SEGMENT = 32, /* first one under a new anchor: a gap before it is of the clock */
-    SLR_REC_UNDECODED = 64 /* a payload type that the leg does not know: no audio, but not lost */
+    SLR_REC_UNDECODED = 64,  /* a payload type that the leg does not know: no audio, but not lost */
+    SLR_REC_SUPPRESSED = 128 /* it came in a pause, or belongs into one: its time, nothing else */
 };
 
 struct slr_rec {

@@ -169,7 +169,9 @@ void slr_render_leg(struct slr_state *state, uint32_t leg_index,
         int64_t start = slr_rec_ticks(leg, rec);
         int64_t end = start + rec->dur_ticks;
         enum slr_span_kind kind = SLR_SPAN_RECEIVED;
-        if (rec->flags & SLR_REC_EVENT) {
+        if (rec->flags & SLR_REC_SUPPRESSED) {
+            kind = SLR_SPAN_PAUSED;
+        } else if (rec->flags & SLR_REC_EVENT) {
             kind = SLR_SPAN_EVENT;
         } else if (rec->flags & SLR_REC_UNDECODED) {
             kind = SLR_SPAN_CONCEALED;

@@ -110,6 +110,12 @@ static inline enum slr_verdict fx_rtp(struct fx *f, uint32_t leg, int64_t at_ms,
     return fx_rtp_ns(f, leg, at_ms * SLR_NS_PER_MS, &p);
 }
 
+/* A packet that waits for its stream to be believed is kept like one that is. */
+static inline enum slr_verdict fx_kept(enum slr_verdict v)
+{
+    return v == SLR_VERDICT_PROBATION ? SLR_VERDICT_TAKEN : v;
+}
+
 /* Packets [from, to) of a stream that arrive at their own time, the first at `at_ms`. */
 static inline void fx_stream(struct fx *f, uint32_t leg, int64_t at_ms, uint32_t ssrc,
                              uint32_t from, uint32_t to)

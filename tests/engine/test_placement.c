@@ -279,3 +279,24 @@ Test(placement, stragglers_of_before_a_jump_keep_their_place)
     fx_assert_audio(&o.r, 0, 50 * 160, 50 * 160, SSRC, 50 * 160);
     done(&o);
 }
+
+/* A straggler between them does not shorten the time that passed. */
+Test(placement, stragglers_before_a_jump_take_no_time_from_it)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 50; k++) {
+        if (k != 30) {
+            cr_assert_eq(feed(&o, k * 20, k), SLR_VERDICT_TAKEN);
+        }
+    }
+    cr_assert_eq(feed(&o, 1150, 30), SLR_VERDICT_TAKEN);
+    cr_assert_eq(feed(&o, 1160, 40), SLR_VERDICT_DUPLICATE);
+    for (uint32_t k = 50; k < 100; k++) {
+        cr_assert_eq(feed(&o, k * 20 + 3000, k), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 5000);
+    fx_assert_audio(&o.r, 0, 0, 8000, SSRC, 0);
+    fx_assert_audio(&o.r, 0, 32000, 8000, SSRC, 8000);
+    done(&o);
+}

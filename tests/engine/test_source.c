@@ -43,7 +43,7 @@ static enum slr_verdict feed(struct one *o, int64_t at_ms, uint32_t ssrc, uint32
 {
     struct fx_packet p = fx_audio(ssrc, k, (uint16_t)ssrc, ssrc);
     p.src = src;
-    return fx_rtp(&o->f, o->slot, at_ms, p);
+    return fx_kept(fx_rtp(&o->f, o->slot, at_ms, p));
 }
 
 static size_t events(const struct one *o, const char *name)

@@ -31,7 +31,7 @@ static void end(struct one *o, int64_t at_ms, const char *spans)
 
 static enum slr_verdict feed(struct one *o, int64_t at_ms, struct fx_packet p)
 {
-    return fx_rtp(&o->f, o->slot, at_ms, p);
+    return fx_kept(fx_rtp(&o->f, o->slot, at_ms, p));
 }
 
 static void audio(struct one *o, uint32_t from, uint32_t to, uint32_t seq_less)
