@@ -8,7 +8,6 @@
  * structure is ordered to be right after every prefix of them.
  */
 #ifndef SLR_ENGINE_STATE_H
-#ifndef SLR_ENGINE_STATE_H
 #define SLR_ENGINE_STATE_H
 
 #include <pthread.h>
