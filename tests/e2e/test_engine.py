@@ -95,7 +95,7 @@ def test_commands_are_idempotent_and_stale_owners_are_refused(rig):
     assert e.value.err == "BUSY"
     s.close(rig)
     assert core.ask("recording_delete", session=s.id)["removed"]
-    assert not rig.rec_files(".wav")
+    wait.until("the files are gone", lambda: not rig.rec_files())
 
 
 def test_events_resume_where_a_core_left_off(rig):

@@ -221,14 +221,14 @@ def test_sngrep_shows_a_call_from_our_hep(rigs, tmp_path):
     peers.need("sngrep")
     if not netns.private():
         pytest.skip("needs a network namespace")
-    t = peers.Tmux(str(tmp_path), f"sngrep -d {netns.idle_interface()} -L udp:127.0.0.1:9060")
+    t = peers.Tmux(str(tmp_path), f"sngrep -d {netns.idle_interface()} -L udp:127.0.0.1:9070")
     try:
         wait.until("sngrep listens", lambda: "Call List" in t.screen() or "sngrep" in t.screen(), 10, 0.1)
         def listening():
             with open("/proc/net/udp", encoding="ascii") as f:
-                return ":2364 " in f.read()  # 9060
+                return ":236E " in f.read()  # 9070
         wait.until("sngrep's HEP port is open", listening, 10)
-        rig = rigs(engine_args=("--hep-send", "udp:127.0.0.1:9060")).start()
+        rig = rigs(engine_args=("--hep-send", "udp:127.0.0.1:9070")).start()
         with Call(rig) as c:
             c.invite_all()
             c.play(0, 0.5), c.play(1, 0.5)

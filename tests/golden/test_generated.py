@@ -104,6 +104,83 @@ def test_packet_time_may_change_at_any_packet(tmp_path):
     assert r.wav.channel(0) == rtp.mark("ptime", 0, ts)
 
 
+def test_header_extension_csrc_and_padding_are_no_audio(tmp_path):
+    items, rng = [], random.Random(3)
+    for n in range(100):
+        raw = rtp.packet(8, n, n * 160, 99, rtp.mark("hdr", n * 160, 160), csrc=tuple(range(rng.randrange(4))),
+                         ext=rng.choice([None, b"", b"\x10\xff\0\0"]), padding=rng.choice([0, 4, 200]))
+        items.append((T0 + n * 20_000_000, A, B, raw))
+    path = tmp_path / "c.pcap"
+    pcap.write(path, items)
+    assert one(passive.alone(path)).wav.channel(0) == rtp.mark("hdr", 0, 16000)
+
+
+def test_faster_than_real_time_is_placed_by_rtp_time(tmp_path):
+    """A sender at double speed: no sample is dropped or moved, and the ledger says `clock`."""
+    p = rtp.plan("fast", seconds=20)
+    p.schedule = [(t / 2, i) for t, i in p.schedule]
+    path = tmp_path / "c.pcap"
+    pcap.write(path, pcap.plan_items(p, A, B, T0))
+    r = one(passive.alone(path))
+    assert wav.compare(r.wav, 0, p.truth()).ok
+    assert "clock" in str(r.ledger.raw)
+
+
+@pytest.mark.parametrize("ppm", [-300, 300])
+def test_skew_never_touches_speech(tmp_path, ppm):
+    """Legs whose clocks differ by 300 ppm: a correction may only fall into silence, and here is none."""
+    a, b = rtp.plan("sk/a", seconds=60), rtp.plan("sk/b", seconds=60, start_s=0.5)
+    b.schedule = [(t * (1 + ppm / 1e6), i) for t, i in b.schedule]
+    path = tmp_path / "c.pcap"
+    pcap.write(path, pcap.plan_items(a, A, B, T0) + pcap.plan_items(b, B, A, T0))
+    r = one(passive.alone(path))
+    for n, p in enumerate((a, b)):
+        assert wav.compare(r.wav, n, p.truth()).ok
+
+
+def test_too_late_is_counted_and_never_moves_anything(tmp_path):
+    p = rtp.plan("late", seconds=40)
+    p.schedule = sorted((t + 30 if i == 100 else t, i) for t, i in p.schedule)
+    path = tmp_path / "c.pcap"
+    pcap.write(path, pcap.plan_items(p, A, B, T0))
+    r = one(passive.alone(path))
+    got = [s.index for s in p.sent if s.index != 100]
+    assert wav.compare(r.wav, 0, p.truth(got)).ok
+    leg = r.ledger.leg(channel=0)
+    assert leg.count("late") + leg.count("rejected") == 1 and leg.count("placed") == len(got)
+    assert leg.at(ledger.ticks(100 * 160 + 80)).kind == "lost-network"
+
+
+def test_comfort_noise_and_dtx_are_no_loss(tmp_path):
+    """Silence announced by CN packets: span `comfort`, the timeline goes on."""
+    p = rtp.plan("cn", seconds=8, gaps=((100, 250),))
+    base = rtp.parse(p.sent[99].raw)
+    items = []
+    for s in p.sent:
+        h = rtp.parse(s.raw)
+        shift = 1 if s.index >= 100 else 0
+        items.append((T0 + round(s.due_s * 1e6) * 1000, A, B, rtp.packet(8, h.seq + shift, h.ts, h.ssrc, s.payload)))
+    items.append((T0 + 2_000_000_000, A, B, rtp.packet(rtp.CN, base.seq + 1, base.ts + 160, base.ssrc, b"\x40")))
+    path = tmp_path / "c.pcap"
+    pcap.write(path, items)
+    r = one(passive.alone(path))
+    v = wav.compare(r.wav, 0, p.truth(), ignore=[(100 * 160, 250 * 160)])
+    assert v.ok and v.offset == 0, v
+    leg = r.ledger.leg(channel=0)
+    assert leg.total("comfort") >= ledger.ticks(140 * 160) and leg.count("lost") == 0
+
+
+def test_noise_is_not_taken_for_a_call(tmp_path):
+    """DNS, random bytes and short datagrams are counted, never recorded."""
+    rng, items = random.Random(9), []
+    for n in range(300):
+        body = bytes(rng.randrange(256) for _ in range(rng.randrange(60)))
+        items.append((T0 + n * 7_000_000, ("10.7.0.1", 3000 + n % 7), ("10.7.0.2", rng.choice([53, 123, 4444])), body))
+    path = tmp_path / "c.pcap"
+    pcap.write(path, items)
+    assert not passive.alone(path).recordings
+
+
 def test_damaged_files_give_a_clear_error_and_no_crash(tmp_path):
     p = rtp.plan("cut", seconds=2)
     path = tmp_path / "c.pcap"

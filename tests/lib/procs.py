@@ -47,6 +47,7 @@ class Proc:
         self.child = None
         self.expected_exit = False
         self.starts = 0
+        self.preexec = None  # runs in the child before the program
 
     def start(self):
         assert self.child is None or self.child.poll() is not None, f"{self.name} runs already"
@@ -58,7 +59,8 @@ class Proc:
         env = dict(os.environ, **(self.env or {}))
         env.setdefault("ASAN_OPTIONS", "abort_on_error=0:detect_leaks=1:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
-        self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        self.child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                                      preexec_fn=self.preexec)
         log.close()
         return self
 

@@ -1,0 +1,44 @@
+"""Where io_uring is refused the engine goes on with the socket backend, by itself and saying so."""
+import os
+
+import pytest
+
+from lib import procs, seccomp, wait, wav
+from lib.call import Call
+
+
+def test_uring_refused_records_all_the_same(rigs):
+    rig = rigs(capture="uring")
+    rig.engine.preexec = seccomp.refuse_io_uring
+    rig.start()
+    with Call(rig) as c:
+        c.invite_all()
+        c.play(0, 1, start_s=0.1), c.play(1, 1, start_s=0.1)
+        c.run()
+        c.bye()
+        _, w, led = c.result()
+        c.verify(0, w, led), c.verify(1, w, led)
+    log = rig.engine.log()
+    assert "socket" in log and any("uring" in x and ("WARN" in x or "INFO" in x) for x in log.splitlines()[1:])
+
+
+def test_run_demo_makes_a_first_recording(tmp_path):
+    """What `make run ONCE=1` does, also where io_uring is refused."""
+    if procs.missing("slr", "slr-core", "slrctl"):
+        pytest.skip(f"not built: {procs.missing('slr', 'slr-core', 'slrctl')}")
+    p = procs.Proc("slrctl run", [procs.binary("slrctl"), "run", "--demo", "--once", "--data", str(tmp_path / "data")],
+                   str(tmp_path / "run.log"))
+    p.preexec = seccomp.refuse_io_uring
+    p.start()
+    try:
+        wait.until("the demo ends", lambda: not p.alive(), 60)
+        assert p.child.returncode == 0, p.tail(100)
+        waves = [os.path.join(r, n) for r, _, names in os.walk(tmp_path / "data") for n in names if n.endswith(".wav")]
+        assert len(waves) == 1, p.tail(100)
+        w = wav.load(waves[0])
+        assert w.channels == 2 and w.frames > 8000
+        assert not wav.is_silence(w, w.channel(0)) and not wav.is_silence(w, w.channel(1))
+        assert os.path.basename(waves[0]) in p.log() or waves[0] in p.log(), "it does not say where the recording is"
+    finally:
+        if p.alive():
+            p.kill9()
