@@ -1,7 +1,7 @@
 /*
  * Seam commands: strict fields become engine calls.
  */
-#include "seam_rig.h"
+#include "tests/engine/seam_rig.h"
 
 Test(seam_commands, commands_become_calls)
 {

@@ -1,7 +1,7 @@
 /*
  * Seam server: repetition, epochs, hostile input, events by cursor.
  */
-#include "seam_rig.h"
+#include "tests/engine/seam_rig.h"
 
 Test(seam_server, hello_tells_what_the_engine_is)
 {
