@@ -188,9 +188,17 @@ enum slr_err slr_sealer_delete(struct slr_sealer *s, const char *id)
     }
     snprintf(j->id, sizeof j->id, "%s", id);
     pthread_mutex_lock(&s->lock);
-    *s->deletes_tail = j;
-    s->deletes_tail = &j->next;
+    bool room = s->delete_count < SLR_SEALER_DELETES;
+    if (room) {
+        *s->deletes_tail = j;
+        s->deletes_tail = &j->next;
+        s->delete_count++;
+    }
     pthread_mutex_unlock(&s->lock);
+    if (!room) {
+        free(j);
+        return SLR_FULL;
+    }
     return SLR_OK;
 }
 
@@ -200,6 +208,7 @@ static struct slr_delete_job *take_delete(struct slr_sealer *s)
     struct slr_delete_job *j = s->deletes;
     if (j) {
         s->deletes = j->next;
+        s->delete_count--;
         if (!s->deletes) {
             s->deletes_tail = &s->deletes;
         }

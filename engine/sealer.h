@@ -13,6 +13,7 @@
 
 /* Sealing waits for several flushes of the disk; side by side they share them. */
 #define SLR_SEALER_THREADS 4u
+#define SLR_SEALER_DELETES 65536u /* that may wait for the disk */
 
 struct slr_delete_job {
     struct slr_delete_job *next;
@@ -33,6 +34,7 @@ struct slr_sealer {
     uint32_t *waiting; /* queue of session slots, under the lock */
     uint32_t waiting_first, waiting_count;
     struct slr_delete_job *deletes, **deletes_tail;
+    uint32_t delete_count;
     pthread_t thread[SLR_SEALER_THREADS];
     _Atomic bool stop;
     uint32_t running;
@@ -41,7 +43,7 @@ struct slr_sealer {
 enum slr_err slr_sealer_init(struct slr_sealer *s) SLR_CHECKED;
 void slr_sealer_fini(struct slr_sealer *s);
 
-/* Any thread. */
+/* Any thread. SLR_FULL: too many wait. */
 enum slr_err slr_sealer_delete(struct slr_sealer *s, const char *id) SLR_CHECKED;
 
 /* Seals and deletes what waits. Returns how much is left for a later try. */

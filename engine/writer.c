@@ -243,6 +243,11 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
     if (!closing && to - have * tpf < w->block_ticks) {
         return true;
     }
+    if (closing && have * tpf >= end + tpf) {
+        /* media ahead of time was being written while the worker chose the end */
+        end = have * tpf;
+        atomic_store_explicit(&s->end_ticks, end, memory_order_release);
+    }
     int64_t want = to / tpf;
     while (have < want) {
         uint32_t piece =
