@@ -103,6 +103,15 @@ static bool render_audio(struct slr_block *b, uint32_t channel, const struct slr
     return true;
 }
 
+/* By position; packets of one event have the same, and then the order they were sent in. */
+static bool is_after(const struct slr_leg *leg, const struct slr_rec *a, const struct slr_rec *b,
+                     int64_t b_ticks)
+{
+    int64_t a_ticks = slr_rec_ticks(leg, a);
+    bool same_stream = a->stream == b->stream && a->generation == b->generation;
+    return a_ticks > b_ticks || (a_ticks == b_ticks && same_stream && a->seq_ext > b->seq_ext);
+}
+
 /* Insertion sort: the records come nearly in order, and the sort is stable. */
 static void sort_records(const struct slr_leg *leg, const struct slr_rec **rec, uint32_t count)
 {
@@ -110,7 +119,7 @@ static void sort_records(const struct slr_leg *leg, const struct slr_rec **rec, 
         const struct slr_rec *r = rec[i];
         int64_t pos = slr_rec_ticks(leg, r);
         uint32_t k = i;
-        while (k > 0 && slr_rec_ticks(leg, rec[k - 1]) > pos) {
+        while (k > 0 && is_after(leg, rec[k - 1], r, pos)) {
             rec[k] = rec[k - 1];
             k--;
         }
