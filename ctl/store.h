@@ -36,7 +36,8 @@ void slr_store_load(const struct slr_store *s, uint32_t *jobs, uint32_t *oldest_
 
 /*
  * Posting: any thread, never blocks; texts are copied, JSON is taken over (reference stolen).
- * SLR_FULL when 100,000 jobs wait; SLR_CLOSED where s is NULL (the core is ending). done may be NULL.
+ * SLR_FULL when 100,000 jobs wait; SLR_CLOSED where s is NULL (the core is ending).
+ * done may be NULL.
  *
  * Dialogs: the stored record is the truth of a SIP dialog; `record` is a JSON object that ctl's
  * dialog.c makes and reads.

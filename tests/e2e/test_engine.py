@@ -163,7 +163,9 @@ def test_kill_and_restart_same_ports_same_session(rig):
         v = wav.compare(w, n, p.truth(must))
         v2 = wav.compare(w, n, p.truth(must), ignore=[(v.offset + ts, v.offset + ts + 160) for ts, _ in may])
         assert v2.ok, v2
-        assert 0 < led.leg(channel=n).total("engine-down") <= 2 * ledger.TICKS
+        down = led.leg(channel=n).total("engine-down")
+        missing = led.leg(channel=n).count("packets") < len(p.sent)  # a quick restart may miss none
+        assert (down > 0) == missing and down <= 2 * ledger.TICKS
 
 
 def test_a_second_engine_on_the_same_state_refuses(rig):

@@ -35,7 +35,8 @@ def no_sample_inside(w, led, leg, p0, p1):
     if not wav.is_silence(w, raw):
         loud = [i for i in range(b - a) if not wav.is_silence(w, raw[i * w.sample_bytes : (i + 1) * w.sample_bytes])]
         raise AssertionError(f"samples {a + loud[0]}..{a + loud[-1]} of channel {leg.channel} lie in the paused span "
-                             f"{a}..{b}; spans: {[(s.kind, ledger.samples(s.start), ledger.samples(s.end)) for s in leg.spans]}")
+                             f"{a}..{b}; spans: "
+                             f"{[(s.kind, ledger.samples(s.start), ledger.samples(s.end)) for s in leg.spans]}")
     inside = [s for s in leg.spans if s.start < p1 and s.end > p0]
     assert {s.kind for s in inside} == {"paused"}, inside
 

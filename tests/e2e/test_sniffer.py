@@ -117,9 +117,9 @@ def test_a_slow_reader_never_disturbs(rig):
 
 def test_hep_send_udp_is_strict_hep(rigs):
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sink.bind(("127.0.0.1", 9060))
+    sink.bind(("127.0.0.1", 0))
     sink.settimeout(5)
-    rig = rigs(engine_args=("--hep-send", "udp:127.0.0.1:9060")).start()
+    rig = rigs(engine_args=("--hep-send", f"udp:127.0.0.1:{sink.getsockname()[1]}")).start()
     _, e = short_call(rig)
     got, end = [], time.monotonic() + 8
     while time.monotonic() < end and not any(p.payload.startswith(b"BYE ") for p in got):

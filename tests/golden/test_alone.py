@@ -8,8 +8,8 @@ import pytest
 
 from lib import ledger, passive, pcap, wav
 
-VERDICTS = {"taken", "probation", "event", "comfort", "late", "duplicate", "paused", "foreign_source", "foreign_ssrc", "malformed",
-            "truncated", "unknown_payload_type", "bad_payload", "bad_sequence", "no_packet_memory", "session_closed",
+VERDICTS = {"taken", "probation", "event", "comfort", "late", "duplicate", "paused", "foreign_source", "foreign_ssrc",
+            "malformed", "truncated", "unknown_payload_type", "bad_payload", "bad_sequence", "no_packet_memory", "session_closed",
             "rtcp", "rtcp_malformed", "sip", "not_rtp", "flow_table_full", "flow_unclaimed"}
 
 

@@ -169,7 +169,8 @@ def test_ua_against_ua():
 def test_ledger_check_finds_holes():
     def made(spans, length=100):
         stream = dict(packets=3, placed=2, duplicate=1, late=0, suppressed=0, rejected=0)
-        return ledger.parse({"len_ticks": length, "ticks_hz": ledger.TICKS, "legs": [{"channel": 0, "dn": "1", "streams": [stream], "spans": [
+        return ledger.parse({"len_ticks": length, "ticks_hz": ledger.TICKS, "legs": [
+            {"channel": 0, "dn": "1", "streams": [stream], "spans": [
             {"kind": k, "start_ticks": a, "len_ticks": n} for k, a, n in spans]}]})
     ledger.check(made([("absent", 0, 40), ("received", 40, 60)]))
     for bad in ([("absent", 0, 40), ("received", 41, 59)], [("absent", 0, 40)], [("absent", 0, 101)],
