@@ -8,9 +8,10 @@ import pytest
 
 from lib import ledger, passive, pcap, wav
 
-VERDICTS = {"taken", "probation", "event", "comfort", "late", "duplicate", "paused", "foreign_source", "foreign_ssrc",
-            "malformed", "truncated", "unknown_payload_type", "bad_payload", "bad_sequence", "no_packet_memory", "session_closed",
-            "rtcp", "rtcp_malformed", "sip", "not_rtp", "flow_table_full", "flow_unclaimed"}
+VERDICTS = {"taken", "probation", "event", "comfort", "late", "duplicate", "paused", "foreign_source",
+            "foreign_ssrc", "malformed", "truncated", "unknown_payload_type", "bad_payload",
+            "bad_sequence", "no_packet_memory", "session_closed", "rtcp", "rtcp_malformed", "sip",
+            "not_rtp", "flow_table_full", "flow_unclaimed"}
 
 
 def test_d13_channel_is_exactly_the_payload():
