@@ -64,25 +64,43 @@ static uint8_t used_channels(const struct slr_call *c)
     return used;
 }
 
-uint32_t slr_call_room(const struct slr_call *c)
+uint8_t slr_call_channels(const struct slr_call *c)
 {
-    uint32_t room = 0;
-    for (uint8_t i = 0; i < c->channels; i++) {
+    uint8_t channels = c->channels;
+    for (uint8_t i = 0; i < c->leg_count; i++) {
+        if (c->leg[i].channel >= channels) {
+            channels = (uint8_t)(c->leg[i].channel + 1);
+        }
+    }
+    return channels;
+}
+
+bool slr_call_grows(const struct slr_call *c, slr_wall now)
+{
+    return !c->fixed && slr_call_channels(c) < SLR_CALL_CHANNELS_MAX &&
+           (c->heard.ns == 0 || now.ns - c->heard.ns < SLR_CALL_GROWS_MS * SLR_NS_PER_MS);
+}
+
+uint32_t slr_call_room(const struct slr_call *c, slr_wall now)
+{
+    uint8_t channels = slr_call_channels(c);
+    uint32_t room = slr_call_grows(c, now) ? (uint32_t)(SLR_CALL_CHANNELS_MAX - channels) : 0;
+    for (uint8_t i = 0; i < channels; i++) {
         room += used_channels(c) & (1U << i) ? 0 : 1;
     }
     return room;
 }
 
-/* The engine's session has the channels that it was opened with: a party beyond them gets a
- * recording of its own in the same conversation, never a place in another party's channel. */
-static bool has_room(const struct slr_call *c)
+/* A party beyond the channels of a file gets a recording of its own in the same conversation, never
+ * a place in another party's channel. */
+static bool has_room(const struct slr_call *c, slr_wall now)
 {
-    return c->leg_count < SLR_CALL_LEGS_MAX && slr_call_room(c) > 0;
+    return c->leg_count < SLR_CALL_LEGS_MAX && slr_call_room(c, now) > 0;
 }
 
-static bool joins(const struct slr_call *c, const char *dn)
+static bool joins(const struct slr_call *c, const char *dn, slr_wall now)
 {
-    if (c->state == SLR_CALL_SEALING || !has_room(c)) {
+    if (c->state == SLR_CALL_SEALING || !has_room(c, now)) {
         return false;
     }
     if (!dn[0]) {
@@ -96,26 +114,29 @@ static bool joins(const struct slr_call *c, const char *dn)
     return true;
 }
 
-struct slr_call *slr_call_match(struct slr_call *newest, const char *dn)
+struct slr_call *slr_call_match(struct slr_call *newest, const char *dn, slr_wall now)
 {
     for (struct slr_call *c = newest; c; c = c->older) {
-        if (joins(c, dn)) {
+        if (joins(c, dn, now)) {
             return c;
         }
     }
     return NULL;
 }
 
-uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish)
+uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish, slr_wall now)
 {
-    uint8_t used = used_channels(c);
+    uint8_t used = used_channels(c), channels = slr_call_channels(c);
     if (wish == SLR_CALL_RECORDED && !(used & 1U)) {
         return 0;
     }
-    for (uint8_t i = wish == SLR_CALL_ANY ? 0 : 1; i < c->channels; i++) {
+    for (uint8_t i = wish == SLR_CALL_ANY ? 0 : 1; i < channels; i++) {
         if (!(used & (1U << i))) {
             return i;
         }
+    }
+    if (slr_call_grows(c, now)) {
+        return channels;
     }
     /* the recorded party's own channel stays free for it as long as there is another choice */
     return used & 1U ? SLR_CALL_NO_CHANNEL : 0;
@@ -141,6 +162,16 @@ struct slr_call_leg *slr_call_leg_by_id(struct slr_call *c, const char *id)
         }
     }
     return NULL;
+}
+
+void slr_call_remove_leg(struct slr_call *c, const char *id)
+{
+    struct slr_call_leg *leg = slr_call_leg_by_id(c, id);
+    if (leg) {
+        size_t behind = (size_t)(&c->leg[c->leg_count] - leg) - 1;
+        memmove(leg, leg + 1, behind * sizeof(*leg));
+        c->leg_count--;
+    }
 }
 
 bool slr_call_has_open_leg(const struct slr_call *c)
@@ -197,8 +228,9 @@ json_t *slr_call_describe(const struct slr_call *c)
     /* a copy: the description goes to another thread */
     return json_pack("{s:s, s:s, s:s, s:b, s:s, s:i, s:I, s:o, s:o}", "id", c->session, "call",
                      c->id, "state", slr_call_state_name(c->state), "paused", c->paused, "start",
-                     start, "channels", (int)c->channels, "segment", (json_int_t)c->segment, "legs",
-                     legs_to_json(c), "meta", json_deep_copy(c->meta));
+                     start, "channels", (int)slr_call_channels(c), "segment",
+                     (json_int_t)c->segment, "legs", legs_to_json(c), "meta",
+                     json_deep_copy(c->meta));
 }
 
 static void legs_from_json(struct slr_call *c, const json_t *legs)

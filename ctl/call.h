@@ -18,6 +18,7 @@
 #define SLR_CALL_LEGS_MAX 24
 #define SLR_CALL_CHANNELS_MAX 8
 #define SLR_CALL_NO_CHANNEL 255
+#define SLR_CALL_GROWS_MS 700 /* after the first packet; the engine waits twice as long */
 #define SLR_CALL_LEG_ID_SIZE 16
 
 enum slr_call_state {
@@ -43,10 +44,12 @@ struct slr_call {
     char end_reason[16];
     enum slr_call_state state;
     uint32_t segment; /* 1, 2, ... within one key */
-    uint8_t channels;
+    uint8_t channels; /* that it was opened with; legs may have had more added */
     bool paused;
     slr_wall start;
-    json_t *meta; /* object */
+    slr_wall heard; /* when the first leg was heard; 0: none yet, or not known after a restart */
+    bool fixed;     /* the engine says that the file has its shape */
+    json_t *meta;   /* object */
     uint32_t leg_seq;
     uint8_t leg_count;
     struct slr_call_leg leg[SLR_CALL_LEGS_MAX];
@@ -67,23 +70,33 @@ void slr_call_free(struct slr_call *c);
 enum slr_call_wish slr_call_wish_of(const struct slr_recuri *r, const char *record_dn,
                                     const char *dn);
 
+/* Channels of the recording: those it was opened with and those that legs have added. */
+uint8_t slr_call_channels(const struct slr_call *c);
+
+/* Whether a further channel may be added: the file takes its shape some time after the first packet
+ * (the engine has the last word). */
+bool slr_call_grows(const struct slr_call *c, slr_wall now);
+
 /*
  * The call of this key that a leg with `dn` joins, starting at the newest; NULL: a new segment is
  * to be made. A leg joins an open call that has not had this dn and has room; legs without a dn
  * join while fewer than two legs were there.
  */
-struct slr_call *slr_call_match(struct slr_call *newest, const char *dn);
+struct slr_call *slr_call_match(struct slr_call *newest, const char *dn, slr_wall now);
 
-/* Channels that no leg has had yet. */
-uint32_t slr_call_room(const struct slr_call *c);
+/* Channels that no leg has had yet, and those that may be added. */
+uint32_t slr_call_room(const struct slr_call *c, slr_wall now);
 
-/* Channel for a new leg, below c->channels: the recorded party gets 0, others the lowest free from
- * 1, else 0; the unknown the lowest free. SLR_CALL_NO_CHANNEL when all are taken. */
-uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish);
+/* Channel for a new leg: the recorded party gets 0, others the lowest free from 1, else a further
+ * one while the call grows, else 0; the unknown the lowest free. SLR_CALL_NO_CHANNEL: no room. */
+uint8_t slr_call_place(const struct slr_call *c, enum slr_call_wish wish, slr_wall now);
 
 /* Adds a leg in state OPENING with an id of its own; NULL when there is no room. */
 struct slr_call_leg *slr_call_add_leg(struct slr_call *c, const char *dn, uint8_t channel);
 struct slr_call_leg *slr_call_leg_by_id(struct slr_call *c, const char *id);
+/* Takes a leg out whose opening failed: its channel and dn are free again. Pointers to other legs
+ * of the call are no longer good. */
+void slr_call_remove_leg(struct slr_call *c, const char *id);
 bool slr_call_has_open_leg(const struct slr_call *c);
 
 const char *slr_call_state_name(enum slr_call_state state);

@@ -109,9 +109,9 @@ void slr_calls_store(struct slr_core *core, struct slr_call *call)
     json_t *record = slr_call_to_json(call);
     json_t *recording =
         json_pack("{s:s, s:s, s:s, s:i, s:I, s:o, s:O, s:s}", "id", call->session, "call", call->id,
-                  "state", slr_call_state_name(call->state), "channels", (int)call->channels,
-                  "start_wall_ns", (json_int_t)call->start.ns, "dns", dns_of(call), "meta",
-                  call->meta, "engine", core->engine_id);
+                  "state", slr_call_state_name(call->state), "channels",
+                  (int)slr_call_channels(call), "start_wall_ns", (json_int_t)call->start.ns, "dns",
+                  dns_of(call), "meta", call->meta, "engine", core->engine_id);
     if (!record || !recording) {
         json_decref(record);
         json_decref(recording);

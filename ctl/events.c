@@ -192,6 +192,14 @@ static void on_paused(struct slr_core *core, const json_t *ev, bool paused)
     }
 }
 
+static void on_leg_heard(struct slr_core *core, const json_t *ev)
+{
+    struct slr_call *call = slr_calls_get(core, slr_json_str(ev, "session"));
+    if (call && call->heard.ns == 0) {
+        call->heard.ns = slr_json_i64(ev, "wall_ns", slr_core_now(core).ns);
+    }
+}
+
 static void on_silent(struct slr_core *core, const json_t *ev)
 {
     struct slr_call *call = slr_calls_get(core, slr_json_str(ev, "session"));
@@ -235,6 +243,8 @@ static void dispatch(struct slr_core *core, const char *name, const json_t *ev)
         on_deleted(core, ev);
     } else if (strcmp(name, "paused") == 0 || strcmp(name, "resumed") == 0) {
         on_paused(core, ev, name[0] == 'p');
+    } else if (strcmp(name, "leg_heard") == 0) {
+        on_leg_heard(core, ev);
     } else if (strcmp(name, "session_silent") == 0) {
         on_silent(core, ev);
     } else if (strcmp(name, "lost") == 0) {

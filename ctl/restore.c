@@ -120,6 +120,19 @@ void slr_restore_ask_snapshot(struct slr_core *core, int64_t last)
     }
 }
 
+/* After a restart it is not known when a call was first heard: long ago, then. */
+static void note_heard(struct slr_call *call, const json_t *legs)
+{
+    size_t i;
+    json_t *leg;
+    json_array_foreach(legs, i, leg)
+    {
+        if (call->heard.ns == 0 && slr_json_bool(leg, "heard", false)) {
+            call->heard = call->start;
+        }
+    }
+}
+
 /* A session of the engine: known, or nobody's. */
 static void compare_session(struct slr_core *core, const json_t *one)
 {
@@ -146,6 +159,7 @@ static void compare_session(struct slr_core *core, const json_t *one)
         return;
     }
     call->check = false;
+    note_heard(call, json_object_get(one, "legs"));
     if (call->state == SLR_CALL_SEALING && open) {
         slr_calls_close_again(core, call);
     }

@@ -186,6 +186,9 @@ void slr_invite_step(struct slr_invite *inv)
     if (!slr_invite_release(inv) || inv->over || inv->pending > 0 || inv->storing) {
         return;
     }
+    if (inv->failed == SLR_CONFLICT && inv->initial && !inv->fresh && slr_invite_move(inv)) {
+        return; /* it steps on by itself */
+    }
     if (inv->failed == SLR_OK) {
         slr_invite_answer(inv);
     } else if (inv->initial) {

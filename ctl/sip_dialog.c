@@ -71,7 +71,8 @@ static void open_line(struct slr_invite *inv, uint8_t i, const struct slr_sdp_me
     struct slr_call_leg *old = slr_call_leg_by_id(d->call, d->line[i].leg);
     /* a line that comes back keeps its party and channel */
     const char *dn = old ? old->dn : "";
-    uint8_t channel = old ? old->channel : slr_call_place(d->call, SLR_CALL_ANY);
+    uint8_t channel =
+        old ? old->channel : slr_call_place(d->call, SLR_CALL_ANY, slr_core_now(inv->sip->core));
     struct slr_call_leg *leg = slr_call_add_leg(d->call, dn, channel);
     if (!leg) {
         SLR_WARN("line_refused", "recording=%s line=%u why=legs", d->session, i);

@@ -100,6 +100,8 @@ int slr_sip_invite(struct slr_sip *sip, nta_incoming_t *irq, const sip_t *msg);
 struct slr_sdp *slr_sip_read_sdp(struct slr_sip *sip, struct slr_slice text, enum slr_err *err);
 /* An INVITE object for irq, linked into sip->invites. NULL: no memory. */
 struct slr_invite *slr_invite_new(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t *irq);
+/* A slr_link_done of session_open with a struct slr_invite. */
+void slr_invite_session_opened(void *ctx, enum slr_err result, const json_t *answer);
 /* A slr_link_done of leg_open with a struct slr_invite_wait. */
 void slr_invite_leg_opened(void *ctx, enum slr_err result, const json_t *answer);
 /* Takes one callback off. False: the invite was over and is freed. */
@@ -126,6 +128,11 @@ void slr_invite_finish(struct slr_invite *inv);
 void slr_invite_abandon(struct slr_invite *inv, int status);
 /* Makes the SDP to send in d->answer, with a version that grows only with its content. */
 enum slr_err slr_invite_make_sdp(struct slr_invite *inv) SLR_CHECKED;
+
+/* ---- sip_segment.c ---- */
+/* The call that a new dialog was to join takes no further channel: it gets a recording of its own
+ * in the same conversation. False: no memory. */
+bool slr_invite_move(struct slr_invite *inv);
 
 /* ---- sip_dialog.c ---- */
 /* nta_request_f of every dialog's leg. */

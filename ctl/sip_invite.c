@@ -258,7 +258,7 @@ static void name_call(struct slr_call *call, const struct plan *p)
     }
 }
 
-static void on_session_opened(void *ctx, enum slr_err result, const json_t *answer)
+void slr_invite_session_opened(void *ctx, enum slr_err result, const json_t *answer)
 {
     struct slr_invite *inv = ctx;
     struct slr_call *call = inv->dialog ? inv->dialog->call : NULL;
@@ -269,6 +269,20 @@ static void on_session_opened(void *ctx, enum slr_err result, const json_t *answ
         call->start.ns = slr_json_i64(answer, "start_wall_ns", call->start.ns);
     }
     slr_invite_step(inv);
+}
+
+/* The file has its shape. The leg of a new dialog stays here to be moved (sip_segment.c). */
+static void take_conflict(struct slr_invite *inv, struct slr_dialog_line *line)
+{
+    struct slr_call *call = inv->dialog->call;
+    struct slr_call_leg *leg = slr_call_leg_by_id(call, line->leg);
+    call->fixed = true;
+    if (inv->initial && leg) {
+        leg->state = SLR_LEG_CLOSED;
+    } else if (leg) {
+        slr_call_remove_leg(call, line->leg);
+        line->leg[0] = '\0';
+    }
 }
 
 void slr_invite_leg_opened(void *ctx, enum slr_err result, const json_t *answer)
@@ -298,6 +312,9 @@ void slr_invite_leg_opened(void *ctx, enum slr_err result, const json_t *answer)
         }
     } else if (result != SLR_OK) {
         inv->failed = result;
+        if (result == SLR_CONFLICT && d && d->call) {
+            take_conflict(inv, &d->line[wait->line]);
+        }
     }
     slr_invite_step(inv);
 }
@@ -319,7 +336,8 @@ static enum slr_err open_legs(struct slr_sip *sip, struct slr_invite *inv, struc
             wish = first ? SLR_CALL_RECORDED : SLR_CALL_OTHER;
         }
         first = false;
-        struct slr_call_leg *leg = slr_call_add_leg(call, p->dn[i], slr_call_place(call, wish));
+        uint8_t channel = slr_call_place(call, wish, slr_core_now(sip->core));
+        struct slr_call_leg *leg = slr_call_add_leg(call, p->dn[i], channel);
         if (!leg) {
             return SLR_FULL;
         }
@@ -342,8 +360,9 @@ static struct slr_call *join_call(struct slr_sip *sip, struct plan *p, bool *fre
     while (!slr_sdp_media_usable(&p->media->media[first])) {
         first++;
     }
-    struct slr_call *call = slr_call_match(slr_calls_newest(core, p->key), p->dn[first]);
-    if (call && slr_call_room(call) < p->usable) {
+    slr_wall now = slr_core_now(core);
+    struct slr_call *call = slr_call_match(slr_calls_newest(core, p->key), p->dn[first], now);
+    if (call && slr_call_room(call, now) < p->usable) {
         call = NULL; /* all lines of a dialog go into one recording */
     }
     *fresh = call == NULL;
@@ -404,7 +423,8 @@ static int start(struct slr_sip *sip, struct plan *p)
     inv->pending++; /* ours: nothing is answered while commands are still being sent */
     enum slr_err err = SLR_OK;
     if (fresh) {
-        err = slr_calls_open_session(sip->core, call, call->channels, on_session_opened, inv);
+        err =
+            slr_calls_open_session(sip->core, call, call->channels, slr_invite_session_opened, inv);
         inv->pending += err == SLR_OK ? 1U : 0U;
     }
     if (err == SLR_OK) {

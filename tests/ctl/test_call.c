@@ -4,6 +4,9 @@
 
 #include "ctl/call.h"
 
+/* A wall time, and times before it. */
+#define NOW ((slr_wall){1000 * SLR_NS_PER_S})
+#define AGO(ms) ((slr_wall){1000 * SLR_NS_PER_S - (ms)*SLR_NS_PER_MS})
 #define SESSION "0123456789abcdef0123456789abcdef"
 
 static struct slr_call *call_of(const char *record_dn)
@@ -17,7 +20,7 @@ static struct slr_call *call_of(const char *record_dn)
 
 static uint8_t join(struct slr_call *c, const char *dn)
 {
-    uint8_t channel = slr_call_place(c, slr_call_wish_of(NULL, c->record_dn, dn));
+    uint8_t channel = slr_call_place(c, slr_call_wish_of(NULL, c->record_dn, dn), NOW);
     cr_assert_not_null(slr_call_add_leg(c, dn, channel));
     return channel;
 }
@@ -27,7 +30,10 @@ Test(call, the_recorded_party_is_channel_0_whoever_comes_first)
     struct slr_call *c = call_of("1001");
     cr_assert_eq(join(c, "1002"), 1);
     cr_assert_eq(join(c, "1001"), 0);
-    cr_assert_null(slr_call_match(c, "1003"), "no third party in a session of two channels");
+    cr_assert_eq(slr_call_channels(c), 2);
+    cr_assert_eq(slr_call_match(c, "1003", NOW), c);
+    cr_assert_eq(join(c, "1003"), 2, "a third party is a further channel");
+    cr_assert_eq(slr_call_channels(c), 3);
     slr_call_free(c);
 }
 
@@ -47,18 +53,53 @@ Test(call, built_in_bridge_goes_by_side)
     cr_assert_eq(slr_call_wish_of(&near_end, "7", "8"), SLR_CALL_OTHER, "names beat sides");
 }
 
+Test(call, no_further_channel_once_the_file_may_have_its_shape)
+{
+    struct slr_call *c = call_of("1001");
+    join(c, "1002");
+    cr_assert_eq(slr_call_room(c, NOW), 7);
+    cr_assert_eq(join(c, "1003"), 2, "channel 0 stays free for the recorded party");
+    c->heard = AGO(SLR_CALL_GROWS_MS - 1);
+    cr_assert_eq(slr_call_room(c, NOW), 6);
+    c->heard = AGO(SLR_CALL_GROWS_MS);
+    cr_assert_eq(slr_call_room(c, NOW), 1, "only what is there already");
+    cr_assert_eq(slr_call_match(c, "1001", NOW), c);
+    cr_assert_eq(join(c, "1001"), 0);
+    cr_assert_null(slr_call_match(c, "1004", NOW));
+    cr_assert_eq(slr_call_place(c, SLR_CALL_OTHER, NOW), SLR_CALL_NO_CHANNEL);
+    slr_call_free(c);
+}
+
+Test(call, a_leg_that_the_engine_refused_leaves_its_place)
+{
+    struct slr_call *c = call_of("1");
+    join(c, "1");
+    join(c, "2");
+    join(c, "3");
+    c->fixed = true;
+    slr_call_remove_leg(c, "l2");
+    slr_call_remove_leg(c, "l2");
+    cr_assert_eq(c->leg_count, 2);
+    cr_assert_eq(slr_call_channels(c), 3);
+    cr_assert_eq(slr_call_match(c, "2", NOW), c);
+    cr_assert_eq(join(c, "2"), 1);
+    slr_call_remove_leg(c, "l3");
+    cr_assert_eq(slr_call_channels(c), 2);
+    cr_assert_null(slr_call_match(c, "3", NOW), "the engine has said so");
+    slr_call_free(c);
+}
+
 Test(call, eight_channels_and_no_more)
 {
     struct slr_call *c = call_of("");
-    c->channels = SLR_CALL_CHANNELS_MAX;
     for (int i = 0; i < SLR_CALL_CHANNELS_MAX; i++) {
         char dn[8];
         snprintf(dn, sizeof dn, "%d", i);
-        cr_assert_eq(slr_call_match(c, dn), c);
+        cr_assert_eq(slr_call_match(c, dn, NOW), c);
         cr_assert_eq(join(c, dn), i);
     }
-    cr_assert_eq(slr_call_place(c, SLR_CALL_ANY), SLR_CALL_NO_CHANNEL);
-    cr_assert_null(slr_call_match(c, "9"));
+    cr_assert_eq(slr_call_place(c, SLR_CALL_ANY, NOW), SLR_CALL_NO_CHANNEL);
+    cr_assert_null(slr_call_match(c, "9", NOW));
     cr_assert_null(slr_call_add_leg(c, "9", SLR_CALL_NO_CHANNEL));
     slr_call_free(c);
 }
@@ -67,16 +108,16 @@ Test(call, same_dn_again_is_a_new_segment)
 {
     struct slr_call *old = call_of("1"), *fresh = call_of("1");
     join(old, "1");
-    cr_assert_null(slr_call_match(old, "1"));
-    cr_assert_eq(slr_call_match(old, "2"), old);
+    cr_assert_null(slr_call_match(old, "1", NOW));
+    cr_assert_eq(slr_call_match(old, "2", NOW), old);
     fresh->older = old;
-    cr_assert_eq(slr_call_match(fresh, "1"), fresh);
+    cr_assert_eq(slr_call_match(fresh, "1", NOW), fresh);
     join(fresh, "1");
-    cr_assert_eq(slr_call_match(fresh, "2"), fresh, "the newest first");
+    cr_assert_eq(slr_call_match(fresh, "2", NOW), fresh, "the newest first");
     fresh->state = SLR_CALL_SEALING;
-    cr_assert_eq(slr_call_match(fresh, "2"), old);
+    cr_assert_eq(slr_call_match(fresh, "2", NOW), old);
     old->state = SLR_CALL_SEALING;
-    cr_assert_null(slr_call_match(fresh, "2"));
+    cr_assert_null(slr_call_match(fresh, "2", NOW));
     slr_call_free(old);
     slr_call_free(fresh);
 }
@@ -85,9 +126,9 @@ Test(call, legs_without_a_name_pair_once)
 {
     struct slr_call *c = call_of("");
     join(c, "");
-    cr_assert_eq(slr_call_match(c, ""), c);
+    cr_assert_eq(slr_call_match(c, "", NOW), c);
     join(c, "");
-    cr_assert_null(slr_call_match(c, ""));
+    cr_assert_null(slr_call_match(c, "", NOW));
     slr_call_free(c);
 }
 

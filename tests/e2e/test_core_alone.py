@@ -105,17 +105,58 @@ def test_two_legs_make_one_recording_whatever_their_order(bench, order):
 
 def test_same_dn_again_is_a_new_segment_and_a_third_dn_never_shares_a_channel(bench):
     ua = bench.ua()
+    for dn in ("1002", "1001", "1003", "1004"):
+        assert bench.invite(ua, "R2", dn)[1].status == 200
+    first, s = bench.one_session()
+    assert channels(s) == {"1001": 0, "1002": 1, "1003": 2, "1004": 3}
+    bench.engine.heard(first, ago_s=1)
+    wait.until("heard", lambda: bench.engine.acked == len(bench.engine.events))
+    assert bench.invite(ua, "R2", "1005")[1].status == 200
+    second = list(bench.engine.sessions.values())[1]
+    assert channels(second) == {"1005": 1} and s["call"] == second["call"]
     assert bench.invite(ua, "R2", "1001")[1].status == 200
-    assert bench.invite(ua, "R2", "1002")[1].status == 200
-    assert bench.invite(ua, "R2", "1003")[1].status == 200
-    first, second = bench.engine.sessions.values()
-    assert {leg["dn"]: leg["channel"] for leg in first["legs"].values()} == {"1001": 0, "1002": 1}
-    assert {leg["dn"]: leg["channel"] for leg in second["legs"].values()} == {"1003": 1}
-    assert first["call"] == second["call"]
-    assert bench.invite(ua, "R2", "1001")[1].status == 200
-    assert {leg["dn"]: leg["channel"] for leg in second["legs"].values()} == {"1003": 1, "1001": 0}
+    assert channels(second) == {"1005": 1, "1001": 0}
     assert bench.invite(ua, "R2", "1001")[1].status == 200
     assert len(bench.engine.sessions) == 3
+
+
+def channels(session):
+    return {leg["dn"]: leg["channel"] for leg in session["legs"].values()}
+
+
+def test_a_party_too_late_for_the_file_gets_its_own_recording(bench):
+    """Only the engine knows exactly when a file has its shape: its CONFLICT is no refusal to the caller."""
+    ua = bench.ua()
+    dialogs = [bench.invite(ua, "RL", dn)[0] for dn in ("1001", "1002")]
+    first, s = bench.one_session()
+    s["shape"] = 2
+    d, r = bench.invite(ua, "RL", "1003")
+    assert r.status == 200 and r.sdp().media[0].port
+    second = next(v for k, v in bench.engine.sessions.items() if k != first)
+    assert channels(s) == {"1001": 0, "1002": 1} and channels(second) == {"1003": 1}
+    assert second["call"] == s["call"] and second["meta"]["record_id"] == "RL"
+    _, r = bench.invite(ua, "RL", "1004")
+    assert r.status == 200 and channels(second) == {"1003": 1, "1004": 2}
+    for x in dialogs:
+        assert x.bye().status == 200
+    wait.until("the first is sealed", lambda: len(bench.engine.sealed) == 1)
+    assert d.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2)).status == 200
+    assert d.bye().status == 200
+
+
+def test_two_lines_too_late_for_the_file_move_together(bench):
+    ua = bench.ua()
+    bench.invite(ua, "RM", "1002")
+    first, s = bench.one_session()
+    s["shape"] = 2
+    uri, headers = sip.genesys(bench.host, "RM", "1003", "1001", other="1004")
+    d, r = ua.invite(uri, sip.offer([sip.M(4000), sip.M(4002)]), headers=headers)
+    assert r.status == 200 and all(m.port for m in r.sdp().media)
+    second = next(v for k, v in bench.engine.sessions.items() if k != first)
+    assert {leg["dn"] for leg in second["legs"].values()} == {"1003", "1004"}
+    assert len({leg["channel"] for leg in second["legs"].values()}) == 2
+    assert not any(leg["open"] for leg in s["legs"].values() if leg["dn"] != "1002")
+    assert d.bye().status == 200
 
 
 def test_call_uuid_alone_never_pairs(bench):
@@ -206,6 +247,8 @@ def test_kill_9_of_the_core_and_the_dialogs_go_on(bench):
     assert d1.request("UPDATE", sip.offer([sip.M(4000)], version=3)).status == 200
     assert d1.reinvite(sip.offer([sip.M(4002)], version=4)).status == 200
     assert len(bench.engine.sessions) == 1
+    bench.engine.heard(bench.one_session()[0], ago_s=1)
+    wait.until("heard", lambda: bench.engine.acked == len(bench.engine.events))
     d3, r = bench.invite(ua, "R9", "1003")
     assert r.status == 200 and len({s["call"] for s in bench.engine.sessions.values()}) == 1
     for d in (d1, d2, d3):
@@ -389,11 +432,20 @@ def test_who_is_not_allowed_gets_403_and_nothing_else_happens(tmp_path):
         b.close()
 
 
-def test_a_line_added_beyond_the_channels_is_refused_not_mixed(bench):
+@pytest.mark.parametrize("how", ["in time", "late", "conflict"])
+def test_a_line_added_later_gets_a_further_channel_or_is_refused_never_mixed(bench, how):
     ua = bench.ua()
     uri, headers = sip.genesys(bench.host, "R31", "1001", "1001", other="1002")
     d, r = ua.invite(uri, sip.offer([sip.M(4000), sip.M(4002)]), headers=headers)
     assert r.status == 200
-    r = d.reinvite(sip.offer([sip.M(4000), sip.M(4002), sip.M(4004)], version=2))
-    assert r.status == 200 and [m.port != 0 for m in r.sdp().media] == [True, True, False]
-    assert len(bench.one_session()[1]["legs"]) == 2
+    session, s = bench.one_session()
+    if how == "late":
+        bench.engine.heard(session, ago_s=1)
+        wait.until("heard", lambda: bench.engine.acked == len(bench.engine.events))
+    elif how == "conflict":
+        s["shape"] = 2
+    for version in (2, 3):
+        r = d.reinvite(sip.offer([sip.M(4000), sip.M(4002), sip.M(4004)], version=version))
+        assert r.status == 200 and [m.port != 0 for m in r.sdp().media] == [True, True, how == "in time"]
+        assert [leg["channel"] for leg in s["legs"].values()] == ([0, 1, 2] if how == "in time" else [0, 1])
+    assert d.bye().status == 200

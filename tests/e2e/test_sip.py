@@ -1,4 +1,5 @@
 """SIP as a media server, an SBC and a resource manager speak it, beyond the plain call."""
+import os
 import time
 
 import pytest
@@ -134,7 +135,6 @@ def test_cancel_after_200_has_no_effect_and_bye_twice_is_481(rig):
 
 def test_cancel_of_a_pending_invite(rigs):
     """The engine is frozen (SIGSTOP), so the INVITE is pending: CANCEL gives 200 and 487."""
-    import os
     import signal
     rig = rigs(capture="socket").start()
     u = sip.Ua(rig.sip)
@@ -154,7 +154,6 @@ def test_cancel_of_a_pending_invite(rigs):
 
 
 def test_frozen_engine_gives_503_within_600_ms(rigs):
-    import os
     import signal
     rig = rigs(capture="socket").start()
     with Call(rig) as c:
@@ -298,22 +297,41 @@ def test_new_tcp_connection_for_the_bye(rig):
         c.entry()
 
 
-def test_third_dn_is_a_further_channel_and_same_dn_a_new_segment(rig):
+def test_third_dn_before_any_packet_is_a_further_channel(rig):
     with Call(rig, legs=3) as c:
         c.invite_all()
         for i in range(3):
             c.play(i, 1, start_s=0.1)
         c.run()
         c.bye()
-        recs = wait.until("all sealed", lambda: [r for r in rig.api.recordings() if r["state"] == "sealed"
-                                                 and set(c.dns) & set(r.get("dns") or [])])
-        heard = 0
+        _, w, led = c.result()
+        assert w.channels == 3 and sorted(leg.channel for leg in led.legs) == [0, 1, 2]
+        for i in range(3):
+            c.verify(i, w, led)
+
+
+def test_third_dn_once_the_file_has_its_shape_is_a_second_recording(rig):
+    with Call(rig, legs=3) as c:
+        c.invite(0), c.invite(1)
+        c.play(0, 3), c.play(1, 3)
+        c.start()
+        conversation = c.live()["call"]
+        wait.until("the file is written", lambda: any(os.path.getsize(f) > 1000 for f in rig.rec_files()))
+        c.invite(2)
+        c.plans[2] = rtp.plan("late", 0.5)
+        extra = rtp.Sender()
+        extra.add(c.plans[2], c.media[2], extra.bind()).start().join()
+        c.join()
+        c.bye()
+        wait.until("both sealed", lambda: len([r for r in rig.api.recordings() if r["state"] == "sealed"]) > 1)
+        recs = rig.api.recordings()
+        assert len(recs) == 2 and {r["call"] for r in recs} == {conversation}
         for r in recs:
             _, w, led = fetch(rig, r["id"])
             for leg in led.legs:
-                i = c.dns.index(leg.dn)
-                heard += wav.compare(w, leg.channel, c.plans[i].truth()).ok
-        assert heard == 3
+                assert wav.compare(w, leg.channel, c.plans[c.dns.index(leg.dn)].truth()).ok
+        assert sorted(len(r["dns"]) for r in recs) == [1, 2]
+        extra.close()
 
 
 @pytest.mark.parametrize("scheme", ["min-se", "refresh"])

@@ -97,6 +97,14 @@ class FakeEngine:
                 self._send(c, e)
             return e["n"]
 
+    def heard(self, session, ago_s=0.0, shape=None):
+        """A leg of the session was heard; shape: the channels that its file has now."""
+        s = self.sessions[session]
+        if shape:
+            s["shape"] = shape
+        self.event("leg_heard", session=session, leg=next(iter(s["legs"])), ssrc=1, src="127.0.0.1:4000", pt=8,
+                   wall_ns=time.time_ns() - int(ago_s * 1e9))
+
     # -- commands
     def _command(self, conn, m):
         cmd = m["cmd"]
@@ -150,6 +158,8 @@ class FakeEngine:
         s = self.sessions.get(m["session"])
         if not s:
             return "NOTFOUND", None, None
+        if m["leg"] not in s["legs"] and m["channel"] >= s.get("shape", 8):
+            return "CONFLICT", None, None
         leg = dict(m, port=self.next_port, open=True)
         self.next_port += 2
         s["legs"][m["leg"]] = leg
