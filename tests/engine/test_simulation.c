@@ -372,10 +372,10 @@ static void pauses(struct sim *m, int64_t ns)
             cr_assert_eq(slr_engine_pause(&m->f.e, m->id, turn == 0, &ticks), SLR_OK);
             for (uint32_t n = 0; n < LEGS; n++) {
                 struct pause *q = &m->pause[n][i];
-                int64_t now = at_ns / 125000;
+                int64_t now = at_ns * 1764 / 125000; /* ticks */
                 int64_t high = m->highest[n];
-                *(turn ? &q->p1 : &q->p0) =
-                    turn ? (high > now ? high : now + 1) : (high < 0 ? now : high);
+                int64_t p1 = high * 1764 > now ? high : (now + 1763) / 1764;
+                *(turn ? &q->p1 : &q->p0) = turn ? p1 : (high < 0 ? now / 1764 : high);
             }
         }
     }
