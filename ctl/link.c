@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "common/clock.h"
 #include "common/json.h"
@@ -400,11 +401,29 @@ static void on_tick(void *magic, su_timer_t *timer, void *arg)
     finish_all(link, is_due, now, SLR_TIMEOUT);
 }
 
+/*
+ * Where the ids of this process begin. The engine knows commands again by epoch and id, and an
+ * epoch comes back when the database is lost or an old copy of it is put in its place: a number
+ * that was used before would get the answer of that time, with the port of another call's leg.
+ */
+static enum slr_err first_id(uint64_t *id)
+{
+    if (getrandom(id, sizeof(*id), 0) != (ssize_t)sizeof(*id)) {
+        return SLR_IO;
+    }
+    *id >>= 16; /* 48 bits: what is counted on stays exact in any JSON reader */
+    return SLR_OK;
+}
+
 enum slr_err slr_link_open(const struct slr_link_config *cfg, struct slr_link **out)
 {
     struct slr_link *link = calloc(1, sizeof(*link));
     if (!link) {
         return SLR_NOMEM;
+    }
+    if (first_id(&link->next_id) != SLR_OK) {
+        free(link);
+        return SLR_IO;
     }
     link->cfg = *cfg;
     link->timer = su_timer_create(su_root_task(cfg->root), TICK_MS);

@@ -53,7 +53,7 @@ struct slr_link_config {
     struct slr_link_hooks hooks;
 };
 
-/* Starts connecting in the background. SLR_NOMEM. */
+/* Starts connecting in the background. SLR_NOMEM; SLR_IO: no random number for the first id. */
 enum slr_err slr_link_open(const struct slr_link_config *cfg, struct slr_link **out) SLR_CHECKED;
 
 /* Closes; commands that wait get SLR_CLOSED. NULL is allowed. */
