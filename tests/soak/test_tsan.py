@@ -122,11 +122,11 @@ def one_call(rig, rng):
 
 
 def restarts(rig, rng, until):
-    """Kills and clean restarts in turn, while calls run."""
+    """Kills and clean ends, while calls run."""
     while time.monotonic() < until:
         time.sleep(rng.uniform(4, 8))
         for p in rng.choice(((rig.engine,), (rig.core,), (rig.engine, rig.core))):
-            p.kill9()
+            (p.kill9 if rng.random() < 0.5 else p.terminate)()
             p.start()
         rig.wait_engine(60)
         rig.wait_core(60)
