@@ -8,6 +8,7 @@ import pytest
 from lib import ledger, sip, wait, wav
 from lib.call import Call
 from lib.crash import Supervisor, verify_call
+from lib.pause import no_sample_inside
 
 
 @pytest.fixture(params=["socket", "uring"])
@@ -178,8 +179,7 @@ def test_paused_call_stays_paused_over_the_death_of_the_engine(rig):
         _, w, led = c.result()
         for i in (0, 1):
             leg = led.leg(dn=c.dns[i])
-            a, b = ledger.samples(p["at_ticks"]), ledger.samples(r["at_ticks"])
-            assert wav.is_silence(w, w.channel(leg.channel)[a:b])
+            no_sample_inside(w, led, leg, p["at_ticks"], r["at_ticks"])
             index = wav.windows(w.channel(leg.channel))
             for t, sid, n in c.sender.log:
                 if sid == c.plans[i].stream_id and paused < t < resuming:
@@ -246,6 +246,88 @@ def test_sigterm_seals_at_once_and_clean(plain):
         w = wav.load(plain.rec_files(".wav")[0])
         led = ledger.check(ledger.parse(plain.ledgers()[0]), w.frames)
         c.verify(0, w, led), c.verify(1, w, led)
+
+
+def test_paused_call_stays_paused_over_the_death_of_the_core(plain):
+    sup = Supervisor(plain)
+    with Call(plain) as c:
+        c.invite_all()
+        c.play(0, 5), c.play(1, 5)
+        c.start()
+        ident = listed(c)["id"]
+        at(c, 1.0)
+        p = plain.api.post(f"/v1/calls/{ident}/pause").json()
+        paused = time.monotonic()
+        sup.kill_core()
+        assert listed(c)["paused"] is True
+        at(c, 3.0)
+        resuming = time.monotonic()
+        r = plain.api.post(f"/v1/calls/{ident}/resume").json()
+        c.join()
+        c.bye()
+        _, w, led = c.result()
+        for i in (0, 1):
+            index = wav.windows(w.channel(led.leg(dn=c.dns[i]).channel))
+            for t, sid, n in c.sender.log:
+                if sid == c.plans[i].stream_id and paused < t < resuming:
+                    assert not wav.contains(index, c.plans[i].sent[n].payload), f"packet {n} leaked"
+            assert led.leg(dn=c.dns[i]).total("paused") >= r["at_ticks"] - p["at_ticks"]
+
+
+@pytest.mark.parametrize("after_ms", [0, 5, 30])
+def test_engine_dies_while_it_seals(plain, after_ms):
+    """BYE, and the engine is killed at once, a little later, and later still: sealed all the same."""
+    with Call(plain) as c:
+        c.invite_all()
+        c.play(0, 1.5), c.play(1, 1.5)
+        c.run()
+        c.bye()
+        killing = time.monotonic() + after_ms / 1000
+        wait.until("the moment", lambda: time.monotonic() >= killing, 1, 0.001)
+        plain.engine.kill9()
+        plain.start_engine()
+        entry, w, led = c.result(timeout_s=20)
+        assert entry["state"] == "sealed" and len(plain.rec_files(".wav")) == 1 and len(plain.rec_files(".json")) == 1
+        for i in (0, 1):
+            c.verify(i, w, led, indices=range(73), ignore=[(0, w.frames)])
+
+
+def test_invites_while_the_engine_dies(plain):
+    """Each INVITE gets 200 or 503; whoever got 200 is recorded; nothing stays reserved."""
+    sup = Supervisor(plain)
+    calls = [Call(plain) for _ in range(12)]
+    t0 = time.monotonic()
+    try:
+        for n, c in enumerate(calls):
+            uri, headers = c.uri(0)
+            d = c.ua.dialog(uri)
+            c.pending = (d, c.ua.start("INVITE", uri, to=d.remote, frm=d.local, call_id=d.call_id, cseq=1,
+                                       headers=headers, body=c.offer(0)))
+            if n in (3, 8):
+                sup.kill_engine()
+            wait.until("the next", lambda: time.monotonic() > t0 + 0.12 * n, 5)
+        good = []
+        for c in calls:
+            d, t = c.pending
+            r = d.invited(t, t.final(5, retransmit=True))
+            assert r.status in (200, 503), r.start
+            if r.status == 200:
+                c.dialogs[0], c.media[0] = d, r.sdp().address(0)
+                good.append(c)
+        assert good
+        for c in good:
+            c.play(0, 0.5)
+            c.start()
+        for c in good:
+            c.join()
+            c.bye(0)
+        for c in good:
+            _, w, led = c.result()
+            c.verify(0, w, led)
+        wait.until("nothing stays reserved", lambda: plain.api.status()["engine"].get("streams_used") == 0, 8)
+    finally:
+        for c in calls:
+            c.close()
 
 
 def random_kills(rig, count, seed, seconds):

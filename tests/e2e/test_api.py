@@ -82,6 +82,8 @@ def test_delete_is_audited_and_only_for_finished_recordings(rig):
         c.invite_all()
         live = wait.until("the call is listed", c.live)
         rig.api.delete(f"/v1/recordings/{live['id']}", status=409)
+        rig.api.get(f"/v1/recordings/{live['id']}/media", status=409)
+        assert rig.api.recording(live["id"])["state"] == "open"
         c.play(0, 0.5)
         c.run()
         c.bye()

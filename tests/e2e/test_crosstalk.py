@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lib import rtp, wait, wav
+from lib import rtp, sip, wait, wav
 from lib.call import Call, fetch
 
 CALLS, PARALLEL, PAIRS = 48, 4, 40
@@ -99,6 +99,34 @@ def test_storm(rigs, backend):
     spoof = [rtp.mark("spoof", n * 160, 160)[:12] for n in range(max(spoofer.sent // 2, 400))]
     for key, index in indexes.items():
         assert not any(p in index for p in spoof), f"spoofed packets in {key}"
+
+
+def test_forty_calls_at_once_each_with_its_own_samples(rigs):
+    rig = rigs(capture="uring").start()
+    ua = sip.Ua(rig.sip)
+    calls = [Call(rig, ua=ua) for _ in range(40)]
+    sender = rtp.Sender()
+    try:
+        for c in calls:
+            c.invite_all()
+            for i in (0, 1):
+                c.plans[i] = rtp.plan(f"{c.name}/{i}", 2, start_s=0.1)
+                sender.socks[c.sources[i]] = c.sender.socks.pop(c.sources[i])
+                sender.add(c.plans[i], c.media[i], c.sources[i])
+        sender.start().join()
+        for c in calls:
+            c.bye()
+        for c in calls:
+            _, w, led = c.result()
+            for i in (0, 1):
+                c.verify(i, w, led)
+                leg = led.leg(dn=c.dns[i])
+                assert leg.count("packets") == 100 and leg.count("lost") == 0
+    finally:
+        for c in calls:
+            c.close()
+        sender.close()
+        ua.close()
 
 
 def test_another_source_is_taken_after_500_ms_when_the_leg_hears_nothing(rigs):

@@ -6,6 +6,7 @@ import pytest
 
 from lib import ledger, rtp, sip, wait, wav
 from lib.call import Call
+from lib.pause import no_sample_inside
 
 
 @pytest.fixture(params=["socket", "uring"])
@@ -26,19 +27,6 @@ def rid(call):
 def pause_at(call, at_s):
     """Waits until at_s of the senders' schedule has passed."""
     wait.until(f"{at_s} s of media", lambda: time.monotonic() >= call.sender.start_mono + at_s, at_s + 5, 0.005)
-
-
-def no_sample_inside(w, led, leg, p0, p1):
-    """The acknowledged span [p0, p1) in ticks holds nothing but silence and is `paused`."""
-    a, b = ledger.samples(p0), ledger.samples(p1)
-    raw = w.channel(leg.channel)[a * w.sample_bytes : b * w.sample_bytes]
-    if not wav.is_silence(w, raw):
-        loud = [i for i in range(b - a) if not wav.is_silence(w, raw[i * w.sample_bytes : (i + 1) * w.sample_bytes])]
-        raise AssertionError(f"samples {a + loud[0]}..{a + loud[-1]} of channel {leg.channel} lie in the paused span "
-                             f"{a}..{b}; spans: "
-                             f"{[(s.kind, ledger.samples(s.start), ledger.samples(s.end)) for s in leg.spans]}")
-    inside = [s for s in leg.spans if s.start < p1 and s.end > p0]
-    assert {s.kind for s in inside} == {"paused"}, inside
 
 
 def test_pause_and_resume_by_http(rig):
