@@ -9,6 +9,9 @@
 #include "common/log.h"
 #include "engine/rtcp.h"
 
+/* So long packets that are there already hold up calls, which have half a second. */
+#define DRAIN_NS (100 * SLR_NS_PER_MS)
+
 struct call {
     slr_worker_fn fn;
     void *arg;
@@ -37,17 +40,6 @@ void slr_worker_call(struct slr_worker *w, slr_worker_fn fn, void *arg)
     pthread_mutex_unlock(&c.lock);
     pthread_cond_destroy(&c.done_cond);
     pthread_mutex_destroy(&c.lock);
-}
-
-static void run_calls(struct slr_worker *w)
-{
-    for (struct call *c = slr_mailbox_take(&w->calls); c; c = slr_mailbox_take(&w->calls)) {
-        c->fn(w, c->arg);
-        pthread_mutex_lock(&c->lock);
-        c->done = true;
-        pthread_cond_signal(&c->done_cond);
-        pthread_mutex_unlock(&c->lock);
-    }
 }
 
 static enum slr_verdict take_rtcp(struct slr_worker *w, uint32_t leg, const struct slr_packet *pkt)
@@ -86,6 +78,50 @@ void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
                        const struct slr_packet *pkt)
 {
     slr_count(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
+}
+
+static enum slr_err take_burst(struct slr_worker *w, uint32_t timeout_us, uint32_t *count)
+{
+    struct slr_packet burst[SLR_CAPTURE_BURST];
+    *count = 0;
+    enum slr_err err = w->capture->ops->next(w->capture, timeout_us, burst, count);
+    for (uint32_t i = 0; i < *count; i++) {
+        slr_worker_packet(w, burst[i].tag >> 1, (burst[i].tag & 1u) != 0, &burst[i]);
+    }
+    slr_count(&w->counters.at[SLR_CTR_PACKETS_IN], *count);
+    return err;
+}
+
+/*
+ * What came before a call is taken before the call is carried out: closing a leg throws away what
+ * lies unread in its socket, and after a stall that may be seconds of a conversation. Nothing twice
+ * in a row is the end: a backend that had run out of buffers gives nothing once.
+ */
+static void drain(struct slr_worker *w)
+{
+    int64_t end_ns = slr_clock_mono(w->clock).ns + DRAIN_NS;
+    enum slr_err err = SLR_OK;
+    int empty = 0;
+    while (err == SLR_OK && empty < 2 && slr_clock_mono(w->clock).ns < end_ns) {
+        uint32_t count = 0;
+        err = take_burst(w, 0, &count);
+        empty = count > 0 ? 0 : empty + 1;
+    }
+}
+
+static void run_calls(struct slr_worker *w)
+{
+    struct call *c = slr_mailbox_take(&w->calls);
+    if (c) {
+        drain(w);
+    }
+    for (; c; c = slr_mailbox_take(&w->calls)) {
+        c->fn(w, c->arg);
+        pthread_mutex_lock(&c->lock);
+        c->done = true;
+        pthread_cond_signal(&c->done_cond);
+        pthread_mutex_unlock(&c->lock);
+    }
 }
 
 static void emit_silence(struct slr_worker *w, const struct slr_session *s,
@@ -144,13 +180,8 @@ void slr_worker_housekeeping(struct slr_worker *w, slr_mono now)
 
 enum slr_err slr_worker_step(struct slr_worker *w, uint32_t timeout_us)
 {
-    struct slr_packet burst[SLR_CAPTURE_BURST];
     uint32_t count = 0;
-    enum slr_err err = w->capture->ops->next(w->capture, timeout_us, burst, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        slr_worker_packet(w, burst[i].tag >> 1, (burst[i].tag & 1u) != 0, &burst[i]);
-    }
-    slr_count(&w->counters.at[SLR_CTR_PACKETS_IN], count);
+    enum slr_err err = take_burst(w, timeout_us, &count);
     run_calls(w);
     slr_worker_housekeeping(w, slr_clock_mono(w->clock));
     return err;
