@@ -232,6 +232,9 @@ static enum slr_err open_signalling(struct slr_core *core)
     if (err == SLR_OK) {
         err = open_link(core);
     }
+    if (err == SLR_OK && cfg->sniffer && !cfg->import) {
+        err = slr_others_open(core);
+    }
     if (err == SLR_OK && sip) {
         err = slr_sip_listen(core->sip);
     }
@@ -270,10 +273,6 @@ enum slr_err slr_core_open(const struct slr_core_config *cfg, struct slr_core **
         slr_core_close(core);
         return err;
     }
-    if (cfg->sniffer) {
-        SLR_WARN("sniffer_not_read", "address=%s why=only_the_own_engine_is_followed",
-                 SLR_Q(cfg->sniffer));
-    }
     *out = core;
     return SLR_OK;
 }
@@ -300,6 +299,8 @@ void slr_core_close(struct slr_core *core)
     slr_sip_quiesce(core->sip);
     slr_link_close(core->link);
     core->link = NULL;
+    slr_others_close(core->others);
+    core->others = NULL;
     if (core->store) {
         slr_store_close(core->store);
         core->store = NULL;

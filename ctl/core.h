@@ -14,7 +14,8 @@
 /* Filled from the command line (core_main.c); const after start. */
 struct slr_core_config {
     const char *engine;            /* the engine's control socket */
-    const char *sniffer;           /* HOST:PORT of other engines' event stream, or NULL */
+    const char *sniffer;           /* HOST:PORT of another engine's event stream, or NULL */
+    const char *sniffer_key;       /* file with the key for it, or NULL */
     const char *sip_udp, *sip_tcp; /* ADDR:PORT, port 0 any; NULL: none */
     const char *http;              /* ADDR:PORT or NULL */
     const char *data;              /* DIR: database in DIR/core, recordings in DIR/rec */

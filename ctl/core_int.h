@@ -24,6 +24,7 @@
 
 struct slr_sip;
 struct slr_tracker;
+struct slr_others;
 
 struct slr_core {
     const struct slr_core_config *cfg;
@@ -32,6 +33,7 @@ struct slr_core {
     struct slr_link *link;
     struct slr_sip *sip; /* NULL on import */
     struct slr_tracker *tracker;
+    struct slr_others *others;       /* NULL: none are followed */
     struct slr_http *http;           /* NULL: none */
     struct slr_clock *capture_clock; /* on import: the capture's time; else NULL */
     struct slr_idgen idgen;
@@ -98,6 +100,14 @@ void slr_events_idle(void *core);
 void slr_events_epoch(void *core, int64_t epoch);
 /* Sends what may be acknowledged by now. */
 void slr_events_ack(struct slr_core *core);
+/* Of an engine's id, for the store; never 0. */
+int64_t slr_events_hash(const char *id);
+
+/* ---- others.c: engines on other hosts ---- */
+/* Follows the engine at --sniffer, if there is one. Errors as of slr_sniffer_reader_open. */
+enum slr_err slr_others_open(struct slr_core *core) SLR_CHECKED;
+/* NULL is allowed. */
+void slr_others_close(struct slr_others *others);
 
 /* ---- restore.c ---- */
 /* Reads calls and dialogs from the store; dialogs get their legs. SLR_IO, SLR_NOMEM. */

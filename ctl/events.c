@@ -10,10 +10,11 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "ctl/calls.h"
+#include "ctl/recording.h"
 #include "ctl/sip.h"
 #include "ctl/tracker.h"
 
-static int64_t hash_id(const char *text)
+int64_t slr_events_hash(const char *text)
 {
     uint64_t h = 0xcbf29ce484222325u;
     for (; *text; text++) {
@@ -39,7 +40,7 @@ static bool check_engine(struct slr_core *core, const json_t *hello)
 {
     char name[160];
     const char *id = slr_json_str(hello, "engine");
-    int64_t hash = hash_id(id ? id : "");
+    int64_t hash = slr_events_hash(id ? id : "");
     int64_t last = slr_json_i64(hello, "last", 0);
     bool same = core->engine_hash == hash && last >= core->cursor;
     (void)snprintf(core->engine_id, sizeof core->engine_id, "%s", id ? id : "");
@@ -94,17 +95,7 @@ static void on_session_open(struct slr_core *core, const json_t *ev)
     if (!session || slr_calls_get(core, session) || slr_tracker_has(core->tracker, session)) {
         return; /* ours: stored when it was opened */
     }
-    const char *call = slr_json_str(ev, "call");
-    json_t *record =
-        json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", session, "call",
-                  call && call[0] ? call : session, "state", "open", "start_wall_ns",
-                  (json_int_t)slr_json_i64(ev, "start_wall_ns", slr_json_i64(ev, "wall_ns", 0)),
-                  "engine", core->engine_id);
-    json_t *meta = json_object_get(ev, "meta");
-    if (record && json_is_object(meta)) {
-        json_object_set(record, "meta", meta);
-    }
-    put_recording(core, record);
+    put_recording(core, slr_recording_of_event(ev, core->engine_id));
 }
 
 /* The call is over in the engine. Dialogs that are still up (it sealed by itself) get their BYE. */
@@ -121,40 +112,11 @@ static void end_call(struct slr_core *core, const char *session)
 
 static void on_sealed(struct slr_core *core, const json_t *ev)
 {
-    static const char *const same[] = {
-        "call",       "state",         "file",        "ledger",     "container", "mime",
-        "format",     "channels",      "sample_hz",   "frames",     "len_ms",    "bytes",
-        "media_hash", "start_wall_ns", "end_wall_ns", "end_reason", "meta",      "legs"};
     const char *session = slr_json_str(ev, "session");
     if (!session) {
         return;
     }
-    json_t *record = json_pack("{s:s, s:s}", "id", session, "engine", core->engine_id);
-    for (size_t i = 0; record && i < sizeof same / sizeof same[0]; i++) {
-        json_t *value = json_object_get(ev, same[i]);
-        if (value) {
-            json_object_set(record, same[i], value);
-        }
-    }
-    const char *call = slr_json_str(ev, "call");
-    if (record && (!call || !call[0])) {
-        json_object_set_new(record, "call", json_string(session));
-    }
-    json_t *dns = json_array(), *leg;
-    size_t i;
-    json_array_foreach(json_object_get(ev, "legs"), i, leg)
-    {
-        const char *dn = slr_json_str(leg, "dn");
-        if (dn && dn[0]) {
-            (void)json_array_append_new(dns, json_string(dn));
-        }
-    }
-    if (record) {
-        json_object_set_new(record, "dns", dns);
-    } else {
-        json_decref(dns);
-    }
-    put_recording(core, record);
+    put_recording(core, slr_recording_of_event(ev, core->engine_id));
     SLR_INFO("recording_sealed", "recording=%s state=%s reason=%s", session,
              SLR_Q(slr_json_str(ev, "state")), SLR_Q(slr_json_str(ev, "end_reason")));
     end_call(core, session);
@@ -167,9 +129,7 @@ static void on_failed(struct slr_core *core, const json_t *ev)
     if (!session) {
         return;
     }
-    put_recording(core, json_pack("{s:s, s:s, s:s, s:I}", "id", session, "state", "failed",
-                                  "end_reason", err ? err : "failed", "end_wall_ns",
-                                  (json_int_t)slr_json_i64(ev, "wall_ns", 0)));
+    put_recording(core, slr_recording_of_event(ev, core->engine_id));
     SLR_ERROR("recording_failed", "recording=%s err=%s text=%s", session, SLR_Q(err),
               SLR_Q(slr_json_str(ev, "text")));
     end_call(core, session);
@@ -179,7 +139,7 @@ static void on_deleted(struct slr_core *core, const json_t *ev)
 {
     const char *session = slr_json_str(ev, "session");
     if (session) {
-        put_recording(core, json_pack("{s:s, s:s}", "id", session, "state", "deleted"));
+        put_recording(core, slr_recording_of_event(ev, core->engine_id));
     }
 }
 

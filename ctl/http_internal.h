@@ -107,6 +107,8 @@ enum slr_err slr_http_body(const struct slr_http_request *r, json_t **out) SLR_C
 
 /* The catalogue's record, owned by the caller; deleted ones are SLR_NOTFOUND. */
 enum slr_err slr_http_find_recording(struct slr_http_request *r, json_t **record) SLR_CHECKED;
+/* Where the engine is whose recording this is, if it is another host's; else NULL. Borrowed. */
+const char *slr_http_remote(const json_t *record);
 /* Opens a file below DIR/rec for reading; no component may be a link or "..". */
 enum slr_err slr_http_open_rec(const struct slr_http *h, const char *name, int *fd) SLR_CHECKED;
 

@@ -150,6 +150,11 @@ enum MHD_Result slr_http_do_media(struct slr_http_request *r)
     if (err != SLR_OK) {
         return slr_http_reply_error(r, err, NULL);
     }
+    if (slr_http_remote(record) != NULL) {
+        json_decref(record);
+        return slr_http_reply_problem(r, MHD_HTTP_NOT_FOUND, SLR_NOTFOUND,
+                                      "the media is on another host, see engine and remote");
+    }
     const char *state = text_of(record, "state");
     const char *file = text_of(record, "file");
     if (strcmp(state, "open") == 0 || strcmp(state, "sealing") == 0) {

@@ -38,12 +38,18 @@ static void add_time(json_t *record, const char *from, const char *to)
     }
 }
 
+const char *slr_http_remote(const json_t *record)
+{
+    const char *address = text_of(record, "remote");
+    return address[0] != '\0' ? address : NULL;
+}
+
 /* Adds what people read (times as text) and where the media is. */
 static void present(json_t *record)
 {
     add_time(record, "start_wall_ns", "start");
     add_time(record, "end_wall_ns", "end");
-    if (text_of(record, "file")[0] != '\0') {
+    if (text_of(record, "file")[0] != '\0' && slr_http_remote(record) == NULL) {
         json_object_set_new(record, "media",
                             json_sprintf("/v1/recordings/%s/media", text_of(record, "id")));
     }
@@ -214,7 +220,8 @@ enum MHD_Result slr_http_do_recording(struct slr_http_request *r)
     const json_t *name = json_object_get(record, "ledger");
     if (json_is_string(name)) {
         json_object_set(record, "ledger_file", json_object_get(record, "ledger"));
-        json_t *ledger = read_ledger(r->h, json_string_value(name));
+        bool here = slr_http_remote(record) == NULL;
+        json_t *ledger = here ? read_ledger(r->h, json_string_value(name)) : NULL;
         json_object_set_new(record, "ledger", ledger != NULL ? ledger : json_null());
     }
     return slr_http_reply_json(r, MHD_HTTP_OK, record);
@@ -293,7 +300,13 @@ enum MHD_Result slr_http_do_remove(struct slr_http_request *r)
     }
     const char *state = text_of(record, "state");
     bool open_still = strcmp(state, "open") == 0 || strcmp(state, "sealing") == 0;
+    bool remote = slr_http_remote(record) != NULL;
     json_decref(record);
+    if (remote) {
+        slr_http_audit(r, "delete", r->id, SLR_CONFLICT);
+        return slr_http_reply_problem(r, MHD_HTTP_CONFLICT, SLR_CONFLICT,
+                                      "the recording is another host's");
+    }
     json_t *answer = NULL;
     err = open_still ? SLR_BUSY : slr_http_ask(r, SLR_CORE_DELETE, r->id, 0, DELETE_MS, &answer);
     slr_http_audit(r, "delete", r->id, err);

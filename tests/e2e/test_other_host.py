@@ -60,6 +60,7 @@ def test_what_happened_meanwhile_is_read_afterwards_once(rigs):
     at_b(b, first)
     a.engine.kill9()
     a.start_engine()
+    a.wait_core()
     _, third = record(a)
     at_b(b, third)
     assert len(b.api.recordings()) == 3
