@@ -71,7 +71,7 @@ struct slr_flow *slr_flow_add(struct slr_flows *f, const struct slr_addr *src,
     if (f->count >= f->max) {
         return NULL;
     }
-    struct slr_flow flow = {*src, *dst, leg, 0, now.ns, true};
+    struct slr_flow flow = {*src, *dst, leg, 0, now.ns, f->next_order++, true};
     return insert(f, &flow);
 }
 

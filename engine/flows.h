@@ -19,6 +19,7 @@ struct slr_flow {
     uint32_t leg; /* SLR_NONE: the leg is closed */
     int64_t closed_ns;
     int64_t first_ns;
+    uint32_t order; /* of its first packet in the capture */
     bool used;
 };
 
@@ -26,6 +27,7 @@ struct slr_flows {
     struct slr_flow *at;
     uint32_t mask;
     uint32_t count, max;
+    uint32_t next_order;
     uint32_t closed;    /* entries that lead nowhere */
     uint32_t unclaimed; /* entries whose leg no session has; kept by passive_flow.c */
 };

@@ -321,7 +321,7 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
     const struct slr_flow *partner = find_partner(e, flow);
     int64_t first = earliest(e, flow->leg);
     int64_t other = partner ? earliest(e, partner->leg) : INT64_MAX;
-    bool swap = other < first;
+    bool swap = other < first || (partner && other == first && partner->order < flow->order);
     int64_t start_ns = flow_start_ns(e) + slr_ns_from_ticks(swap ? other : first);
     slr_idgen_next(&e->ids, (slr_wall){start_ns}, id);
     struct slr_session_params p = {.session = id,

@@ -399,6 +399,14 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
     return verdict == SLR_VERDICT_TAKEN && !is_taken(x) ? SLR_VERDICT_PROBATION : verdict;
 }
 
+void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets)
+{
+    if (packets > 0) {
+        p->state->leg[leg].loss_flags |= SLR_REC_KERNEL_LOSS;
+        slr_count(&p->counters->at[SLR_CTR_KERNEL_DROPS], packets);
+    }
+}
+
 static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)
 {
     return leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc &&
@@ -427,10 +435,6 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     if (verdict != SLR_VERDICT_TAKEN) {
         x.leg->foreign++;
         return verdict;
-    }
-    if (pkt->kernel_drops) {
-        x.leg->loss_flags |= SLR_REC_KERNEL_LOSS;
-        slr_count(&p->counters->at[SLR_CTR_KERNEL_DROPS], pkt->kernel_drops);
     }
     x.st = &x.leg->stream[index];
     x.in_order_after = x.st->seq_max_ext;
@@ -467,15 +471,17 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     for (uint32_t i = 0; i < n; i++) {
         struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
         int64_t bound = pause_bound(leg, now_ticks, on);
-        if (on) {
-            if (atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
-                slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
-            }
-            slr_intervals_open(&leg->pauses, bound);
-        } else {
-            slr_intervals_close(&leg->pauses, bound);
-        }
         *at_ticks = bound > *at_ticks ? bound : *at_ticks;
+        if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
+            slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
+        }
+        if (on) {
+            slr_intervals_open(&leg->pauses, bound);
+        }
+    }
+    /* the end that is acknowledged holds for every leg, however far behind its clock is */
+    for (uint32_t i = 0; i < n && !on; i++) {
+        slr_intervals_close(&p->state->leg[atomic_load(&s->leg[i])].pauses, *at_ticks);
     }
     s->paused_at_ticks = *at_ticks;
     if (!on) {
