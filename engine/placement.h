@@ -42,6 +42,10 @@ struct slr_placement {
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg,
                                    const struct slr_packet *pkt, const struct slr_rtp *rtp);
 
+/* The kernel dropped so many packets of an open leg's RTP port before the one that comes next,
+ * whatever that one is: a stranger's packet may bring the word. Worker. */
+void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets);
+
 /* Pause and resume of all legs of a session at `now`; *at_ticks: highest bound. Worker. Idempotent.
  */
 void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,

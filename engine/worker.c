@@ -77,6 +77,9 @@ static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool r
 void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
                        const struct slr_packet *pkt)
 {
+    if (!rtcp_port) {
+        slr_placement_drops(&w->place, leg, pkt->kernel_drops);
+    }
     slr_count(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
 }
 

@@ -98,10 +98,10 @@ static inline enum slr_verdict fx_rtp_ns(struct fx *f, uint32_t leg, int64_t at_
     struct slr_rtp rtp = {.pt = p->pt, .seq = p->seq, .ts = p->ts, .ssrc = p->ssrc};
     rtp.payload = slr_slice_of(p->at, p->len_bytes);
     pkt.arrival = fx_time(at_ns);
-    pkt.kernel_drops = p->kernel_drops;
     cr_assert_eq(slr_addr_parse(p->src ? p->src : FX_PEER, &pkt.src), SLR_OK);
     slr_clock_advance(f->e.virtual_clock, (slr_wall){FX_START_NS + at_ns});
     atomic_store(&f->e.state->header->alive_ns, FX_START_NS + at_ns);
+    slr_placement_drops(&f->worker.place, leg, p->kernel_drops);
     return slr_placement_rtp(&f->worker.place, leg, &pkt, &rtp);
 }
 

@@ -65,6 +65,20 @@ Test(spans, the_kernel_dropped_packets)
         "received 420+180");
 }
 
+Test(spans, a_strangers_packet_brings_the_word_of_a_drop)
+{
+    struct one o;
+    begin(&o, 64);
+    audio(&o, 0, 10, 0);
+    struct fx_packet p = fx_audio(SSRC + 1, 1, 100, 5000);
+    p.kernel_drops = 40;
+    p.src = "203.0.113.9:4000";
+    cr_assert_eq(feed(&o, 250, p), SLR_VERDICT_FOREIGN_SOURCE);
+    audio(&o, 13, 20, 0);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_KERNEL_DROPS), 40u);
+    end(&o, 400, "received 0+200, lost-kernel 200+60 (3), received 260+140");
+}
+
 /* The disk stalls until packet memory is used up; then it works again. */
 Test(spans, packet_memory_was_exhausted)
 {
