@@ -368,6 +368,7 @@ static void pauses(struct sim *m, int64_t ns)
             }
             int64_t at_ns = turn ? m->pause[0][i].off_ns : m->pause[0][i].on_ns;
             int64_t ticks = 0;
+            int64_t latest = INT64_MIN;
             set_clock(m, at_ns);
             cr_assert_eq(slr_engine_pause(&m->f.e, m->id, turn == 0, &ticks), SLR_OK);
             for (uint32_t n = 0; n < LEGS; n++) {
@@ -376,6 +377,10 @@ static void pauses(struct sim *m, int64_t ns)
                 int64_t high = m->highest[n];
                 int64_t p1 = high * 1764 > now ? high : (now + 1763) / 1764;
                 *(turn ? &q->p1 : &q->p0) = turn ? p1 : (high < 0 ? now / 1764 : high);
+                latest = turn && p1 > latest ? p1 : latest;
+            }
+            for (uint32_t n = 0; turn && n < LEGS; n++) {
+                m->pause[n][i].p1 = latest; /* one end for all legs: it is what is answered */
             }
         }
     }
