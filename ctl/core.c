@@ -312,6 +312,7 @@ void slr_core_close(struct slr_core *core)
     slr_sip_close(core->sip);
     slr_table_fini(&core->dialogs, NULL);
     slr_table_fini(&core->keys, NULL);
+    slr_table_fini(&core->origins, NULL);
     slr_table_fini(&core->sessions, free_call);
     json_decref(core->snapshot);
     json_decref(core->stats);

@@ -48,6 +48,8 @@ struct slr_core {
     struct slr_table keys;     /* pair key -> newest struct slr_call of it */
     struct slr_table dialogs;  /* dialog key -> struct slr_dialog, owned */
 
+    struct slr_table origins; /* Call-ID;From-tag of restored dialogs -> struct slr_dialog */
+
     slr_mono started;
     int64_t epoch;
     char engine_id[64];

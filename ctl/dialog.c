@@ -66,6 +66,13 @@ enum slr_err slr_dialog_make_key(struct slr_dialog *d)
     return n > 0 && (size_t)n < sizeof d->key ? SLR_OK : SLR_TOOLONG;
 }
 
+enum slr_err slr_dialog_origin(const char *call_id, const char *from_tag,
+                               char out[static SLR_DIALOG_KEY_SIZE])
+{
+    int n = snprintf(out, SLR_DIALOG_KEY_SIZE, "%s;%s", call_id, from_tag);
+    return n > 0 && n < SLR_DIALOG_KEY_SIZE ? SLR_OK : SLR_TOOLONG;
+}
+
 static json_t *lines_to_json(const struct slr_dialog *d)
 {
     json_t *lines = json_array();

@@ -69,6 +69,10 @@ enum slr_err slr_dialog_set(char **field, const char *text) SLR_CHECKED;
 /* Makes `key` out of Call-ID and local tag. SLR_TOOLONG. */
 enum slr_err slr_dialog_make_key(struct slr_dialog *d) SLR_CHECKED;
 
+/* Call-ID and From tag, by which a repeated INVITE is known. SLR_TOOLONG. */
+enum slr_err slr_dialog_origin(const char *call_id, const char *from_tag,
+                               char out[static SLR_DIALOG_KEY_SIZE]) SLR_CHECKED;
+
 /* New object or NULL. */
 json_t *slr_dialog_to_json(const struct slr_dialog *d);
 /* NULL when the record lacks what a dialog needs. */

@@ -52,6 +52,9 @@ static void take_dialog(void *ctx, const char *key, json_t *record)
     if (!d || slr_sip_restore(r->core->sip, d) != SLR_OK ||
         slr_table_put(&r->core->dialogs, d->key, d) != SLR_OK) {
         SLR_WARN("stored_dialog_unreadable", "key=%s", SLR_Q(key));
+        if (d) {
+            slr_sip_forget_origin(r->core->sip, d);
+        }
         if (d && d->leg) {
             nta_leg_destroy(d->leg);
         }

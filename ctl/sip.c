@@ -66,7 +66,7 @@ static int on_request(void *magic, nta_leg_t *leg, nta_incoming_t *irq, const si
         return slr_sip_refuse(sip, irq, SLR_CORE_M_REFUSED_UNKNOWN, 481, "no_dialog");
     }
     if (method == sip_method_invite) {
-        return slr_sip_invite(sip, irq, msg);
+        return slr_sip_repeat(sip, irq, msg, &status) ? status : slr_sip_invite(sip, irq, msg);
     }
     return slr_sip_refuse(sip, irq, SLR_CORE_M_REFUSED_METHOD, 405, "method");
 }

@@ -30,6 +30,8 @@ uint16_t slr_sip_tcp_port(const struct slr_sip *sip);
 
 /* Gives a stored dialog its leg. SLR_NOMEM, SLR_FORMAT. */
 enum slr_err slr_sip_restore(struct slr_sip *sip, struct slr_dialog *d) SLR_CHECKED;
+/* A restored dialog ends: a repetition of its INVITE is then a new one. */
+void slr_sip_forget_origin(struct slr_sip *sip, const struct slr_dialog *d);
 
 /* Ends a dialog from our side: BYE, its legs closed, gone from the store. */
 void slr_sip_bye(struct slr_sip *sip, struct slr_dialog *d, const char *reason);

@@ -72,26 +72,62 @@ enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
     return err;
 }
 
+static void reply_ok(nta_incoming_t *irq, const struct slr_dialog *d, uint32_t expires_s,
+                     bool timer_required, bool body)
+{
+    char expires[48] = "";
+    if (expires_s) {
+        (void)snprintf(expires, sizeof expires, "%u;refresher=uac", expires_s);
+    }
+    nta_incoming_treply(irq, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
+                        SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED), SIPTAG_ACCEPT_STR(SLR_SIP_ACCEPT),
+                        TAG_IF(expires[0], SIPTAG_SESSION_EXPIRES_STR(expires)),
+                        TAG_IF(timer_required, SIPTAG_REQUIRE_STR("timer")),
+                        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+                        TAG_IF(body, SIPTAG_PAYLOAD_STR(d->answer)), TAG_END());
+}
+
 static void send_ok(struct slr_invite *inv)
 {
     struct slr_dialog *d = inv->dialog;
-    char expires[48] = "";
-    bool body = inv->offer != NULL;
-    if (inv->expires_s) {
-        (void)snprintf(expires, sizeof expires, "%u;refresher=uac", inv->expires_s);
-    }
-    nta_incoming_treply(inv->irq, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
-                        SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED), SIPTAG_ACCEPT_STR(SLR_SIP_ACCEPT),
-                        TAG_IF(expires[0], SIPTAG_SESSION_EXPIRES_STR(expires)),
-                        TAG_IF(inv->timer_required, SIPTAG_REQUIRE_STR("timer")),
-                        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-                        TAG_IF(body, SIPTAG_PAYLOAD_STR(d->answer)), TAG_END());
+    reply_ok(inv->irq, d, inv->expires_s, inv->timer_required, inv->offer != NULL);
     if (inv->update) {
         nta_incoming_destroy(inv->irq);
     } else {
         d->unacked = inv->irq;
         d->offered = inv->delayed;
     }
+}
+
+bool slr_sip_repeat(struct slr_sip *sip, nta_incoming_t *irq, const sip_t *msg, int *status)
+{
+    char origin[SLR_DIALOG_KEY_SIZE];
+    const char *from_tag = msg->sip_from->a_tag;
+    if (msg->sip_request->rq_method != sip_method_invite || msg->sip_to->a_tag || !from_tag ||
+        slr_dialog_origin(msg->sip_call_id->i_id, from_tag, origin) != SLR_OK) {
+        return false;
+    }
+    struct slr_dialog *d = slr_table_get(&sip->core->origins, origin);
+    uint32_t seq = d ? nta_leg_get_rseq(d->leg) : 0;
+    if (!d || d->ended || msg->sip_cseq->cs_seq > seq) {
+        return false;
+    }
+    if (msg->sip_cseq->cs_seq < seq || d->unacked || d->invite || !d->answer[0]) {
+        *status = slr_sip_refuse(sip, irq, SLR_CORE_M_REFUSED_UNKNOWN, 482, "merged");
+        return true;
+    }
+    SLR_INFO("answer_repeated", "recording=%s dialog=%s", d->session, SLR_Q(d->call_id));
+    nta_incoming_bind(irq, slr_sip_on_ack, d);
+    nta_incoming_tag(irq, d->local_tag);
+    bool timer = d->expires_s && (sip_has_feature(msg->sip_supported, "timer") ||
+                                  sip_has_feature(msg->sip_require, "timer"));
+    reply_ok(irq, d, d->expires_s, timer, true);
+    d->unacked = irq;
+    struct slr_sip_body body;
+    slr_sip_read_body(sip, msg, &body);
+    d->offered = body.sdp.len_bytes == 0;
+    *status = 0; /* the transaction is kept for its ACK */
+    return true;
 }
 
 static void answered(struct slr_invite *inv)

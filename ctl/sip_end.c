@@ -54,6 +54,7 @@ void slr_sip_drop_dialog(struct slr_sip *sip, struct slr_dialog *d)
     }
     d->ended = true;
     (void)slr_table_take(&sip->core->dialogs, d->key);
+    slr_sip_forget_origin(sip, d);
     if (d->stored) {
         slr_core_stored(sip->core, slr_store_delete_dialog(sip->core->store, d->key, NULL, NULL),
                         "delete_dialog");

@@ -124,6 +124,10 @@ void slr_invite_fail(struct slr_invite *inv, enum slr_core_metric which, int sta
                      const char *why);
 /* The invite is over: lets go of dialog and transaction, freed when nothing points to it. */
 void slr_invite_finish(struct slr_invite *inv);
+/* An INVITE without a To tag whose dialog came out of the store: the core died before its 200 was
+ * seen. Answers with that very 200, or 482 once the dialog has moved on, and sets what the handler
+ * returns. False: any other request, not answered. */
+bool slr_sip_repeat(struct slr_sip *sip, nta_incoming_t *irq, const sip_t *msg, int *status);
 /* Ends the invite without an answer of its own (CANCEL, BYE). */
 void slr_invite_abandon(struct slr_invite *inv, int status);
 /* Makes the SDP to send in d->answer, with a version that grows only with its content. */

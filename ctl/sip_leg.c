@@ -170,7 +170,22 @@ struct slr_dialog *slr_sip_make_dialog(struct slr_sip *sip, nta_incoming_t *irq,
 
 enum slr_err slr_sip_restore(struct slr_sip *sip, struct slr_dialog *d)
 {
-    return make_leg(sip, d);
+    char origin[SLR_DIALOG_KEY_SIZE];
+    enum slr_err err = make_leg(sip, d);
+    if (err == SLR_OK && slr_dialog_origin(d->call_id, d->remote_tag, origin) == SLR_OK) {
+        err = slr_table_put(&sip->core->origins, origin, d);
+    }
+    return err;
+}
+
+void slr_sip_forget_origin(struct slr_sip *sip, const struct slr_dialog *d)
+{
+    char origin[SLR_DIALOG_KEY_SIZE];
+    struct slr_table *t = &sip->core->origins;
+    if (slr_dialog_origin(d->call_id, d->remote_tag, origin) == SLR_OK &&
+        slr_table_get(t, origin) == d) {
+        (void)slr_table_take(t, origin);
+    }
 }
 
 void slr_sip_refresh_target(struct slr_dialog *d, const sip_t *msg)

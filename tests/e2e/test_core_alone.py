@@ -258,6 +258,34 @@ def test_kill_9_of_the_core_and_the_dialogs_go_on(bench):
     assert d1.bye().status == 481
 
 
+@pytest.mark.parametrize("offer", [sip.offer([sip.M(4000)]), b""], ids=["offer", "delayed"])
+def test_a_death_between_store_and_200_and_the_invite_comes_again(bench, offer):
+    ua = bench.ua()
+    uri, headers = sip.genesys(bench.host, "RC", "1001", "1001")
+    d = ua.dialog(uri)
+    t = ua.start("INVITE", uri, to=d.remote, frm=d.local, call_id=d.call_id, cseq=1,
+                 headers=[*headers, "Supported: timer", "Session-Expires: 1800"], body=offer)
+    first = d.invited(t, t.final(), ack=False)  # it is in the store: as if this answer was never seen
+    bench.core.kill9()
+    bench.start()
+    while not t.queue.empty():
+        t.queue.get()  # repetitions of the old core's answer
+    t.resend()
+    again = t.final()
+    assert again.status == 200 and again.to_tag == first.to_tag and again.body == first.body
+    assert again.get("session-expires") == first.get("session-expires") and again.get("contact") == first.get("contact")
+    t.resend()
+    assert t.final().to_tag == first.to_tag, "and this is one transaction again"
+    d.ack(b"" if offer else sip.offer([sip.M(4000)]))
+    assert len(bench.one_session()[1]["legs"]) == 1 and len(bench.engine.of("session_open")) == 1
+    assert d.reinvite(sip.offer([sip.M(4000, direction="inactive")], version=2)).status == 200
+    stale = ua.start("INVITE", uri, to=t.to, frm=d.local, call_id=d.call_id, cseq=1, headers=headers,
+                     body=sip.offer([sip.M(4000)]))
+    assert stale.final().status == 482 and len(bench.engine.sessions) == 1
+    assert d.bye().status == 200
+    wait.until("sealed", lambda: bench.engine.sealed)
+
+
 def test_sessions_that_nobody_knows_are_closed_as_orphans(bench):
     bench.core.kill9()
     bench.engine._session_open({"session": "0" * 31 + "1", "call": "x", "reserve": 2, "channels": 2, "meta": {}})
