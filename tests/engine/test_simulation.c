@@ -7,7 +7,7 @@
 #include "tests/engine/outcome.h"
 #include "tests/engine/simulated.h"
 
-#define DEFAULT_SESSIONS 120
+#define DEFAULT_SESSIONS 400
 #define LEGS 2
 #define MAX_PAUSES 8
 #define NEVER INT64_MAX
