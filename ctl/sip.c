@@ -117,7 +117,7 @@ static enum slr_err listen_on(struct slr_sip *sip, const char *text, const char 
         return SLR_INVAL;
     }
     if (nta_agent_add_tport(sip->agent, URL_STRING_MAKE(url), TPTAG_UDP_RMEM(UDP_RMEM_BYTES),
-                            TPTAG_REUSE(1), TAG_END()) != 0) {
+                            TPTAG_REUSE(1), TPTAG_STUN_SERVER(0), TAG_END()) != 0) {
         SLR_ERROR("sip_cannot_listen", "transport=%s address=%s", transport, SLR_Q(text));
         return SLR_BUSY;
     }
@@ -137,7 +137,8 @@ static enum slr_err open_agent(struct slr_sip *sip)
     }
     sip->agent = nta_agent_create(
         sip->core->root, (url_string_t *)-1, NULL, sip, NTATAG_MCLASS(sip->mclass), NTATAG_UA(1),
-        NTATAG_MAXSIZE(MESSAGE_MAX_BYTES), NTATAG_MERGE_482(1), NTATAG_SERVER_RPORT(1), TAG_END());
+        NTATAG_MAXSIZE(MESSAGE_MAX_BYTES), NTATAG_MERGE_482(1), NTATAG_SERVER_RPORT(1),
+        TPTAG_STUN_SERVER(0), TAG_END()); /* its answers to STUN leak, and nobody asks for them */
     sip->timer = su_timer_create(su_root_task(sip->core->root), TICK_MS);
     if (!sip->agent || !sip->timer || su_timer_set_for_ever(sip->timer, on_timer, sip) != 0) {
         return SLR_NOMEM;
