@@ -1,0 +1,65 @@
+"""All legs silent for -t: the recorder ends the call itself. Not in hold, not in a pause."""
+import time
+
+import pytest
+
+from lib import wait
+from lib.call import Call
+
+SILENCE_S = 2
+
+
+@pytest.fixture
+def rig(rigs):
+    return rigs(engine_args=("-t", str(SILENCE_S))).start()
+
+
+def talk(c, seconds=0.5):
+    c.invite_all()
+    c.play(0, seconds), c.play(1, seconds)
+    c.run()
+    return time.monotonic()
+
+
+def ended_by_us(c, since, timeout_s=6):
+    wait.until("BYE to both dialogs", lambda: all(d.byed() for d in c.dialogs), timeout_s)
+    took = time.monotonic() - since
+    e = c.entry()
+    assert e["state"] == "sealed" and e["end_reason"] == "silent"
+    return took
+
+
+def test_bye_to_all_dialogs_when_nobody_is_heard_any_more(rig):
+    with Call(rig) as c:
+        assert SILENCE_S - 0.2 < ended_by_us(c, talk(c)) < SILENCE_S + 2
+        _, w, led = c.result()
+        c.verify(0, w, led), c.verify(1, w, led)
+        assert c.dialogs[0].bye().status == 481
+        assert not rig.api.calls()
+        wait.until("its streams are free", lambda: rig.api.status()["engine"]["streams_used"] == 0, 5)
+
+
+def test_one_voice_keeps_the_call(rig):
+    with Call(rig) as c:
+        c.invite_all()
+        c.play(0, 0.5), c.play(1, SILENCE_S + 2)
+        c.run()
+        assert not any(d.byed() for d in c.dialogs)
+        c.bye()
+        assert c.entry()["end_reason"] == "bye"
+
+
+def test_hold_and_pause_are_no_silence(rig):
+    with Call(rig) as held, Call(rig) as paused:
+        talk(held), talk(paused)
+        for i in (0, 1):
+            assert held.reinvite(i, "inactive").status == 200
+        since = time.monotonic()
+        ident = wait.until("listed", paused.live)["id"]
+        rig.api.post(f"/v1/calls/{ident}/pause")
+        wait.until("longer than -t", lambda: time.monotonic() > since + SILENCE_S + 1.5, SILENCE_S + 5)
+        assert not any(d.byed() for d in held.dialogs + paused.dialogs)
+        for i in (0, 1):
+            assert held.reinvite(i).status == 200
+        rig.api.post(f"/v1/calls/{ident}/resume")
+        ended_by_us(held, time.monotonic()), ended_by_us(paused, time.monotonic())
