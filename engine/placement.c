@@ -458,6 +458,7 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
 {
     int64_t now_ticks = slr_session_ticks(s, now);
     bool was = atomic_load(&s->paused) != 0;
+    int64_t most = on ? INT64_MAX : now_ticks + p->window_ticks;
     uint32_t n = atomic_load(&s->leg_count);
     *at_ticks = was == on ? s->paused_at_ticks : now_ticks;
     if (was == on) {
@@ -471,7 +472,8 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     for (uint32_t i = 0; i < n; i++) {
         struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
         int64_t bound = pause_bound(leg, now_ticks, on);
-        *at_ticks = bound > *at_ticks ? bound : *at_ticks;
+        int64_t shared = bound < most ? bound : most;
+        *at_ticks = shared > *at_ticks ? shared : *at_ticks;
         if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
             slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
         }
@@ -479,9 +481,12 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
             slr_intervals_open(&leg->pauses, bound);
         }
     }
-    /* the end that is acknowledged holds for every leg, however far behind its clock is */
+    /* The end that is acknowledged holds for every leg, however far behind its clock is; one that
+     * leads by more than a window has an end of its own. */
     for (uint32_t i = 0; i < n && !on; i++) {
-        slr_intervals_close(&p->state->leg[atomic_load(&s->leg[i])].pauses, *at_ticks);
+        struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
+        int64_t own = pause_bound(leg, now_ticks, on);
+        slr_intervals_close(&leg->pauses, own > *at_ticks ? own : *at_ticks);
     }
     s->paused_at_ticks = *at_ticks;
     if (!on) {
