@@ -31,7 +31,8 @@ struct bench {
     _Atomic uint8_t *active;
     struct slr_recfile *file;
     _Atomic uint64_t dirty;
-    char dir[256];
+    char dir[256];      /* recordings */
+    char state_dir[64]; /* packet memory, on a tmpfs as in real life */
     int rec_fd;
     uint32_t streams;
     int64_t base_ns;
@@ -104,7 +105,9 @@ static void set_up(struct bench *b, const char *root, uint32_t streams)
     snprintf(path, sizeof path, "%s/open", b->dir);
     must(mkdir(path, 0700) == 0, "mkdir");
     b->rec_fd = open(b->dir, O_RDONLY | O_DIRECTORY);
-    must(slr_state_open(b->dir, streams, streams * 10 + 64, &b->state) == SLR_OK, "state");
+    snprintf(b->state_dir, sizeof b->state_dir, "/dev/shm/slr-bench-XXXXXX");
+    must(mkdtemp(b->state_dir) != NULL, "mkdtemp");
+    must(slr_state_open(b->state_dir, streams, streams * 10 + 64, &b->state) == SLR_OK, "state");
     b->codecs = calloc(streams, sizeof *b->codecs);
     b->active = calloc(streams, sizeof *b->active);
     b->file = calloc(streams, sizeof *b->file);
@@ -146,7 +149,7 @@ static void tear_down(struct bench *b)
     free(b->codecs);
     free(b->active);
     free(b->file);
-    snprintf(command, sizeof command, "rm -rf '%s'", b->dir);
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", b->dir, b->state_dir);
     must(system(command) == 0, "rm");
 }
 

@@ -212,7 +212,8 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
         err = reserve(s);
     }
     if (err == SLR_OK) {
-        void *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+        void *base =
+            mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, s->fd, 0);
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
         s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
         s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
