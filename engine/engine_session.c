@@ -481,6 +481,7 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
 {
     int64_t now = slr_session_ticks(s, slr_clock_mono(w->clock));
     int64_t highest = INT64_MIN;
+    int64_t placed = 0; /* audio of the stream that leads */
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->place.state->leg[atomic_load(&s->leg[i])];
         for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
@@ -488,14 +489,17 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
             if (atomic_load(&st->state) == SLR_STREAM_TAKEN && st->placed > 0 &&
                 st->last_ticks > highest) {
                 highest = st->last_ticks;
+                placed = st->placed_ticks;
             }
         }
     }
     int64_t end = end_ticks == INT64_MIN ? now : end_ticks;
     int64_t written = slr_session_written_ticks(s); /* ahead of time where the media was */
     end = end > written ? end : written;
-    int64_t waiting = SLR_TICKS_HZ + (written == end ? w->place.window_ticks : 0);
-    return highest > end && highest < end + waiting ? highest : end;
+    /* what was received is not cut, a burst ahead of time neither; a clock that leapt is no audio
+     */
+    int64_t most = end + placed + SLR_TICKS_HZ + (written == end ? w->place.window_ticks : 0);
+    return highest > end && highest < most ? highest : end;
 }
 
 static void session_stop(struct slr_worker *w, void *arg)

@@ -326,6 +326,7 @@ static void note_placed(struct place *x)
         st->last_ticks = x->end_ticks;
     }
     st->placed++;
+    st->placed_ticks += x->rec.dur_ticks;
 }
 
 static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const struct slr_dtmf *event)

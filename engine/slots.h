@@ -64,7 +64,8 @@ struct slr_stream {
     int64_t pos_last_ticks;   /* position of the packet with seq_max_ext */
     int64_t pos_last_arrival_ns;
     int64_t first_ticks, last_ticks;
-    uint64_t sr_ntp; /* newest RTCP sender report: its clock, and when it came */
+    int64_t placed_ticks; /* length of what was placed */
+    uint64_t sr_ntp;      /* newest RTCP sender report: its clock, and when it came */
     uint32_t sr_rtp_ts, sr_count;
     int64_t sr_arrival_ns;
 };
