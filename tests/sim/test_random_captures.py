@@ -8,7 +8,8 @@ import pytest
 from lib import ledger, passive, pcap, rtp, wav
 
 T0 = 1_700_000_000_000_000_000
-SEEDS = [int(os.environ["SLR_SEED"])] if os.environ.get("SLR_SEED") else list(range(100, 100 + int(os.environ.get("SLR_SEEDS", "20"))))
+COUNT = int(os.environ.get("SLR_SEEDS", "20"))
+SEEDS = [int(os.environ["SLR_SEED"])] if os.environ.get("SLR_SEED") else list(range(100, 100 + COUNT))
 
 
 def random_call(rng, n):
