@@ -13,7 +13,7 @@
 #define OPT(field) offsetof(struct slr_core_config, field)
 
 static const struct slr_option options[] = {
-    {0, "engine", SLR_OPT_STR, OPT(engine), 0, 0, "PATH", "/run/spanless/engine.sock",
+    {0, "engine", SLR_OPT_STR, OPT(engine), 0, 0, "PATH", "/run/slr/engine-1.sock",
      "control socket of the engine (slr --control)"},
     {0, "sniffer", SLR_OPT_STR, OPT(sniffer), 0, 0, "HOST:PORT", NULL,
      "follow the recordings of an engine on another host (slr -w)"},
@@ -25,7 +25,7 @@ static const struct slr_option options[] = {
      "take SIP over TCP here (port 0: any)"},
     {0, "http", SLR_OPT_STR, OPT(http), 0, 0, "ADDR:PORT", NULL,
      "serve the API here (beyond loopback only with TLS and a token file)"},
-    {0, "data", SLR_OPT_STR, OPT(data), 0, 0, "DIR", "/var/lib/spanless",
+    {0, "data", SLR_OPT_STR, OPT(data), 0, 0, "DIR", "/var/lib/slr",
      "database in DIR/core, recordings in DIR/rec"},
     {0, "sip-allow", SLR_OPT_LIST, OPT(sip_allow), 0, 0, "CIDR", NULL,
      "who may send SIP (default: loopback and the listen address's private network)"},

@@ -32,7 +32,7 @@ static const struct slr_option options[] = {
     U32('t', "silence-timeout", silence_timeout_s, 1, 86400, "SEC", "120",
         "end a stream that was silent so long"),
     U32('m', "min-window", window_ms, 1, 60000, "MS", "40",
-        "how long packets may come out of order, at least 40"),
+        "least placement window; it is 1000 or more in any case"),
     {'A', "accept-pt", SLR_OPT_LIST, AT(accept_pt), 0, 0, "PT", NULL,
      "accept this RTP payload type; none given: any"},
     {'l', "log-config", SLR_OPT_STR, AT(log_config), 0, 0, "FILE", NULL,
