@@ -114,11 +114,8 @@ static void drain(struct slr_worker *w)
 
 static void run_calls(struct slr_worker *w)
 {
-    struct call *c = slr_mailbox_take(&w->calls);
-    if (c) {
-        drain(w);
-    }
-    for (; c; c = slr_mailbox_take(&w->calls)) {
+    for (struct call *c = slr_mailbox_take(&w->calls); c; c = slr_mailbox_take(&w->calls)) {
+        drain(w); /* before each: between two of them a port may be opened, used and closed */
         c->fn(w, c->arg);
         pthread_mutex_lock(&c->lock);
         c->done = true;
