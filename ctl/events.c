@@ -98,7 +98,11 @@ static void on_session_open(struct slr_core *core, const json_t *ev)
     put_recording(core, slr_recording_of_event(ev, core->engine_id));
 }
 
-/* The call is over in the engine. Dialogs that are still up (it sealed by itself) get their BYE. */
+/*
+ * The call is over in the engine. Dialogs that are still up (it sealed by itself) get their BYE.
+ * Ending them stores what the call is by then, "sealing": the event's word has to be stored after
+ * it, and stands.
+ */
 static void end_call(struct slr_core *core, const char *session)
 {
     struct slr_call *call = slr_calls_get(core, session);
@@ -116,10 +120,10 @@ static void on_sealed(struct slr_core *core, const json_t *ev)
     if (!session) {
         return;
     }
+    end_call(core, session);
     put_recording(core, slr_recording_of_event(ev, core->engine_id));
     SLR_INFO("recording_sealed", "recording=%s state=%s reason=%s", session,
              SLR_Q(slr_json_str(ev, "state")), SLR_Q(slr_json_str(ev, "end_reason")));
-    end_call(core, session);
 }
 
 static void on_failed(struct slr_core *core, const json_t *ev)
@@ -129,10 +133,10 @@ static void on_failed(struct slr_core *core, const json_t *ev)
     if (!session) {
         return;
     }
+    end_call(core, session);
     put_recording(core, slr_recording_of_event(ev, core->engine_id));
     SLR_ERROR("recording_failed", "recording=%s err=%s text=%s", session, SLR_Q(err),
               SLR_Q(slr_json_str(ev, "text")));
-    end_call(core, session);
 }
 
 static void on_deleted(struct slr_core *core, const json_t *ev)
