@@ -72,33 +72,41 @@ static json_t *dns_of(const json_t *legs)
     return dns;
 }
 
-static json_t *sealed(const json_t *ev, const char *session, const char *engine)
+/* Who spoke with whom. An engine that lost its state knows nothing of that: what is stored stays.
+ */
+static void copy_parties(json_t *record, const json_t *ev, const char *session)
 {
-    static const char *const texts[] = {"call", "file",   "ledger",     "container",
-                                        "mime", "format", "media_hash", "end_reason"};
-    static const char *const numbers[] = {"channels", "sample_hz",     "frames",     "len_ms",
-                                          "bytes",    "start_wall_ns", "end_wall_ns"};
-    static const char *const states[] = {"sealed", "partial", "orphan"};
-    const char *state = slr_json_str(ev, "state"), *call = slr_json_str(ev, "call");
+    const char *call = slr_json_str(ev, "call");
     json_t *meta = json_object_get(ev, "meta"), *legs = json_object_get(ev, "legs");
-    if (!is_one_of(state, states, sizeof states / sizeof states[0])) {
-        return NULL;
-    }
-    json_t *record = json_pack("{s:s, s:s, s:s, s:o}", "id", session, "engine", engine, "state",
-                               state, "dns", dns_of(legs));
-    if (!record) {
-        return NULL;
-    }
-    copy(record, ev, texts, sizeof texts / sizeof texts[0], is_text);
-    copy(record, ev, numbers, sizeof numbers / sizeof numbers[0], is_number);
+    json_object_set_new(record, "call", json_string(call && call[0] ? call : session));
+    json_object_set_new(record, "dns", dns_of(legs));
     if (json_is_object(meta)) {
         json_object_set(record, "meta", meta);
     }
     if (json_is_array(legs)) {
         json_object_set(record, "legs", legs);
     }
-    if (!call || !call[0]) {
-        json_object_set_new(record, "call", json_string(session));
+}
+
+static json_t *sealed(const json_t *ev, const char *session, const char *engine)
+{
+    static const char *const texts[] = {"file",   "ledger",     "container", "mime",
+                                        "format", "media_hash", "end_reason"};
+    static const char *const numbers[] = {"channels", "sample_hz",     "frames",     "len_ms",
+                                          "bytes",    "start_wall_ns", "end_wall_ns"};
+    static const char *const states[] = {"sealed", "partial", "orphan"};
+    const char *state = slr_json_str(ev, "state"), *reason = slr_json_str(ev, "end_reason");
+    if (!is_one_of(state, states, sizeof states / sizeof states[0])) {
+        return NULL;
+    }
+    json_t *record = json_pack("{s:s, s:s, s:s}", "id", session, "engine", engine, "state", state);
+    if (!record) {
+        return NULL;
+    }
+    copy(record, ev, texts, sizeof texts / sizeof texts[0], is_text);
+    copy(record, ev, numbers, sizeof numbers / sizeof numbers[0], is_number);
+    if (!reason || strcmp(reason, "state-lost") != 0) {
+        copy_parties(record, ev, session);
     }
     return record;
 }

@@ -293,6 +293,7 @@ enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct s
         err = stages[i](e);
     }
     if (err == SLR_OK && !e->passive) {
+        slr_engine_rescue(e);
         err = start_threads(e);
     }
     if (err != SLR_OK) {

@@ -82,6 +82,9 @@ enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;
 /* Their sockets are received from again; workers run. */
 void slr_engine_restore_sockets(struct slr_engine *e);
 
+/* engine_rescue.c: working files without a session are sealed with what is in them. */
+void slr_engine_rescue(struct slr_engine *e);
+
 /* engine_report.c: one log line with what became of all datagrams of a capture. */
 void slr_engine_log_totals(const struct slr_engine *e);
 

@@ -32,6 +32,19 @@ Test(recording, opened_and_sealed)
     json_decref(r);
 }
 
+/* The record is merged into the stored one, which knows the parties. */
+Test(recording, a_rescued_one_says_nothing_of_parties)
+{
+    json_t *r = of("{\"ev\":\"sealed\",\"session\":\"" ID "\",\"call\":\"\",\"state\":\"partial\","
+                   "\"file\":\"f\",\"end_reason\":\"state-lost\",\"meta\":{},\"legs\":[]}");
+    cr_assert_str_eq(slr_json_str(r, "file"), "f");
+    cr_assert_null(json_object_get(r, "call"));
+    cr_assert_null(json_object_get(r, "dns"));
+    cr_assert_null(json_object_get(r, "legs"));
+    cr_assert_null(json_object_get(r, "meta"));
+    json_decref(r);
+}
+
 Test(recording, failed_and_deleted)
 {
     json_t *r = of("{\"ev\":\"failed\",\"session\":\"" ID "\",\"err\":\"IO\"}");
