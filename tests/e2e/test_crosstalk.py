@@ -46,10 +46,10 @@ def one_call(rig, rng, spoofer, done, errors):
             c.invite_all(rng.choice([(0, 1), (1, 0)]))
             seconds = rng.uniform(0.3, 0.8)
             c.play(0, seconds + 0.3), c.play(1, seconds + 0.3)
-            c.start()
-            wait.until("media flows", lambda: len(c.sender.log) > 6)
-            for m in c.media:
+            for m in c.media:  # the stranger comes first; it must not become the leg's source
                 spoofer.targets[m] = 0
+            wait.until("the stranger has sent", lambda: all(spoofer.targets[m] > 3 for m in c.media))
+            c.start()
             wait.until("the call has lasted", lambda: time.monotonic() > c.sender.start_mono + seconds, 5)
             bye = time.monotonic()
             c.bye()
