@@ -67,11 +67,16 @@ static void take_param(struct slr_recuri *r, struct slr_slice name, struct slr_s
             fill(value, r->record_id, sizeof r->record_id);
         } else {
             /* sip:record@host;record=DN names the party, not the recording */
+            r->dn_by_record = r->dn[0] == '\0';
             fill(value, r->dn, sizeof r->dn);
         }
     } else if (slr_slice_eq_nocase(name, "calluuid")) {
         fill(value, r->call_uuid, sizeof r->call_uuid);
     } else if (slr_slice_eq_nocase(name, "dn")) {
+        if (r->dn_by_record) {
+            r->dn[0] = '\0'; /* said outright, wherever it stands */
+            r->dn_by_record = false;
+        }
         fill(value, r->dn, sizeof r->dn);
     } else if (slr_slice_eq_nocase(name, "otherDN")) {
         fill(value, r->other_dn, sizeof r->other_dn);

@@ -30,6 +30,7 @@ struct slr_recuri {
     char gvp_guid[SLR_RECURI_ID_SIZE];  /* X-Genesys-GVP-Session-ID before its first ';' */
     char refci[SLR_RECURI_ID_SIZE];     /* Cisco x-refci */
     char dn[SLR_RECURI_DN_SIZE];
+    bool dn_by_record; /* dn was in a parameter record=; one of its own name wins */
     char other_dn[SLR_RECURI_DN_SIZE];
     char record_dn[SLR_RECURI_DN_SIZE];
     enum slr_recuri_side side; /* Cisco x-nearend, x-farend */

@@ -54,6 +54,10 @@ Test(recuri, user_record_with_dn_parameter)
     cr_assert_str_empty(r.record_id);
     cr_assert_str_eq(r.dn, "1001");
     cr_assert(!slr_recuri_pair_key(&r, "", key));
+    read_uri("sip:record@h;record=7050;dn=7051");
+    cr_assert_str_eq(r.dn, "7051");
+    read_uri("sip:record@h;dn=7051;record=7050");
+    cr_assert_str_eq(r.dn, "7051");
 }
 
 Test(recuri, gvp_session_pairs_when_no_record_id)
