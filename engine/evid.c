@@ -102,6 +102,19 @@ enum slr_err slr_evid_open(const char *data_dir, const struct slr_clock *clock, 
     return err;
 }
 
+/* Where there is no room for a second file the first one is written over: it needs no new block.
+ * A death in between could tear it, which is refused clearly at the next start. */
+static enum slr_err write_over(const struct slr_evid *id, const char *text, size_t len)
+{
+    int fd = openat(id->dir_fd, ID_FILE, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return slr_err_from_errno(errno);
+    }
+    bool done = pwrite(fd, text, len, 0) == (ssize_t)len && fsync(fd) == 0;
+    close(fd);
+    return done ? SLR_OK : SLR_NOSPACE;
+}
+
 enum slr_err slr_evid_next_epoch(struct slr_evid *id)
 {
     char text[128];
@@ -120,6 +133,10 @@ enum slr_err slr_evid_next_epoch(struct slr_evid *id)
     if (err == SLR_OK &&
         (renameat(id->dir_fd, ID_FILE_NEW, id->dir_fd, ID_FILE) != 0 || fsync(id->dir_fd) != 0)) {
         err = slr_err_from_errno(errno);
+    }
+    if (err == SLR_NOSPACE && id->epoch > 0) {
+        (void)unlinkat(id->dir_fd, ID_FILE_NEW, 0);
+        err = write_over(id, text, (size_t)len);
     }
     if (err != SLR_OK) {
         SLR_ERROR("engine_id_failed", "err=%s", slr_err_name(err));

@@ -227,8 +227,10 @@ static enum slr_err replay(struct slr_evlog *log)
         struct slr_slice lines = take_batch(log, &first_n, &last_n);
         enum slr_err err = slr_evfiles_append(log->files, lines, first_n, last_n);
         if (err != SLR_OK) {
+            /* a full disk is no reason not to record: they stay in the ring, and the thread tries
+             * again until there is room */
             SLR_ERROR("event_write_failed", "err=%s", slr_err_name(err));
-            return err;
+            break;
         }
         log->durable_n = last_n;
     }
