@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -178,6 +179,24 @@ static enum slr_err make_file(const char *path)
     return SLR_OK;
 }
 
+/* A database that is none must not keep calls from being recorded: it is kept beside for whoever
+ * can mend it, and a new one is begun. The events that the engine still has are taken in again. */
+static bool put_aside(const char *path)
+{
+    static const char *const part[] = {"", "-wal", "-shm"};
+    long long ms = slr_clock_wall(slr_clock_real()).ns / SLR_NS_PER_MS;
+    bool moved = true;
+    for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+        char from[PATH_SIZE + 8];
+        char to[PATH_SIZE + 40];
+        (void)snprintf(from, sizeof(from), "%s%s", path, part[i]);
+        (void)snprintf(to, sizeof(to), "%s.damaged-%lld%s", path, ms, part[i]);
+        moved &= rename(from, to) == 0 || errno == ENOENT;
+    }
+    SLR_ERROR("store_put_aside", "file=%s ok=%d", SLR_Q(path), moved);
+    return moved;
+}
+
 static enum slr_err open_files(struct slr_store *s, const char *dir)
 {
     int n = snprintf(s->path, sizeof(s->path), "%s/" SLR_STORE_FILE, dir);
@@ -191,7 +210,14 @@ static enum slr_err open_files(struct slr_store *s, const char *dir)
     if (err == SLR_OK) {
         err = make_file(s->path);
     }
-    return err == SLR_OK ? slr_store_db_open(s->path, &s->db) : err;
+    if (err == SLR_OK) {
+        err = slr_store_db_open(s->path, &s->db);
+    }
+    if (err == SLR_FORMAT && put_aside(s->path)) {
+        err = make_file(s->path);
+        err = err == SLR_OK ? slr_store_db_open(s->path, &s->db) : err;
+    }
+    return err;
 }
 
 static struct slr_store *new_store(void)

@@ -21,7 +21,8 @@ struct slr_store;
 typedef void (*slr_store_done)(void *ctx, enum slr_err result);
 
 /* Opens or creates `dir`/core.db (dir is made, 0700), checks the schema version, starts the
- * thread. SLR_IO, SLR_VERSION, SLR_NOMEM. */
+ * thread. A damaged database is put aside (core.db.damaged-TIME) and a new one begun. SLR_IO,
+ * SLR_VERSION, SLR_NOMEM; SLR_BUSY: another core has the folder. */
 enum slr_err slr_store_open(const char *dir, struct slr_store **out) SLR_CHECKED;
 /* Applies what waits, stops the thread, closes. */
 void slr_store_close(struct slr_store *s);

@@ -150,7 +150,8 @@ static enum slr_err check_version(sqlite3 *db, const char *path, bool *empty)
     }
     if (rc != SQLITE_OK) {
         log_failure(db, path, "open", rc);
-        return rc == SQLITE_NOMEM ? SLR_NOMEM : SLR_IO;
+        bool damaged = (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+        return damaged ? SLR_FORMAT : rc == SQLITE_NOMEM ? SLR_NOMEM : SLR_IO;
     }
     *empty = version == 0 && application == 0 && tables == 0;
     if (*empty) {
