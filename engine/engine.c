@@ -187,7 +187,6 @@ static enum slr_err make_writers(struct slr_engine *e)
     e->sealer.from_writers = e->to_sealer;
     e->sealer.ring_count = e->writer_count;
     e->sealer.sink = &e->sink;
-    e->sealer.clock = e->clock;
     e->sealer.rec_fd = e->rec_fd;
     return slr_sealer_init(&e->sealer);
 }

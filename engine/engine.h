@@ -128,9 +128,6 @@ void slr_engine_drain(struct slr_engine *e, bool on);
 bool slr_engine_draining(const struct slr_engine *e);
 uint32_t slr_engine_streams_used(const struct slr_engine *e);
 
-/* Prometheus text of all engine counters. */
-void slr_engine_metrics(struct slr_engine *e, struct slr_put *out);
-
 /*
  * Passive runs only: processes capture until the next SIP message or the end of input.
  * SLR_OK: *sip is a message (borrowed until the next call); SLR_EOF: input is finished, all that

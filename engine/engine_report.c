@@ -115,21 +115,6 @@ json_t *slr_engine_stats(struct slr_engine *e)
                      "stall_budget_s", budget, "capture", capture_json(e), "counters", counters);
 }
 
-void slr_engine_metrics(struct slr_engine *e, struct slr_put *out)
-{
-    slr_counter *array[64];
-    size_t n = 0;
-    array[n++] = e->counters.at;
-    array[n++] = e->sealer.counters.at;
-    for (uint32_t i = 0; i < e->worker_count && n < 60; i++) {
-        array[n++] = e->worker[i].counters.at;
-    }
-    for (uint32_t i = 0; i < e->writer_count && n < 63; i++) {
-        array[n++] = e->writer[i].counters.at;
-    }
-    slr_metrics_print(out, slr_counters_table(), SLR_CTR_COUNT, array, n);
-}
-
 void slr_engine_log_totals(const struct slr_engine *e)
 {
     static const char *const reason[] = {

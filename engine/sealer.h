@@ -25,9 +25,7 @@ struct slr_sealer {
     struct slr_ring *from_writers; /* one ring for each writer */
     uint32_t ring_count;
     const struct slr_event_sink *sink;
-    const struct slr_clock *clock;
     int rec_fd;
-    enum slr_digit_policy digits;
     struct slr_counters counters;
     /* own */
     pthread_mutex_t lock;

@@ -130,15 +130,13 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
     /* legs that join while the block is being written start with equal cursors */
 }
 
-static void commit_block(struct slr_writer *w, struct slr_session *s, const struct slr_block *block,
-                         uint32_t legs)
+static void commit_block(struct slr_writer *w, struct slr_session *s, const struct slr_block *block)
 {
     uint32_t in_force = atomic_load(&s->commit_index) & 1;
     const struct slr_commit *now = &s->commit[in_force];
     struct slr_commit *next = &s->commit[!in_force];
     atomic_store_explicit(&next->frames, now->frames + block->frames, memory_order_relaxed);
     next->spans_bytes = now->spans_bytes + w->spans.count * sizeof w->spans.at[0];
-    (void)legs;
     atomic_store_explicit(&s->commit_index, !in_force, memory_order_release);
     int64_t written = slr_session_written_ticks(s);
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
@@ -180,7 +178,7 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
         close_file(w, f);
         return err;
     }
-    commit_block(w, s, &block, 0);
+    commit_block(w, s, &block);
     return SLR_OK;
 }
 

@@ -102,7 +102,6 @@ static inline void fx_boot(struct fx *f)
     e->sealer.from_writers = &f->ring;
     e->sealer.ring_count = 1;
     e->sealer.sink = &e->sink;
-    e->sealer.clock = e->clock;
     e->sealer.rec_fd = e->rec_fd;
     cr_assert_eq(slr_sealer_init(&e->sealer), SLR_OK);
     cr_assert_eq(slr_engine_restore(e), SLR_OK);
