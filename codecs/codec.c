@@ -20,11 +20,29 @@ const struct slr_codec *slr_codec_by_name(const char *name, uint32_t clock_hz)
     }
     for (size_t i = 0; all_codecs[i]; i++) {
         if (slr_slice_eq_nocase(slr_slice_str(all_codecs[i]->name), name) &&
-            (clock_hz == 0 || clock_hz == all_codecs[i]->clock_hz)) {
+            (clock_hz == 0 || all_codecs[i]->clock_hz == 0 ||
+             clock_hz == all_codecs[i]->clock_hz)) {
             return all_codecs[i];
         }
     }
     return NULL;
+}
+
+enum slr_err slr_codec_bind(const struct slr_codec *codec, const struct slr_codec_params *p,
+                            struct slr_codec_use *use)
+{
+    uint32_t clock_hz = codec->clock_hz ? codec->clock_hz : p->clock_hz;
+    uint32_t channels = codec->channels ? codec->channels : p->channels;
+    *use = (struct slr_codec_use){
+        .codec = codec,
+        .clock_hz = clock_hz,
+        .sample_hz = codec->sample_hz ? codec->sample_hz : clock_hz,
+        .channels = channels ? channels : 1,
+    };
+    if (clock_hz == 0 || use->channels > 2 || (p->clock_hz != 0 && p->clock_hz != clock_hz)) {
+        return SLR_UNSUPPORTED;
+    }
+    return codec->bind ? codec->bind(p, use) : SLR_OK;
 }
 
 const struct slr_codec *slr_codec_by_pt(uint8_t pt)

@@ -9,6 +9,7 @@
 #ifndef SLR_CODECS_CODEC_H
 #define SLR_CODECS_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,41 +19,80 @@
 /* Samples per channel that one packet may decode to: 120 ms at 48 kHz. */
 #define SLR_CODEC_MAX_SAMPLES 5760
 
+struct slr_codec;
+
+/* A payload type as it was answered in SDP. */
+struct slr_codec_params {
+    uint32_t clock_hz; /* 0: the codec's own */
+    uint32_t channels; /* 0: the codec's own */
+    const char *fmtp;  /* SDP fmtp text, NULL or "": none. Borrowed for the call */
+};
+
+/* A codec as one payload type uses it: made by slr_codec_bind, plain data, kept by value. */
+struct slr_codec_use {
+    const struct slr_codec *codec;
+    uint32_t clock_hz;  /* RTP clock */
+    uint32_t sample_hz; /* rate of decoded audio */
+    uint32_t channels;  /* of decoded audio, 1 or 2 */
+    uint32_t mode;      /* the codec's own: packing and the like, as its bind read it from fmtp */
+};
+
+/* What is known of a payload without decoding it. */
+struct slr_payload_info {
+    uint32_t samples; /* per channel at use->sample_hz; 0: a payload that says only that nothing is
+                         said (AMR NO_DATA has 160 all the same) */
+    bool comfort;     /* silence descriptor or DTX: no speech in it */
+};
+
 struct slr_codec {
     const char *name;      /* RTP encoding name as in SDP, compared without case: "PCMA" */
     int static_pt;         /* RFC 3551 static payload type, -1: dynamic only */
-    uint32_t clock_hz;     /* RTP clock */
-    uint32_t sample_hz;    /* rate of decoded audio */
-    uint32_t channels;     /* 1 or 2 */
+    uint32_t clock_hz;     /* RTP clock; 0: any (L16) */
+    uint32_t sample_hz;    /* rate of decoded audio; 0: the RTP clock */
+    uint32_t channels;     /* 1 or 2 of decoded audio; 0: as in SDP */
     uint32_t silence_byte; /* payload byte that decodes to silence where it makes sense (G.711),
                               else 0 */
     size_t decoder_bytes;  /* 0: stateless */
     size_t encoder_bytes;  /* 0: stateless */
 
-    /* SLR_OK or SLR_NOMEM. NULL where stateless. fmtp: the SDP fmtp text, may be NULL. */
-    enum slr_err (*decoder_init)(void *state, const char *fmtp);
+    /* Reads fmtp into use->mode; the rest of *use is filled in. NULL: nothing to read.
+     * SLR_UNSUPPORTED: a variant that can't be decoded. */
+    enum slr_err (*bind)(const struct slr_codec_params *p, struct slr_codec_use *use);
+    /* SLR_OK or SLR_NOMEM. NULL where stateless. After SLR_OK comes one fini. */
+    enum slr_err (*decoder_init)(void *state, const struct slr_codec_use *use);
     void (*decoder_fini)(void *state);
     /*
-     * Samples per channel in the payload without decoding it; SLR_FORMAT when it cannot be valid.
-     * The RTP timestamp advance is samples * clock_hz / sample_hz.
+     * SLR_FORMAT when the payload cannot be valid. The RTP timestamp advance is
+     * samples * clock_hz / sample_hz. Reads only the payload: worker thread, per packet.
      */
-    enum slr_err (*samples)(struct slr_slice payload, uint32_t *samples);
+    enum slr_err (*inspect)(const struct slr_codec_use *use, struct slr_slice payload,
+                            struct slr_payload_info *info);
     /*
      * Decodes one whole payload to interleaved S16 host order; out holds max_samples per channel.
-     * On SLR_FORMAT nothing was written and the state is as before; the same for SLR_TRUNCATED,
-     * when the payload holds more than max_samples. An empty payload decodes to 0 samples or is
-     * SLR_FORMAT, as the codec has it.
+     * *samples is what inspect says. On SLR_FORMAT nothing was written and the state is as before;
+     * the same for SLR_TRUNCATED, when the payload holds more than max_samples. An empty payload
+     * decodes to 0 samples or is SLR_FORMAT, as the codec has it.
      */
-    enum slr_err (*decode)(void *state, struct slr_slice payload, int16_t *out,
-                           uint32_t max_samples, uint32_t *samples);
-    /* Fills a gap of `samples` per channel after a loss. NULL: the caller uses silence. */
-    enum slr_err (*conceal)(void *state, int16_t *out, uint32_t samples);
+    enum slr_err (*decode)(void *state, const struct slr_codec_use *use, struct slr_slice payload,
+                           int16_t *out, uint32_t max_samples, uint32_t *samples);
+    /* Makes `samples` per channel (at most SLR_CODEC_MAX_SAMPLES) for a time without payload: after
+     * a loss the codec's concealment, after a silence descriptor its comfort noise. NULL: the
+     * caller uses silence. */
+    enum slr_err (*conceal)(void *state, const struct slr_codec_use *use, int16_t *out,
+                            uint32_t samples);
+    /* As conceal, for the `samples` directly before the packet `next`, which carries redundancy of
+     * them (Opus in-band FEC); next itself is decoded afterwards. NULL: no such thing. SLR_FORMAT:
+     * next holds none; nothing was written, use conceal. */
+    enum slr_err (*recover)(void *state, const struct slr_codec_use *use, struct slr_slice next,
+                            int16_t *out, uint32_t samples);
 
-    enum slr_err (*encoder_init)(void *state, uint32_t bitrate_bps);
+    /* use: rate and channels of what encode will be given. bitrate_bps 0: the codec's default. */
+    enum slr_err (*encoder_init)(void *state, const struct slr_codec_use *use,
+                                 uint32_t bitrate_bps);
     void (*encoder_fini)(void *state);
     /* in: interleaved S16, samples per channel. NULL: no encoder. SLR_TRUNCATED: out too small. */
-    enum slr_err (*encode)(void *state, const int16_t *in, uint32_t samples, uint8_t *out,
-                           size_t out_bytes, size_t *len_bytes);
+    enum slr_err (*encode)(void *state, const struct slr_codec_use *use, const int16_t *in,
+                           uint32_t samples, uint8_t *out, size_t out_bytes, size_t *len_bytes);
 };
 
 /* The rows themselves, each in its file. */
@@ -62,6 +102,10 @@ struct slr_codec {
 
 /* By RTP encoding name and clock (0: any); NULL: unknown. */
 const struct slr_codec *slr_codec_by_name(const char *name, uint32_t clock_hz);
+/* Fills in *use for a codec and what SDP says of it. SLR_UNSUPPORTED: another clock than the
+ * codec's, more than two channels, or a variant that it can't decode. */
+enum slr_err slr_codec_bind(const struct slr_codec *codec, const struct slr_codec_params *p,
+                            struct slr_codec_use *use) SLR_CHECKED;
 /* By static payload type; NULL: none. */
 const struct slr_codec *slr_codec_by_pt(uint8_t pt);
 /* All rows, ended by NULL. */

@@ -83,23 +83,24 @@ uint8_t slr_g711_s16_to_ulaw(int16_t s)
     return (uint8_t)(code ^ 0xff);
 }
 
-enum slr_err slr_g711_samples(struct slr_slice payload, uint32_t *samples)
+enum slr_err slr_g711_inspect(const struct slr_codec_use *use, struct slr_slice payload,
+                              struct slr_payload_info *info)
 {
+    (void)use;
     if (payload.len_bytes > SLR_CODEC_MAX_SAMPLES) {
         return SLR_FORMAT;
     }
-    *samples = (uint32_t)payload.len_bytes;
+    *info = (struct slr_payload_info){.samples = (uint32_t)payload.len_bytes};
     return SLR_OK;
 }
 
 enum slr_err slr_g711_decode(const int16_t table[static 256], struct slr_slice payload,
                              int16_t *out, uint32_t max_samples, uint32_t *samples)
 {
-    uint32_t count;
-    enum slr_err err = slr_g711_samples(payload, &count);
+    uint32_t count = (uint32_t)payload.len_bytes;
 
-    if (err != SLR_OK) {
-        return err;
+    if (payload.len_bytes > SLR_CODEC_MAX_SAMPLES) {
+        return SLR_FORMAT;
     }
     if (count > max_samples) {
         return SLR_TRUNCATED;

@@ -11,8 +11,9 @@
 extern const int16_t slr_g711_alaw_table[256];
 extern const int16_t slr_g711_ulaw_table[256];
 
-/* As slr_codec.samples: SLR_FORMAT above SLR_CODEC_MAX_SAMPLES. An empty payload has 0 samples. */
-enum slr_err slr_g711_samples(struct slr_slice payload, uint32_t *samples);
+/* As slr_codec.inspect: SLR_FORMAT above SLR_CODEC_MAX_SAMPLES. An empty payload has 0 samples. */
+enum slr_err slr_g711_inspect(const struct slr_codec_use *use, struct slr_slice payload,
+                              struct slr_payload_info *info);
 
 /* As slr_codec.decode; SLR_TRUNCATED when out is too small (nothing is written then). */
 enum slr_err slr_g711_decode(const int16_t table[static 256], struct slr_slice payload,

@@ -4,17 +4,19 @@
  */
 #include "codecs/g711.h"
 
-static enum slr_err decode(void *state, struct slr_slice payload, int16_t *out,
-                           uint32_t max_samples, uint32_t *samples)
+static enum slr_err decode(void *state, const struct slr_codec_use *use, struct slr_slice payload,
+                           int16_t *out, uint32_t max_samples, uint32_t *samples)
 {
     (void)state;
+    (void)use;
     return slr_g711_decode(slr_g711_ulaw_table, payload, out, max_samples, samples);
 }
 
-static enum slr_err encode(void *state, const int16_t *in, uint32_t samples, uint8_t *out,
-                           size_t out_bytes, size_t *len_bytes)
+static enum slr_err encode(void *state, const struct slr_codec_use *use, const int16_t *in,
+                           uint32_t samples, uint8_t *out, size_t out_bytes, size_t *len_bytes)
 {
     (void)state;
+    (void)use;
     if (samples > out_bytes) {
         return SLR_TRUNCATED;
     }
@@ -32,7 +34,7 @@ const struct slr_codec slr_codec_pcmu = {
     .sample_hz = 8000,
     .channels = 1,
     .silence_byte = 0xff,
-    .samples = slr_g711_samples,
+    .inspect = slr_g711_inspect,
     .decode = decode,
     .encode = encode,
 };

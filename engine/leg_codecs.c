@@ -11,9 +11,9 @@
 #define CLOCK_MIN_HZ 1000u
 #define CLOCK_MAX_HZ 192000u
 
-static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, const struct slr_codec **codec)
+static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, struct slr_codec_use *use)
 {
-    *codec = NULL;
+    *use = (struct slr_codec_use){0};
     if (pt->clock_hz < CLOCK_MIN_HZ || pt->clock_hz > CLOCK_MAX_HZ) {
         return SLR_PT_UNKNOWN; /* positions are divided by it */
     }
@@ -23,8 +23,13 @@ static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, const struct slr_co
     if (strcasecmp(pt->name, "CN") == 0) {
         return SLR_PT_COMFORT;
     }
-    *codec = slr_codec_by_name(pt->name, pt->clock_hz);
-    return *codec ? SLR_PT_AUDIO : SLR_PT_UNKNOWN;
+    const struct slr_codec *codec = slr_codec_by_name(pt->name, pt->clock_hz);
+    struct slr_codec_params params = {pt->clock_hz, pt->channels, pt->fmtp};
+    if (!codec || slr_codec_bind(codec, &params, use) != SLR_OK) {
+        *use = (struct slr_codec_use){0};
+        return SLR_PT_UNKNOWN;
+    }
+    return SLR_PT_AUDIO;
 }
 
 void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
@@ -33,7 +38,7 @@ void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
     uint32_t known = atomic_load_explicit(&c->rows, memory_order_relaxed);
     for (uint32_t i = 0; i < leg->pt_count && i < SLR_LEG_PTS; i++) {
         if (i >= known) {
-            c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->codec[i]);
+            c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->use[i]);
             atomic_store_explicit(&c->rows, i + 1, memory_order_release);
         }
         if (leg->pt_active & (1u << i)) {

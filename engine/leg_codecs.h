@@ -13,8 +13,8 @@
 enum slr_pt_kind { SLR_PT_UNKNOWN, SLR_PT_AUDIO, SLR_PT_EVENT, SLR_PT_COMFORT };
 
 struct slr_leg_codecs {
-    _Atomic uint32_t rows; /* resolved ones; codec and kind of a row are never written again */
-    const struct slr_codec *codec[SLR_LEG_PTS]; /* NULL unless AUDIO */
+    _Atomic uint32_t rows; /* resolved ones; use and kind of a row are never written again */
+    struct slr_codec_use use[SLR_LEG_PTS]; /* codec NULL unless AUDIO */
     uint8_t kind[SLR_LEG_PTS];
     uint8_t row_of_pt[128]; /* row in force, 0xff: none; the worker's */
 };

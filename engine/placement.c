@@ -254,14 +254,14 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
         x->rec.flags |= SLR_REC_COMFORT;
         return SLR_VERDICT_COMFORT;
     }
-    uint32_t samples = 0;
-    const struct slr_codec *codec = c->codec[row];
+    struct slr_payload_info info = {0};
+    const struct slr_codec_use *use = &c->use[row];
     if (x->rtp->payload.len_bytes == 0 || x->rtp->payload.len_bytes > SLR_REC_MAX_PAYLOAD ||
-        codec->samples(x->rtp->payload, &samples) != SLR_OK || samples == 0) {
+        use->codec->inspect(use, x->rtp->payload, &info) != SLR_OK || info.samples == 0) {
         x->rec.flags |= SLR_REC_UNDECODED;
         return SLR_VERDICT_BAD_PAYLOAD;
     }
-    x->rec.dur_ticks = (uint32_t)slr_ticks_from_rtp(samples, codec->sample_hz);
+    x->rec.dur_ticks = (uint32_t)slr_ticks_from_rtp(info.samples, use->sample_hz);
     return SLR_VERDICT_TAKEN;
 }
 

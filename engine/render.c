@@ -68,22 +68,23 @@ static void to_mono(int16_t *pcm, uint32_t samples, uint32_t channels)
 }
 
 static bool render_audio(struct slr_block *b, uint32_t channel, const struct slr_rec *rec,
-                         int64_t start_ticks, const struct slr_codec *codec,
+                         int64_t start_ticks, const struct slr_codec_use *use,
                          struct slr_render_scratch *scratch)
 {
     struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
+    const struct slr_codec *codec = use->codec;
     uint32_t samples = 0;
-    if (!codec || codec->sample_hz != b->shape.sample_hz) {
+    if (!codec || use->sample_hz != b->shape.sample_hz) {
         return false;
     }
     bool keep = kept_as_is(b, codec);
     if (keep) {
         samples = rec->len_bytes;
-    } else if (codec->decode(NULL, payload, scratch->pcm, SLR_CODEC_MAX_SAMPLES, &samples) !=
+    } else if (codec->decode(NULL, use, payload, scratch->pcm, SLR_CODEC_MAX_SAMPLES, &samples) !=
                SLR_OK) {
         return false;
     } else {
-        to_mono(scratch->pcm, samples, codec->channels);
+        to_mono(scratch->pcm, samples, use->channels);
     }
     int64_t tpf = slr_ticks_per_frame(&b->shape);
     int64_t first = start_ticks >= 0 ? start_ticks / tpf : -((-start_ticks + tpf - 1) / tpf);
@@ -186,7 +187,7 @@ void slr_render_leg(struct slr_state *state, uint32_t leg_index,
             kind = SLR_SPAN_CONCEALED;
         } else if (rec->flags & SLR_REC_COMFORT) {
             kind = SLR_SPAN_COMFORT;
-        } else if (!render_audio(block, channel, rec, start, codecs->codec[rec->pt], scratch)) {
+        } else if (!render_audio(block, channel, rec, start, &codecs->use[rec->pt], scratch)) {
             kind = SLR_SPAN_CONCEALED;
         }
         slr_spans_record(run, rec, start, end < to ? end : to, kind, 0);

@@ -14,7 +14,7 @@
 
 #include "engine/slots.h"
 
-#define SLR_STATE_VERSION 8u
+#define SLR_STATE_VERSION 9u
 #define SLR_CHUNK_BYTES 4096u
 
 struct slr_state_header {

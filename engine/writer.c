@@ -64,7 +64,7 @@ static bool leg_is(const struct slr_writer *w, uint32_t leg, int static_pt, bool
             }
             if (used) {
                 *none = false;
-                all &= c->codec[i]->static_pt == static_pt;
+                all &= c->use[i].codec->static_pt == static_pt;
             }
         }
     }
@@ -90,8 +90,8 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
         ulaw &= leg_is(w, leg, 0, &none);
         uint32_t rows = atomic_load_explicit(&c->rows, memory_order_acquire);
         for (uint32_t k = 0; k < rows; k++) {
-            if (c->codec[k] && c->codec[k]->sample_hz > rate) {
-                rate = c->codec[k]->sample_hz;
+            if (c->use[k].codec && c->use[k].sample_hz > rate) {
+                rate = c->use[k].sample_hz;
             }
         }
     }

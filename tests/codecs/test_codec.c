@@ -25,20 +25,42 @@ static void *state_new(size_t bytes)
     return state;
 }
 
+/* As SDP without fmtp would have it; 8000 Hz mono where the codec takes any. */
+static struct slr_codec_use use_of(const struct slr_codec *c)
+{
+    struct slr_codec_use use;
+    struct slr_codec_params p = {.clock_hz = c->clock_hz ? c->clock_hz : 8000,
+                                 .channels = c->channels ? c->channels : 1};
+    cr_assert_eq(slr_codec_bind(c, &p, &use), SLR_OK, "%s", c->name);
+    return use;
+}
+
+static enum slr_err count_samples(const struct slr_codec_use *use, struct slr_slice p, uint32_t *n)
+{
+    struct slr_payload_info info;
+    enum slr_err err = use->codec->inspect(use, p, &info);
+    if (err == SLR_OK) {
+        *n = info.samples;
+    }
+    return err;
+}
+
 static void *decoder_new(const struct slr_codec *c)
 {
+    struct slr_codec_use use = use_of(c);
     void *state = state_new(c->decoder_bytes);
     if (c->decoder_init) {
-        cr_assert_eq(c->decoder_init(state, NULL), SLR_OK);
+        cr_assert_eq(c->decoder_init(state, &use), SLR_OK);
     }
     return state;
 }
 
 static void *encoder_new(const struct slr_codec *c)
 {
+    struct slr_codec_use use = use_of(c);
     void *state = state_new(c->encoder_bytes);
     if (c->encoder_init) {
-        cr_assert_eq(c->encoder_init(state, 0), SLR_OK);
+        cr_assert_eq(c->encoder_init(state, &use, 0), SLR_OK);
     }
     return state;
 }
@@ -65,7 +87,7 @@ Test(codec, rows_are_whole)
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++, rows++) {
         const struct slr_codec *c = *row;
         cr_assert(c->name && c->name[0]);
-        cr_assert(c->samples && c->decode, "%s", c->name);
+        cr_assert(c->inspect && c->decode, "%s", c->name);
         cr_assert(c->channels == 1 || c->channels == 2, "%s", c->name);
         cr_assert(c->static_pt >= -1 && c->static_pt < 96, "%s", c->name);
         cr_assert_gt(c->clock_hz, 0u);
@@ -128,6 +150,7 @@ Test(codec, round_trip)
 
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++) {
         const struct slr_codec *c = *row;
+        struct slr_codec_use use = use_of(c);
         uint32_t samples = 0, counted = 0;
         size_t len = 0;
         if (!c->encode) {
@@ -137,11 +160,11 @@ Test(codec, round_trip)
             in[i] = (int16_t)next_random(&seed);
         }
         void *enc = encoder_new(c), *dec = decoder_new(c);
-        cr_assert_eq(c->encode(enc, in, SAMPLES, payload, sizeof payload, &len), SLR_OK);
+        cr_assert_eq(c->encode(enc, &use, in, SAMPLES, payload, sizeof payload, &len), SLR_OK);
         struct slr_slice p = slr_slice_of(payload, len);
-        cr_assert_eq(c->samples(p, &counted), SLR_OK);
+        cr_assert_eq(count_samples(&use, p, &counted), SLR_OK);
         cr_assert_eq(counted, (uint32_t)SAMPLES);
-        cr_assert_eq(c->decode(dec, p, out, SAMPLES, &samples), SLR_OK);
+        cr_assert_eq(c->decode(dec, &use, p, out, SAMPLES, &samples), SLR_OK);
         cr_assert_eq(samples, counted);
         for (uint32_t i = 0; i < SAMPLES * c->channels; i++) {
             int error = abs(in[i] - out[i]);
@@ -150,7 +173,7 @@ Test(codec, round_trip)
             cr_assert(error <= abs(in[i]) / 32 + 16 + 128, "%s: %d became %d", c->name, in[i],
                       out[i]);
         }
-        cr_assert_eq(c->encode(enc, in, SAMPLES, payload, len - 1, &len), SLR_TRUNCATED);
+        cr_assert_eq(c->encode(enc, &use, in, SAMPLES, payload, len - 1, &len), SLR_TRUNCATED);
         encoder_free(c, enc);
         decoder_free(c, dec);
     }
@@ -160,6 +183,7 @@ Test(codec, silence_byte_is_silence)
 {
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++) {
         const struct slr_codec *c = *row;
+        struct slr_codec_use use = use_of(c);
         uint8_t payload[160];
         int16_t out[160 * 2];
         uint32_t samples = 0;
@@ -168,8 +192,9 @@ Test(codec, silence_byte_is_silence)
         }
         memset(payload, (int)c->silence_byte, sizeof payload);
         void *dec = decoder_new(c);
-        cr_assert_eq(c->decode(dec, slr_slice_of(payload, sizeof payload), out, 160, &samples),
-                     SLR_OK);
+        cr_assert_eq(
+            c->decode(dec, &use, slr_slice_of(payload, sizeof payload), out, 160, &samples),
+            SLR_OK);
         for (uint32_t i = 0; i < samples * c->channels; i++) {
             cr_assert_leq(abs(out[i]), 8, "%s", c->name);
         }
@@ -181,11 +206,12 @@ Test(codec, empty_payload)
 {
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++) {
         const struct slr_codec *c = *row;
+        struct slr_codec_use use = use_of(c);
         int16_t out[2] = {CANARY, CANARY};
         uint32_t counted = 77, samples = 77;
         void *dec = decoder_new(c);
-        enum slr_err first = c->samples(slr_slice_of(NULL, 0), &counted);
-        enum slr_err second = c->decode(dec, slr_slice_of(NULL, 0), out, 1, &samples);
+        enum slr_err first = count_samples(&use, slr_slice_of(NULL, 0), &counted);
+        enum slr_err second = c->decode(dec, &use, slr_slice_of(NULL, 0), out, 1, &samples);
         cr_assert_eq(first, second, "%s: samples() and decode() disagree", c->name);
         cr_assert(first == SLR_FORMAT || (first == SLR_OK && counted == 0 && samples == 0));
         cr_assert_eq(out[0], CANARY);
@@ -200,12 +226,13 @@ Test(codec, oversize_is_refused)
     memset(payload, 0xff, sizeof payload);
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++) {
         const struct slr_codec *c = *row;
+        struct slr_codec_use use = use_of(c);
         uint32_t counted = 0, samples = 0;
         out[0] = CANARY;
         void *dec = decoder_new(c);
         struct slr_slice p = slr_slice_of(payload, sizeof payload);
-        cr_assert_eq(c->samples(p, &counted), SLR_FORMAT, "%s", c->name);
-        cr_assert_eq(c->decode(dec, p, out, SLR_CODEC_MAX_SAMPLES, &samples), SLR_FORMAT);
+        cr_assert_eq(count_samples(&use, p, &counted), SLR_FORMAT, "%s", c->name);
+        cr_assert_eq(c->decode(dec, &use, p, out, SLR_CODEC_MAX_SAMPLES, &samples), SLR_FORMAT);
         cr_assert_eq(out[0], CANARY);
         decoder_free(c, dec);
     }
@@ -218,6 +245,7 @@ Test(codec, random_payloads)
     uint32_t seed = SEED;
     for (const struct slr_codec *const *row = slr_codec_all(); *row; row++) {
         const struct slr_codec *c = *row;
+        struct slr_codec_use use = use_of(c);
         void *dec = decoder_new(c);
         int16_t *out = malloc((SLR_CODEC_MAX_SAMPLES * 2 + 1) * sizeof *out);
         cr_assert(out);
@@ -233,8 +261,8 @@ Test(codec, random_payloads)
             out[max * c->channels] = CANARY;
             uint32_t counted = 0, samples = 0;
             struct slr_slice p = slr_slice_of(payload, len);
-            enum slr_err count_err = c->samples(p, &counted);
-            enum slr_err err = c->decode(dec, p, out, max, &samples);
+            enum slr_err count_err = count_samples(&use, p, &counted);
+            enum slr_err err = c->decode(dec, &use, p, out, max, &samples);
             if (err == SLR_OK) {
                 cr_assert_eq(count_err, SLR_OK, "%s: decodes what samples() refuses", c->name);
                 cr_assert_eq(samples, counted);

@@ -47,7 +47,7 @@ Test(leg_codecs, kinds)
                                 row(99, "FANTASY", 8000)};
     cr_assert_eq(put(rows, 5), SLR_OK);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[8]], SLR_PT_AUDIO);
-    cr_assert_eq(codecs.codec[codecs.row_of_pt[0]]->static_pt, 0);
+    cr_assert_eq(codecs.use[codecs.row_of_pt[0]].codec->static_pt, 0);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[101]], SLR_PT_EVENT);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[13]], SLR_PT_COMFORT);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[99]], SLR_PT_UNKNOWN);
@@ -62,7 +62,7 @@ Test(leg_codecs, clocks_that_cannot_be)
     cr_assert_eq(put(rows, 4), SLR_OK);
     for (uint32_t i = 0; i < 4; i++) {
         cr_assert_eq(codecs.kind[codecs.row_of_pt[rows[i].pt]], SLR_PT_UNKNOWN);
-        cr_assert_null(codecs.codec[i]);
+        cr_assert_null(codecs.use[i].codec);
     }
 }
 
@@ -76,7 +76,7 @@ Test(leg_codecs, what_is_answered_anew_replaces_and_keeps_rows)
     cr_assert_eq(codecs.row_of_pt[8], 0xff);
     cr_assert_eq(codecs.row_of_pt[0], 2);
     cr_assert_eq(codecs.row_of_pt[101], 1);
-    cr_assert_eq(codecs.codec[0]->static_pt, 8); /* for records of before */
+    cr_assert_eq(codecs.use[0].codec->static_pt, 8); /* for records of before */
     cr_assert_eq(put(first, 2), SLR_OK);
     cr_assert_eq(leg->pt_count, 3u);
     cr_assert_eq(codecs.row_of_pt[8], 0);
@@ -90,8 +90,8 @@ Test(leg_codecs, a_number_that_changes_its_meaning)
     cr_assert_eq(put(&a, 1), SLR_OK);
     cr_assert_eq(put(&b, 1), SLR_OK);
     cr_assert_eq(codecs.row_of_pt[96], 1);
-    cr_assert_eq(codecs.codec[0]->static_pt, 8);
-    cr_assert_eq(codecs.codec[1]->static_pt, 0);
+    cr_assert_eq(codecs.use[0].codec->static_pt, 8);
+    cr_assert_eq(codecs.use[1].codec->static_pt, 0);
 }
 
 Test(leg_codecs, full_changes_nothing)

@@ -31,14 +31,14 @@ Test(threads, rows_that_are_resolved_are_not_written_again)
     uint32_t slot = fx_leg(&f, s, 0, 8);
     struct slr_leg_codecs *c = &f.e.codecs[slot];
     cr_assert_eq(atomic_load(&c->rows), 3u);
-    c->codec[0] = NULL; /* stays so: it is not looked up a second time */
+    c->use[0].codec = NULL; /* stays so: it is not looked up a second time */
     struct slr_leg_params p = {
         .session = s->id, .leg = "leg-0", .pt_count = 1, .has = SLR_LEG_HAS_CODECS};
     fx_row(&p.pt[0], 0, "PCMU");
     cr_assert_eq(slr_engine_leg_update(&f.e, &p), SLR_OK);
     cr_assert_eq(atomic_load(&c->rows), 4u);
-    cr_assert_null(c->codec[0]);
-    cr_assert_eq(c->codec[3]->static_pt, 0);
+    cr_assert_null(c->use[0].codec);
+    cr_assert_eq(c->use[3].codec->static_pt, 0);
     slr_engine_leg_reset(&f.e, slot);
     cr_assert_eq(atomic_load(&c->rows), 0u);
     fx_close(&f);
