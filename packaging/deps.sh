@@ -14,8 +14,8 @@ set -eu
 
 RUN_PACKAGES='
     ca-certificates cmake espeak-ng gcc jq libc6-dev libcurl4-openssl-dev libexpat1-dev
-    libjansson-dev libmicrohttpd-dev libpcap-dev libsofia-sip-ua-dev libsqlite3-dev libssl-dev
-    liburing-dev ninja-build pkg-config procps python3'
+    libjansson-dev libmicrohttpd-dev libpcap-dev libsofia-sip-ua-dev libspeexdsp-dev libsqlite3-dev
+    libssl-dev liburing-dev ninja-build pkg-config procps python3'
 TEST_PACKAGES='
     clang-14 clang-format-14 clang-tidy-14 curl e2fsprogs ffmpeg git iproute2 kamailio
     libclang-rt-14-dev libcriterion-dev llvm-14 python3-pytest rtpengine-daemon sip-tester sngrep sox
