@@ -21,7 +21,8 @@ enum slr_core_verb {
                            "dialogs","draining","store":{"jobs","oldest_ms"}} */
     SLR_CORE_CALLS,  /* -> {"calls":[{"id","call","state","paused","start","channels","legs":[..],
                            "meta"}]}; id is the recording's id */
-    SLR_CORE_PAUSE,  /* id -> {"id","paused","at_ticks"} */
+    SLR_CORE_PAUSE,  /* id, arg: it ends by itself after that many ms (0: as the engine's option
+                        says) -> {"id","paused","at_ticks","max_ms"} */
     SLR_CORE_RESUME, /* id -> same */
     SLR_CORE_STOP,   /* id -> {"id","state"}: recording closed, BYE sent to its dialogs */
     SLR_CORE_DELETE, /* id -> {"removed":[..]}: asks the engine; SLR_BUSY while open */

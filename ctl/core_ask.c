@@ -154,7 +154,7 @@ static struct slr_call *find_call(struct slr_core *core, const char *id)
 static void on_engine_answer(void *ctx, enum slr_err result, const json_t *answer)
 {
     struct question *q = ctx;
-    static const char *const pass[] = {"paused", "at_ticks", "removed"};
+    static const char *const pass[] = {"paused", "at_ticks", "max_ms", "removed"};
     const char *text = slr_json_str(answer, "text");
     if (result != SLR_OK) {
         reply(q, result, text ? detail(text) : NULL);
@@ -200,6 +200,9 @@ static void answer_pause(struct question *q)
         return;
     }
     json_t *msg = session_command(cmd, session);
+    if (msg && q->verb == SLR_CORE_PAUSE && q->arg > 0) {
+        json_object_set_new(msg, "max_ms", json_integer(q->arg));
+    }
     (void)slr_slice_to_str(slr_slice_str(session), q->id, sizeof q->id);
     ask_engine(q, msg, SLR_LINK_KEEP);
 }

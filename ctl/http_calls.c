@@ -9,6 +9,7 @@
 #include "ctl/http_internal.h"
 
 #define ASK_MS 2000
+#define PAUSE_MAX_S 86400
 #define METRICS_BYTES 16384
 #define ENGINE_LINE_BYTES 256
 
@@ -41,17 +42,30 @@ enum MHD_Result slr_http_do_healthz(struct slr_http_request *r)
     return slr_http_reply_json(r, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
 }
 
+/* How long a pause may last, in ms; 0: not said. False: no number of 1 to 86,400 seconds. */
+static bool read_max(const json_t *body, int64_t *max_ms)
+{
+    const json_t *max_s = json_object_get(body, "max_s");
+    json_int_t value = json_integer_value(max_s);
+    *max_ms = max_s ? (int64_t)value * 1000 : 0;
+    return !max_s || (json_is_integer(max_s) && value >= 1 && value <= PAUSE_MAX_S);
+}
+
 /* A changing verb on one call: body looked at, asked, audited. */
 static enum MHD_Result control(struct slr_http_request *r, enum slr_core_verb verb)
 {
     json_t *body = NULL;
+    int64_t arg = 0;
     enum slr_err err = slr_http_body(r, &body);
+    bool good = err == SLR_OK && (verb != SLR_CORE_PAUSE || read_max(body, &arg));
     json_decref(body);
-    if (err != SLR_OK) {
-        return slr_http_reply_problem(r, MHD_HTTP_BAD_REQUEST, err, "the body is no JSON object");
+    if (!good) {
+        return slr_http_reply_problem(r, MHD_HTTP_BAD_REQUEST, err == SLR_OK ? SLR_INVAL : err,
+                                      err == SLR_OK ? "max_s: expected 1 to 86400 seconds"
+                                                    : "the body is no JSON object");
     }
     json_t *answer = NULL;
-    err = slr_http_ask(r, verb, r->id, 0, ASK_MS, &answer);
+    err = slr_http_ask(r, verb, r->id, arg, ASK_MS, &answer);
     slr_http_audit(r, r->route->op, r->id, err);
     return err == SLR_OK ? slr_http_reply_json(r, MHD_HTTP_OK, answer)
                          : slr_http_reply_error(r, err, answer);

@@ -32,6 +32,7 @@ struct slrctl {
     bool json;
     const char *from, *to, *dn, *call, *state;
     uint32_t limit;
+    uint32_t max_s; /* of a pause; 0: as the recorder has it */
     const char *out;
     const char *data_dir;
     bool demo, once;

@@ -37,12 +37,16 @@ static enum slrctl_exit control(struct slrctl *c, const char *verb, const char *
 {
     char path[PATH_SIZE];
     char after[16];
+    char body[48] = "{}";
     json_t *answer = NULL;
     snprintf(after, sizeof(after), "/%s", verb);
     if (!one_id(c) || !make_path(c, "/v1/calls/", after, path)) {
         return SLRCTL_USAGE;
     }
-    enum slrctl_exit code = slrctl_ask(c, "POST", path, "{}", &answer);
+    if (c->max_s > 0) {
+        snprintf(body, sizeof body, "{\"max_s\":%u}", c->max_s);
+    }
+    enum slrctl_exit code = slrctl_ask(c, "POST", path, body, &answer);
     if (code == SLRCTL_OK && c->json) {
         slrctl_print_json(answer);
     } else if (code == SLRCTL_OK) {

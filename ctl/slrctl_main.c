@@ -35,6 +35,12 @@
     }
 
 static const struct slr_option asking[] = {ASKING, END};
+static const struct slr_option pausing[] = {
+    ASKING,
+    {0, "max", SLR_OPT_U32, AT(max_s), 0, 86400, "SEC", "0",
+     "it ends by itself after that; 0: as the recorder's --pause-max says"},
+    END,
+};
 static const struct slr_option listing[] = {
     ASKING,
     {0, "from", SLR_OPT_STR, AT(from), 0, 0, "TIME", NULL, "started at or after (RFC 3339)"},
@@ -84,7 +90,7 @@ static const struct command {
     {"recordings", "", "the catalogue, newest first", listing, slrctl_recordings, 0},
     {"get", "ID", "fetch a recording's media", getting, slrctl_get, 1},
     {"delete", "ID", "delete a recording", asking, slrctl_delete, 1},
-    {"pause", "ID", "pause a recording", asking, slrctl_pause, 1},
+    {"pause", "ID", "pause a recording", pausing, slrctl_pause, 1},
     {"resume", "ID", "go on with a paused recording", asking, slrctl_resume, 1},
     {"stop", "ID", "end a recording and its dialogs", asking, slrctl_stop, 1},
     {"drain", "[on|off]", "take no new calls and wait for the last one", asking, slrctl_drain, 1},

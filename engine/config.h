@@ -15,6 +15,7 @@ struct slr_engine_config {
     uint32_t sniffer_port;            /* -w */
     uint32_t silence_timeout_s;       /* -t */
     uint32_t window_ms;               /* -m: minimum placement window */
+    uint32_t pause_max_s;             /* a pause ends by itself after that; 0: never */
     struct slr_option_list accept_pt; /* -A */
     const char *log_config;           /* -l */
     const char *control;              /* seam socket path, NULL: none */

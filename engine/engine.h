@@ -24,6 +24,7 @@
 #define SLR_CALL_ID_SIZE 128
 #define SLR_META_SIZE 16384
 #define SLR_MAX_CHANNELS 8
+#define SLR_PAUSE_MAX_MS 86400000
 #define SLR_MAX_PTS 16
 
 /* One payload type as answered in SDP. */
@@ -110,8 +111,9 @@ enum slr_err slr_engine_leg_update(struct slr_engine *e,
                                    const struct slr_leg_params *p) SLR_CHECKED;
 enum slr_err slr_engine_leg_close(struct slr_engine *e, const char *session, const char *leg,
                                   const char *reason) SLR_CHECKED;
-/* on: pause, else resume. *at_ticks: p0 or p1, the highest over the legs. */
-enum slr_err slr_engine_pause(struct slr_engine *e, const char *session, bool on,
+/* on: pause, else resume. max_ms: the pause ends by itself after that (0: as --pause-max says);
+ * pausing again sets that time anew. *at_ticks: p0 or p1, the highest over the legs. */
+enum slr_err slr_engine_pause(struct slr_engine *e, const char *session, bool on, uint32_t max_ms,
                               int64_t *at_ticks) SLR_CHECKED;
 enum slr_err slr_engine_session_meta(struct slr_engine *e, const char *session,
                                      json_t *meta) SLR_CHECKED;

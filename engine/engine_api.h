@@ -18,7 +18,8 @@ struct slr_engine_api {
     enum slr_err (*leg_update)(struct slr_engine *e, const struct slr_leg_params *p);
     enum slr_err (*leg_close)(struct slr_engine *e, const char *session, const char *leg,
                               const char *reason);
-    enum slr_err (*pause)(struct slr_engine *e, const char *session, bool on, int64_t *at_ticks);
+    enum slr_err (*pause)(struct slr_engine *e, const char *session, bool on, uint32_t max_ms,
+                          int64_t *at_ticks);
     enum slr_err (*session_meta)(struct slr_engine *e, const char *session, json_t *meta);
     enum slr_err (*session_close)(struct slr_engine *e, const char *session, const char *reason);
     enum slr_err (*recording_delete)(struct slr_engine *e, const char *session, json_t **removed);

@@ -213,7 +213,9 @@ struct leg_call {
     uint32_t slot;
     const struct slr_leg_params *p;
     bool on;
+    uint32_t max_ms; /* of a pause */
     int64_t at_ticks;
+    bool changed;
     enum slr_err err;
 };
 
@@ -443,22 +445,32 @@ enum slr_err slr_engine_leg_close(struct slr_engine *e, const char *session, con
 static void pause_call(struct slr_worker *w, void *arg)
 {
     struct leg_call *c = arg;
-    slr_placement_pause(&w->place, c->s, c->on, slr_clock_mono(w->clock), &c->at_ticks);
+    slr_mono now = slr_clock_mono(w->clock);
+    /* the time first: a pause that was to end must not go on because of a death in between */
+    if (c->on) {
+        c->s->resume_at_ns = c->max_ms ? now.ns + (int64_t)c->max_ms * SLR_NS_PER_MS : 0;
+    }
+    c->changed = slr_placement_pause(&w->place, c->s, c->on, now, &c->at_ticks);
 }
 
-enum slr_err slr_engine_pause(struct slr_engine *e, const char *session, bool on, int64_t *at_ticks)
+enum slr_err slr_engine_pause(struct slr_engine *e, const char *session, bool on, uint32_t max_ms,
+                              int64_t *at_ticks)
 {
     struct slr_session *s = slr_engine_session_find(e, session);
     if (!s || atomic_load(&s->state) != SLR_SESSION_OPEN) {
         return s ? SLR_STATE : SLR_NOTFOUND;
     }
-    struct leg_call c = {.e = e, .s = s, .on = on};
-    bool was = atomic_load(&s->paused) != 0;
+    struct leg_call c = {
+        .e = e, .s = s, .on = on, .max_ms = max_ms ? max_ms : e->cfg->pause_max_s * 1000u};
     slr_worker_call(slr_engine_worker_of(e, s), pause_call, &c);
     *at_ticks = c.at_ticks;
-    if (was != on) {
-        slr_engine_emit(e, json_pack("{s:s,s:s,s:I}", "ev", on ? "paused" : "resumed", "session",
-                                     s->id, "at_ticks", (json_int_t)c.at_ticks));
+    if (c.changed && on) {
+        slr_engine_emit(e,
+                        json_pack("{s:s,s:s,s:I,s:I}", "ev", "paused", "session", s->id, "at_ticks",
+                                  (json_int_t)c.at_ticks, "max_ms", (json_int_t)c.max_ms));
+    } else if (c.changed) {
+        slr_engine_emit(e, json_pack("{s:s,s:s,s:I,s:s}", "ev", "resumed", "session", s->id,
+                                     "at_ticks", (json_int_t)c.at_ticks, "by", "command"));
     }
     return SLR_OK;
 }

@@ -454,7 +454,7 @@ static int64_t pause_bound(const struct slr_leg *leg, int64_t now_ticks, bool on
     return highest > now_ticks ? highest : now_ticks;
 }
 
-void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,
+bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,
                          int64_t *at_ticks)
 {
     int64_t now_ticks = slr_session_ticks(s, now);
@@ -463,7 +463,7 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     uint32_t n = atomic_load(&s->leg_count);
     *at_ticks = was == on ? s->paused_at_ticks : now_ticks;
     if (was == on) {
-        return;
+        return false;
     }
     if (on) {
         /* the flag first: whatever happens in between, nothing of the pause is let through */
@@ -494,6 +494,7 @@ void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
         slr_intervals_close(&s->pauses_ns, now.ns + SLR_NS_PER_MS);
         atomic_store(&s->paused, 0);
     }
+    return true;
 }
 
 void slr_placement_hold(const struct slr_session *s, struct slr_leg *leg, bool on, slr_mono now)

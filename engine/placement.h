@@ -46,9 +46,9 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg,
  * whatever that one is: a stranger's packet may bring the word. Worker. */
 void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets);
 
-/* Pause and resume of all legs of a session at `now`; *at_ticks: highest bound. Worker. Idempotent.
- */
-void slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,
+/* Pause and resume of all legs of a session at `now`; *at_ticks: highest bound. True: it changed
+ * something. Worker. Idempotent. */
+bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on, slr_mono now,
                          int64_t *at_ticks);
 
 /* Direction inactive (hold) on one leg. Worker. Idempotent. */

@@ -175,12 +175,17 @@ static enum slr_err pause_or_resume(struct run *r, bool on)
 {
     const char *session = read_session(r);
     int64_t at_ticks = 0;
+    int64_t max_ms =
+        on ? slr_fields_int(&r->f, "max_ms", SLR_FIELD_OPTIONAL, 0, SLR_PAUSE_MAX_MS, 0) : 0;
     enum slr_err err = r->f.err;
     if (err == SLR_OK) {
-        err = r->env->api->pause(r->env->engine, session, on, &at_ticks);
+        err = r->env->api->pause(r->env->engine, session, on, (uint32_t)max_ms, &at_ticks);
     }
     if (err == SLR_OK) {
         r->answer = json_pack("{s:I,s:b}", "at_ticks", (json_int_t)at_ticks, "paused", (int)on);
+        if (r->answer && max_ms > 0) {
+            json_object_set_new(r->answer, "max_ms", json_integer(max_ms));
+        }
     }
     return err;
 }

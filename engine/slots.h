@@ -159,6 +159,7 @@ struct slr_session {
     _Atomic uint32_t paused;
     struct slr_intervals pauses_ns; /* when it was paused, by the monotonic clock */
     int64_t paused_at_ticks;
+    int64_t resume_at_ns;       /* the pause ends by itself then; 0: it does not */
     _Atomic int64_t end_ticks;  /* INT64_MAX while open */
     struct slr_intervals downs; /* the engine was not running */
     bool silent_told;

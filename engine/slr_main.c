@@ -33,6 +33,8 @@ static const struct slr_option options[] = {
         "end a stream that was silent so long"),
     U32('m', "min-window", window_ms, 1, 60000, "MS", "40",
         "least placement window; it is 1000 or more in any case"),
+    U32(0, "pause-max", pause_max_s, 0, 86400, "SEC", "0",
+        "a pause ends by itself after that, unless the command says otherwise; 0: never"),
     {'A', "accept-pt", SLR_OPT_LIST, AT(accept_pt), 0, 0, "PT", NULL,
      "accept this RTP payload type; none given: any"},
     {'l', "log-config", SLR_OPT_STR, AT(log_config), 0, 0, "FILE", NULL,

@@ -162,6 +162,25 @@ static void check_silence(struct slr_worker *w, struct slr_session *s, slr_mono 
     }
 }
 
+/* A pause that nobody ended in time ends by itself. */
+static void check_pause(struct slr_worker *w, struct slr_session *s, slr_mono now)
+{
+    int64_t at_ticks = 0;
+    if (s->resume_at_ns == 0 || now.ns < s->resume_at_ns || !atomic_load(&s->paused)) {
+        return;
+    }
+    if (slr_placement_pause(&w->place, s, false, now, &at_ticks)) {
+        slr_count(&w->counters.at[SLR_CTR_PAUSES_TIMED_OUT], 1);
+        SLR_WARN("pause_timed_out", "session=%s", s->id);
+        json_t *ev = json_pack("{s:s,s:s,s:I,s:s}", "ev", "resumed", "session", s->id, "at_ticks",
+                               (json_int_t)at_ticks, "by", "timer");
+        if (ev) {
+            w->place.sink->emit(w->place.sink->ctx, ev);
+        }
+    }
+    s->resume_at_ns = 0;
+}
+
 void slr_worker_housekeeping(struct slr_worker *w, slr_mono now)
 {
     atomic_store_explicit(&w->place.state->header->alive_ns, now.ns, memory_order_relaxed);
@@ -173,6 +192,7 @@ void slr_worker_housekeeping(struct slr_worker *w, slr_mono now)
         struct slr_session *s = &w->place.state->session[i];
         if (atomic_load_explicit(&w->active[i], memory_order_acquire) &&
             atomic_load(&s->state) == SLR_SESSION_OPEN) {
+            check_pause(w, s, now);
             check_silence(w, s, now);
         }
     }

@@ -259,7 +259,13 @@ Test(http, control_verbs)
     cr_assert_eq(ask_with("POST /v1/calls/abc%3A1/pause", "", "")->status, 200);
     cr_assert_eq(core.verb, SLR_CORE_PAUSE);
     cr_assert_str_eq(core.id, "abc:1");
+    cr_assert_eq(core.arg, 0);
     const char *json = "Content-Type: application/json; charset=utf-8\r\n";
+    cr_assert_eq(ask_with("POST /v1/calls/x/pause", json, "{\"max_s\":90}")->status, 200);
+    cr_assert_eq(core.arg, 90000);
+    cr_assert_eq(ask_with("POST /v1/calls/x/pause", json, "{\"max_s\":0}")->status, 400);
+    cr_assert_eq(ask_with("POST /v1/calls/x/pause", json, "{\"max_s\":86401}")->status, 400);
+    cr_assert_eq(ask_with("POST /v1/calls/x/pause", json, "{\"max_s\":\"90\"}")->status, 400);
     cr_assert_eq(ask_with("POST /v1/calls/x/resume", json, "{}")->status, 200);
     cr_assert_eq(core.verb, SLR_CORE_RESUME);
     cr_assert_eq(ask_with("POST /v1/calls/x/stop", json, "{}")->status, 200);

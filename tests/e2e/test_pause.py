@@ -208,3 +208,29 @@ def test_pause_of_two_calls_is_separate(plain):
         b.verify(0, wb, lb), b.verify(1, wb, lb)
         _, _, la = a.result()
         assert la.leg(dn=a.dns[0]).total("paused") > ledger.TICKS
+
+
+JSON = {"Content-Type": "application/json"}
+LIMIT = '{"max_s": 2}'
+
+
+def test_a_pause_that_nobody_ends_ends_by_itself(plain):
+    with Call(plain) as c:
+        c.invite_all()
+        c.play(0, 5, start_s=0.1), c.play(1, 5, start_s=0.1)
+        c.start()
+        ident = rid(c)
+        pause_at(c, 1.0)
+        p = plain.api.post(f"/v1/calls/{ident}/pause", body=LIMIT, headers=JSON).json()
+        assert p["paused"] is True and p["max_ms"] == 2000
+        wait.until("the pause is over", lambda: c.live()["paused"] is False, 5)
+        c.join()
+        c.bye()
+        _, w, led = c.result()
+        end = p["at_ticks"] + 2 * ledger.TICKS
+        for i in (0, 1):
+            leg = led.leg(dn=c.dns[i])
+            (span,) = leg.of("paused")
+            assert -0.05 <= (span.end - end) / ledger.TICKS <= 0.3, (span.start, span.end)
+            no_sample_inside(w, led, leg, p["at_ticks"], span.end)
+            assert leg.spans[-1].kind == "received" or leg.of("received")[-1].end > span.end

@@ -154,7 +154,7 @@ static inline void fx_pause(struct fx *f, const struct slr_session *s, int64_t a
 {
     int64_t ticks = 0;
     fx_clock(f, at_ms);
-    cr_assert_eq(slr_engine_pause(&f->e, s->id, on, &ticks), SLR_OK);
+    cr_assert_eq(slr_engine_pause(&f->e, s->id, on, 0, &ticks), SLR_OK);
 }
 
 static inline uint64_t fx_counted(const struct fx *f, uint32_t id)

@@ -26,6 +26,7 @@ struct slr_engine {
     struct slr_leg_params params;
     enum slr_err give;
     bool draining;
+    uint32_t max_ms; /* of a pause */
     size_t snapshot_rows;
 };
 
@@ -77,9 +78,10 @@ static inline enum slr_err t_leg_close(struct slr_engine *e, const char *session
 }
 
 static inline enum slr_err t_pause(struct slr_engine *e, const char *session, bool on,
-                                   int64_t *at_ticks)
+                                   uint32_t max_ms, int64_t *at_ticks)
 {
     note(e, on ? "pause" : "resume", session, NULL);
+    e->max_ms = max_ms;
     *at_ticks = 99;
     return e->give;
 }

@@ -261,9 +261,9 @@ Test(pause, twice_is_once)
     begin(&o);
     run(&o, 0, 10, SLR_VERDICT_TAKEN);
     fx_clock(&o.f, 200);
-    cr_assert_eq(slr_engine_pause(&o.f.e, o.id, true, &first), SLR_OK);
+    cr_assert_eq(slr_engine_pause(&o.f.e, o.id, true, 0, &first), SLR_OK);
     fx_clock(&o.f, 300);
-    cr_assert_eq(slr_engine_pause(&o.f.e, o.id, true, &again), SLR_OK);
+    cr_assert_eq(slr_engine_pause(&o.f.e, o.id, true, 0, &again), SLR_OK);
     cr_assert_eq(first, again);
     cr_assert_eq(first, 200 * FX_MS);
     fx_pause(&o.f, o.s, 395, false);
@@ -271,6 +271,94 @@ Test(pause, twice_is_once)
     run(&o, 20, 50, SLR_VERDICT_TAKEN);
     end(&o, 1000);
     fx_assert_spans(&o.r, 0, "received 0+200, paused 200+200, received 400+600");
+    done(&o);
+}
+
+/* The worker's look at the time, as it comes every 100 ms. */
+static void look(struct one *o, int64_t at_ms)
+{
+    fx_clock(&o->f, at_ms);
+    slr_worker_housekeeping(&o->f.worker, slr_clock_mono(o->f.e.clock));
+}
+
+static void pause_for(struct one *o, int64_t at_ms, uint32_t max_ms)
+{
+    int64_t at_ticks = 0;
+    fx_clock(&o->f, at_ms);
+    cr_assert_eq(slr_engine_pause(&o->f.e, o->id, true, max_ms, &at_ticks), SLR_OK);
+}
+
+/* Nobody says that it is over: its own time does, before and after a death of the process. */
+Test(pause, ends_by_itself)
+{
+    struct one o;
+    begin(&o);
+    run(&o, 0, 50, SLR_VERDICT_TAKEN);
+    pause_for(&o, 1000, 1000);
+    run(&o, 50, 75, SLR_VERDICT_SUPPRESSED);
+    fx_die(&o.f);
+    fx_boot(&o.f);
+    o.s = slr_engine_session_find(&o.f.e, o.id);
+    look(&o, 1500);
+    run(&o, 75, 100, SLR_VERDICT_SUPPRESSED);
+    look(&o, 1999);
+    cr_assert_eq(atomic_load(&o.s->paused), 1u);
+    look(&o, 2100);
+    cr_assert_eq(atomic_load(&o.s->paused), 0u);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 1u);
+    look(&o, 2300);
+    run(&o, 120, 150, SLR_VERDICT_TAKEN);
+    end(&o, 3000);
+    fx_assert_spans(&o.r, 0,
+                    "received 0+1000, paused 1000+1100, lost-network 2100+300 (15), "
+                    "received 2400+600");
+    fx_assert_silence(&o.r, 0, 8000, 8800);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 1u);
+    done(&o);
+}
+
+/* Its time is the last one that was given; a resume takes it back. */
+Test(pause, its_time_can_be_set_anew_and_taken_back)
+{
+    struct one o;
+    begin(&o);
+    run(&o, 0, 10, SLR_VERDICT_TAKEN);
+    pause_for(&o, 200, 500);
+    pause_for(&o, 400, 2000);
+    look(&o, 1000);
+    cr_assert_eq(atomic_load(&o.s->paused), 1u);
+    fx_pause(&o.f, o.s, 1200, false);
+    pause_for(&o, 1500, 0);
+    look(&o, 2600);
+    cr_assert_eq(atomic_load(&o.s->paused), 1u, "the time of an earlier pause is no longer valid");
+    fx_pause(&o.f, o.s, 3000, false);
+    end(&o, 3200);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 0u);
+    done(&o);
+}
+
+/* Another codec is answered meanwhile: what comes in it stays out as well. */
+Test(pause, a_codec_change_in_it_lets_nothing_through)
+{
+    struct one o;
+    begin(&o);
+    run(&o, 0, 50, SLR_VERDICT_TAKEN);
+    fx_pause(&o.f, o.s, 1000, true);
+    run(&o, 50, 60, SLR_VERDICT_SUPPRESSED);
+    struct slr_leg_params p = {
+        .session = o.id, .leg = "leg-0", .pt_count = 2, .has = SLR_LEG_HAS_CODECS};
+    fx_row(&p.pt[0], 0, "PCMU");
+    fx_row(&p.pt[1], 8, "PCMA");
+    cr_assert_eq(slr_engine_leg_update(&o.f.e, &p), SLR_OK);
+    for (uint32_t k = 60; k < 100; k++) {
+        struct fx_packet u = fx_audio(SSRC, k, 100, 5000);
+        u.pt = 0;
+        cr_assert_eq(fx_rtp(&o.f, o.slot, k * 20, u), SLR_VERDICT_SUPPRESSED);
+    }
+    fx_pause(&o.f, o.s, 1990, false);
+    run(&o, 100, 150, SLR_VERDICT_TAKEN);
+    end(&o, 3000);
+    fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000, received 2000+1000");
     done(&o);
 }
 

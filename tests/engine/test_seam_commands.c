@@ -86,6 +86,12 @@ Test(seam_commands, plain_commands_become_calls)
         cr_expect_str_eq(r.engine.session, ID_A);
         json_decref(a);
     }
+    a = ask(&r, c,
+            "{\"cmd\":\"session_pause\",\"id\":\"t\",\"epoch\":1,\"session\":\"" ID_A
+            "\",\"max_ms\":30000}");
+    cr_expect_eq(r.engine.max_ms, 30000u);
+    cr_expect_eq(slr_json_u64(a, "max_ms", 0), 30000u);
+    json_decref(a);
     a = ask(&r, c, "{\"cmd\":\"drain\",\"id\":\"d\",\"epoch\":1,\"on\":true}");
     cr_expect(r.engine.draining);
     json_decref(a);
@@ -103,6 +109,8 @@ Test(seam_commands, wrong_fields_are_named_and_nothing_is_called)
     static const struct {
         const char *body, *err, *names;
     } rows[] = {
+        {"\"cmd\":\"session_pause\",\"session\":\"" ID_A "\",\"max_ms\":86400001", "INVAL",
+         "max_ms"},
         {"\"cmd\":\"session_open\",\"channels\":2", "INVAL", "session"},
         {"\"cmd\":\"session_open\",\"session\":\"xyz\",\"channels\":2", "INVAL", "session"},
         {"\"cmd\":\"session_open\",\"session\":7,\"channels\":2", "INVAL", "session"},

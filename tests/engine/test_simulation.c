@@ -370,7 +370,7 @@ static void pauses(struct sim *m, int64_t ns)
             int64_t ticks = 0;
             int64_t latest = INT64_MIN;
             set_clock(m, at_ns);
-            cr_assert_eq(slr_engine_pause(&m->f.e, m->id, turn == 0, &ticks), SLR_OK);
+            cr_assert_eq(slr_engine_pause(&m->f.e, m->id, turn == 0, 0, &ticks), SLR_OK);
             for (uint32_t n = 0; n < LEGS; n++) {
                 struct pause *q = &m->pause[n][i];
                 int64_t now = at_ns * 1764 / 125000; /* ticks */

@@ -63,10 +63,11 @@ static enum slr_err f_leg_close(struct slr_engine *e, const char *session, const
     return SLR_OK;
 }
 
-static enum slr_err f_pause(struct slr_engine *e, const char *session, bool on, int64_t *at_ticks)
+static enum slr_err f_pause(struct slr_engine *e, const char *session, bool on, uint32_t max_ms,
+                            int64_t *at_ticks)
 {
     (void)e;
-    require(slr_id_valid(session));
+    require(slr_id_valid(session) && max_ms <= SLR_PAUSE_MAX_MS && (on || max_ms == 0));
     *at_ticks = on;
     return SLR_OK;
 }
