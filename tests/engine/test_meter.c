@@ -1,0 +1,120 @@
+/* Levels of signals whose level is known; frames run over the borders of what is put in. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "codecs/codec.h"
+#include "engine/meter.h"
+
+#define HZ 8000u
+#define SECOND HZ
+
+static void near(double got, double want, double margin, const char *what)
+{
+    cr_assert(fabs(got - want) <= margin, "%s: %.3f, not %.3f", what, got, want);
+}
+
+static void tone(int16_t *pcm, uint32_t samples, double amplitude)
+{
+    for (uint32_t i = 0; i < samples; i++) {
+        pcm[i] = (int16_t)lrint(amplitude * sin(6.283185307179586 * 400 * i / HZ));
+    }
+}
+
+Test(meter, a_tone)
+{
+    static int16_t pcm[SECOND];
+    struct slr_meter m = {0};
+    struct slr_level l;
+    slr_meter_level(&m, &l);
+    cr_assert_not(l.known);
+    tone(pcm, SECOND, 3276.8); /* peak -20 dBov, RMS 3.01 dB below it */
+    cr_assert(slr_meter_put(&m, pcm, SECOND, HZ));
+    slr_meter_level(&m, &l);
+    cr_assert(l.known);
+    near(l.peak_dbov, -20, 0.01, "peak");
+    near(l.rms_dbov, -23.01, 0.5, "RMS, within half a bin");
+    near(l.active_dbov, -23.01, 0.5, "active level");
+    near(l.silence_pct, 0, 0, "silence");
+    near(l.dead_pct, 0, 0, "digital silence");
+    near(l.clipped_pct, 0, 0, "clipped");
+    near(l.dc_pct, 0, 0.01, "offset");
+    cr_assert_eq(m.frames, 50u);
+}
+
+Test(meter, speech_and_pauses)
+{
+    static int16_t pcm[SECOND];
+    static int16_t quiet[SECOND];
+    struct slr_meter m = {0};
+    struct slr_level l;
+    tone(pcm, SECOND, 3276.8);
+    tone(quiet, SECOND, 20); /* -67 dBov: noise of a line, not dead */
+    (void)slr_meter_put(&m, pcm, SECOND, HZ);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(slr_meter_put(&m, quiet, SECOND, HZ));
+    }
+    slr_meter_level(&m, &l);
+    near(l.silence_pct, 75, 1e-9, "silence");
+    near(l.active_dbov, -23.01, 0.5, "active level leaves pauses out");
+    near(l.rms_dbov, -29.03, 0.5, "RMS does not");
+    near(l.dead_pct, 0, 0, "digital silence");
+}
+
+Test(meter, digital_silence_of_every_law_is_dead)
+{
+    static int16_t pcm[SECOND];
+    struct slr_level l;
+    const int16_t value[] = {0, slr_g711_alaw_to_s16(0xd5), slr_g711_ulaw_to_s16(0xff), -1000};
+    for (size_t k = 0; k < sizeof value / sizeof value[0]; k++) {
+        struct slr_meter m = {0};
+        for (uint32_t i = 0; i < SECOND; i++) {
+            pcm[i] = value[k];
+        }
+        cr_assert_not(slr_meter_put(&m, pcm, SECOND, HZ), "%d", value[k]);
+        slr_meter_level(&m, &l);
+        near(l.dead_pct, 100, 0, "dead");
+        near(l.dc_pct, value[k] / 327.68, 1e-6, "offset");
+    }
+    /* A-law's two smallest values in turn are its silence as well */
+    struct slr_meter m = {0};
+    for (uint32_t i = 0; i < SECOND; i++) {
+        pcm[i] = slr_g711_alaw_to_s16(i % 2 ? 0xd5 : 0x55);
+    }
+    cr_assert_not(slr_meter_put(&m, pcm, SECOND, HZ));
+    pcm[100] = 40;
+    cr_assert(slr_meter_put(&m, pcm, SECOND, HZ), "one sample brings it to life");
+}
+
+Test(meter, clipping)
+{
+    static int16_t pcm[SECOND];
+    const int16_t most[] = {32767, -32768, slr_g711_alaw_to_s16(0xaa), slr_g711_ulaw_to_s16(0x80)};
+    for (size_t k = 0; k < sizeof most / sizeof most[0]; k++) {
+        struct slr_meter m = {0};
+        struct slr_level l;
+        tone(pcm, SECOND, 3000);
+        for (uint32_t i = 0; i < SECOND / 100; i++) {
+            pcm[i * 100] = most[k];
+        }
+        (void)slr_meter_put(&m, pcm, SECOND, HZ);
+        slr_meter_level(&m, &l);
+        near(l.clipped_pct, 1, 1e-9, "clipped");
+        cr_assert(l.peak_dbov <= 0 && l.peak_dbov > -0.2);
+    }
+}
+
+Test(meter, pieces_of_any_size_come_to_the_same)
+{
+    static int16_t pcm[SECOND];
+    struct slr_meter whole = {0};
+    tone(pcm, SECOND, 12000);
+    (void)slr_meter_put(&whole, pcm, SECOND, HZ);
+    for (uint32_t piece = 1; piece < 700; piece += 33) {
+        struct slr_meter m = {0};
+        for (uint32_t at = 0; at < SECOND; at += piece) {
+            (void)slr_meter_put(&m, pcm + at, SECOND - at < piece ? SECOND - at : piece, HZ);
+        }
+        cr_assert_eq(memcmp(&m, &whole, sizeof m), 0, "pieces of %u", piece);
+    }
+}
