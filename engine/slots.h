@@ -14,6 +14,7 @@
 #include "common/net.h"
 #include "engine/engine.h"
 #include "engine/intervals.h"
+#include "engine/rtcp_kept.h"
 #include "storage/ledger.h"
 
 #define SLR_NONE UINT32_MAX
@@ -68,6 +69,7 @@ struct slr_stream {
     uint64_t sr_ntp;      /* newest RTCP sender report: its clock, and when it came */
     uint32_t sr_rtp_ts, sr_count;
     int64_t sr_arrival_ns;
+    struct slr_rtcp_kept rtcp; /* what this sender says of what it hears */
 };
 
 /* What the writer knows of a leg's spans; two copies, chosen by the session's commit index. */

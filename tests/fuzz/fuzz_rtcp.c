@@ -16,20 +16,24 @@ static void require(bool ok)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct slr_leg leg;
-    struct slr_rtcp_sr sr = {0};
-    bool found = false;
-    enum slr_err err = slr_rtcp_parse(slr_slice_of(data, size), &sr, &found);
+    struct slr_rtcp r = {.sr = {0}};
+    enum slr_err err = slr_rtcp_parse(slr_slice_of(data, size), &r);
 
     if (err == SLR_OK) {
         require(size >= 4 && size % 4 == 0 && data[0] >> 6 == 2);
-        require(!found || size >= 28);
+        require(!r.has_sr || size >= 28);
     }
+    require(r.report_count <= SLR_RTCP_REPORTS && r.report_count * 24u <= size);
+    require(r.voip_count <= SLR_RTCP_VOIPS && r.voip_count * 36u <= size);
     /* A stream that is heard keeps what is said about it, and nothing else. */
-    leg.stream[0].ssrc = sr.ssrc;
+    leg.stream[0].ssrc = r.sr.ssrc;
     leg.stream[0].sr_count = 0;
+    leg.stream[0].rtcp.reports = leg.stream[0].rtcp.voips = 0;
     atomic_store(&leg.stream[0].state, SLR_STREAM_TAKEN);
     atomic_store(&leg.stream_count, 1);
     require(slr_rtcp_take(&leg, slr_slice_of(data, size), (slr_mono){1}) == err);
-    require(leg.stream[0].sr_count == (err == SLR_OK && found));
+    require(leg.stream[0].sr_count == (err == SLR_OK && r.has_sr));
+    require(leg.stream[0].rtcp.reports <= r.report_count);
+    require(leg.stream[0].rtcp.voips <= r.voip_count);
     return 0;
 }
