@@ -291,6 +291,8 @@ static void note_heard(struct place *x)
     }
     if (x->newest) {
         leg->offset_ticks = effective(x, x->rec.pos_ticks) - arrival_ticks(x);
+        atomic_store_explicit(&leg->lag_ticks, arrival_ticks(x) - x->end_ticks,
+                              memory_order_relaxed);
     }
     atomic_store_explicit(&leg->heard_ns, x->pkt->arrival.ns, memory_order_relaxed);
     leg->silent_told = false;

@@ -112,6 +112,7 @@ struct slr_leg {
     _Atomic int64_t highest_ticks; /* one past the highest position received on taken streams,
                                       suppressed or not; INT64_MIN: none */
     int64_t offset_ticks;          /* position minus arrival of the newest packet of those */
+    _Atomic int64_t lag_ticks;     /* arrival of that packet minus where it ended */
     bool silent_told;
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;

@@ -193,19 +193,32 @@ static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_ses
     return last;
 }
 
-/* The session's clock: wall time, or the media's where all legs are sent faster than that. */
+/*
+ * The session's clock: wall time; where a leg's own clock is behind that (it is slow, or its sender
+ * stood still), the time of the leg that is furthest behind, so that none of its packets is ever
+ * late; where all legs are sent faster than time, the media's. A leg that falls silent keeps its
+ * distance from the wall, so it holds nothing back.
+ */
 static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_session *s,
                                slr_mono now)
 {
-    int64_t least = INT64_MAX;
+    int64_t wall = slr_session_ticks(s, now);
+    int64_t ahead = INT64_MAX;
+    int64_t behind = 0;
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
-        if (atomic_load(&leg->state) == SLR_LEG_OPEN && leg->highest_ticks < least) {
-            least = leg->highest_ticks;
+        if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
+            continue;
         }
+        int64_t highest = atomic_load(&leg->highest_ticks);
+        ahead = highest < ahead ? highest : ahead;
+        int64_t lag = highest == INT64_MIN ? 0 : atomic_load(&leg->lag_ticks);
+        behind = lag > behind ? lag : behind;
     }
-    int64_t wall = slr_session_ticks(s, now);
-    return least != INT64_MAX && least > wall ? least : wall;
+    if (ahead != INT64_MAX && ahead > wall) {
+        return ahead;
+    }
+    return wall - (behind < SLR_WRITER_BEHIND_TICKS ? behind : SLR_WRITER_BEHIND_TICKS);
 }
 
 static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono now, bool closing)

@@ -11,6 +11,10 @@
 
 #include "engine/recfile.h"
 
+/* So far the file stays behind the wall clock for a leg whose media is; what comes later than that
+ * is late, and placement gives it a new anchor. */
+#define SLR_WRITER_BEHIND_TICKS (10 * SLR_TICKS_HZ)
+
 struct slr_writer {
     struct slr_state *state;
     const struct slr_leg_codecs *codecs;
