@@ -46,6 +46,16 @@ static void finish_join(const struct slr_session *s, struct slr_leg *leg)
     }
 }
 
+/* A death between the commit and what follows from it. */
+static void follow_commit(struct slr_engine *e, const struct slr_session *s)
+{
+    uint32_t in_force = atomic_load(&s->commit_index) & 1;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
+        atomic_store(&leg->corr_ticks, leg->cursor[in_force].corr_ticks);
+    }
+}
+
 static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono now)
 {
     int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
@@ -146,6 +156,7 @@ enum slr_err slr_engine_restore(struct slr_engine *e)
             atomic_store(&s->state, SLR_SESSION_FREE);
             continue;
         }
+        follow_commit(e, s);
         if (e->state->rebooted && state == SLR_SESSION_OPEN) {
             end_after_reboot(e, s);
         } else if (state == SLR_SESSION_OPEN) {

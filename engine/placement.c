@@ -305,7 +305,8 @@ static bool is_late(struct place *x)
     if (x->session == &x->p->flow_session) {
         return false; /* held: its beginning is not fixed yet */
     }
-    int64_t written = slr_session_written_ticks(x->session);
+    int64_t written = slr_session_written_ticks(x->session) -
+                      atomic_load_explicit(&x->leg->corr_ticks, memory_order_acquire);
     bool late = x->rec.dur_ticks > 0 ? x->end_ticks <= written : x->end_ticks < written;
     int64_t behind = arrival_ticks(x) - effective(x, x->rec.pos_ticks);
     if (x->newest && late && x->st->late_since_ns == 0) {

@@ -10,6 +10,7 @@
 #define SLR_ENGINE_RECFILE_H
 
 #include "engine/render.h"
+#include "engine/spans.h"
 #include "storage/container.h"
 #include "storage/sink.h"
 

@@ -74,12 +74,13 @@ struct slr_stream {
 
 /* What the writer knows of a leg's spans; two copies, chosen by the session's commit index. */
 struct slr_span_cursor {
-    int64_t at_ticks; /* spans are decided up to here */
+    int64_t at_ticks;   /* spans are decided up to here; leg time */
+    int64_t corr_ticks; /* file time minus leg time from there on, whole frames */
     int64_t last_seq_ext;
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
     bool last_undecoded;
     bool open_valid;
-    struct slr_span open; /* last span, may still grow */
+    struct slr_span open; /* last span, may still grow; file time */
 };
 
 enum slr_leg_state { SLR_LEG_FREE, SLR_LEG_SETUP, SLR_LEG_OPEN, SLR_LEG_CLOSED };
@@ -127,6 +128,7 @@ struct slr_leg {
     _Atomic uint32_t queue_head;
     /* F */
     struct slr_span_cursor cursor[2];
+    _Atomic int64_t corr_ticks; /* of the cursor in force, for W */
 };
 
 enum slr_session_state {

@@ -1,9 +1,12 @@
 /*
  * spans: gaps get their cause here. Pause outranks hold, hold outranks the engine's own absence,
  * that outranks what the sequence numbers say. Writer thread.
+ *
+ * put() and what calls it think in leg time; tell() writes file time.
  */
 #include "engine/spans.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define SEQ_CYCLE 0x10000
@@ -28,32 +31,80 @@ static void flush_open(struct slr_span_run *run)
     run->cursor.open_valid = false;
 }
 
-static bool info_adds_up(enum slr_span_kind kind)
+static bool is_loss(enum slr_span_kind kind)
 {
     return kind == SLR_SPAN_LOST_NETWORK || kind == SLR_SPAN_LOST_KERNEL ||
            kind == SLR_SPAN_LOST_QUEUE;
 }
 
-/* Appends [start, end); joins the open span when it is of the same kind. */
-static void put(struct slr_span_run *run, int64_t start, int64_t end, enum slr_span_kind kind,
-                uint32_t info)
+/* What a stretch is; info is the packets missing in it, where it was lost. */
+struct what {
+    enum slr_span_kind kind;
+    uint8_t cause;
+    uint32_t info;
+};
+
+static bool info_adds_up(const struct what *w)
+{
+    return is_loss(w->kind) || (w->kind == SLR_SPAN_CONCEALED && w->cause != 0);
+}
+
+/* Appends so much (file time) to what was told; joins the open span when it is of the same kind. */
+static void tell(struct slr_span_run *run, int64_t start_file, int64_t len, const struct what *w)
 {
     struct slr_span *open = &run->cursor.open;
-    if (end <= start) {
-        return;
-    }
-    bool same = run->cursor.open_valid && open->kind == kind &&
-                open->start_ticks + open->len_ticks == start &&
-                (info_adds_up(kind) || open->info == info);
+    bool same = run->cursor.open_valid && open->kind == w->kind && open->cause == w->cause &&
+                open->start_ticks + open->len_ticks == start_file &&
+                (info_adds_up(w) || open->info == w->info);
     if (same) {
-        open->len_ticks += end - start;
-        open->info += info_adds_up(kind) ? info : 0;
+        open->len_ticks += len;
+        open->info += info_adds_up(w) ? w->info : 0;
     } else {
         flush_open(run);
-        *open = (struct slr_span){start, end - start, (uint8_t)kind, {0}, info};
+        *open = (struct slr_span){start_file, len, (uint8_t)w->kind, w->cause, {0}, w->info};
         run->cursor.open_valid = true;
     }
-    run->cursor.at_ticks = end;
+}
+
+static void tell_until(struct slr_span_run *run, int64_t end, const struct what *w)
+{
+    if (end > run->cursor.at_ticks) {
+        tell(run, run->cursor.at_ticks + run->cursor.corr_ticks, end - run->cursor.at_ticks, w);
+        run->cursor.at_ticks = end;
+    }
+}
+
+/* The correction that the cursor has come to. */
+static void tell_correction(struct slr_span_run *run, const struct slr_correction *c)
+{
+    int64_t ticks = c->frames * slr_ticks_per_frame(&run->session->shape);
+    struct what w = {SLR_SPAN_CORRECTED, 0, 0};
+    if (ticks > 0) {
+        tell(run, run->cursor.at_ticks + run->cursor.corr_ticks, ticks, &w);
+    } else {
+        run->cursor.at_ticks -= ticks; /* leg time goes on, file time does not */
+    }
+    run->cursor.corr_ticks += ticks;
+}
+
+/* Covers [cursor, end), with the corrections inside. */
+static void put(struct slr_span_run *run, int64_t end, struct what w)
+{
+    int64_t tpf = slr_ticks_per_frame(&run->session->shape);
+    const struct slr_corrections *all = run->corrections;
+    while (all && run->corrections_told < all->count) {
+        const struct slr_correction *c = &all->at[run->corrections_told];
+        int64_t at = c->at_frame * tpf;
+        if (at >= end) {
+            break;
+        }
+        int64_t before = run->cursor.at_ticks;
+        tell_until(run, at, &w);
+        w.info = run->cursor.at_ticks > before ? 0 : w.info; /* packets are missing once */
+        tell_correction(run, c);
+        run->corrections_told++;
+    }
+    tell_until(run, end, &w);
 }
 
 /* If `at` is inside an interval (widened by margin): true and where it ends; else *until is cut to
@@ -76,24 +127,30 @@ static bool inside(const struct slr_intervals *list, int64_t at, int64_t margin,
     return false;
 }
 
+/* The same for intervals in file time. */
+static bool inside_file(const struct slr_span_run *run, const struct slr_intervals *list,
+                        int64_t at, int64_t margin, int64_t *until)
+{
+    int64_t corr = run->cursor.corr_ticks;
+    int64_t until_file = *until + corr;
+    bool hit = inside(list, at + corr, margin, &until_file);
+    *until = until_file - corr;
+    return hit;
+}
+
+/* What holds at `at`, and until when; base: nothing special. */
 static enum slr_span_kind kind_at(const struct slr_span_run *run, int64_t at,
                                   enum slr_span_kind base, int64_t *until)
 {
-    int64_t u = *until;
     if (inside(&run->leg->pauses, at, 0, until)) {
         return SLR_SPAN_PAUSED;
     }
-    u = *until;
-    if (inside(&run->leg->holds, at, 0, &u)) {
-        *until = u;
+    if (inside_file(run, &run->leg->holds, at, 0, until)) {
         return SLR_SPAN_HOLD;
     }
-    *until = u;
-    if (inside(&run->session->downs, at, SLR_DOWN_MARGIN_TICKS, &u)) {
-        *until = u;
+    if (inside_file(run, &run->session->downs, at, SLR_DOWN_MARGIN_TICKS, until)) {
         return SLR_SPAN_ENGINE_DOWN;
     }
-    *until = u;
     return base;
 }
 
@@ -113,7 +170,7 @@ static void gap(struct slr_span_run *run, int64_t to, enum slr_span_kind base, u
         uint32_t info = 0;
         enum slr_span_kind kind = kind_at(run, at, base, &until);
         bool whole = at == from && until == to;
-        if (kind == base && info_adds_up(base)) {
+        if (kind == base && is_loss(base)) {
             int64_t fit = whole || dur == 0 ? missing : (until - at) / dur;
             info = fit < missing ? (uint32_t)fit : missing;
             missing -= info;
@@ -122,65 +179,79 @@ static void gap(struct slr_span_run *run, int64_t to, enum slr_span_kind base, u
             kind = !straddler ? base : (at > from ? before : kind_at(run, until, base, &end));
             info = kind == base ? info : 0;
         }
-        put(run, at, until, kind, info);
+        put(run, until, (struct what){kind, 0, info});
         before = kind;
     }
 }
 
-static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_rec *rec,
+static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_note *note,
                               uint32_t *missing)
 {
     *missing = 0;
     if (run->cursor.last_stream == SLR_NONE) {
         return SLR_SPAN_ABSENT;
     }
-    bool same = run->cursor.last_stream == (rec->generation << 8 | rec->stream);
+    bool same = run->cursor.last_stream == note->stream;
     if (!same) {
         return SLR_SPAN_ABSENT; /* one stream was over, the next not yet there */
     }
-    if (rec->flags & SLR_REC_NEW_SEGMENT) {
+    if (note->flags & SLR_REC_NEW_SEGMENT) {
         return SLR_SPAN_CLOCK;
     }
-    int64_t lost = rec->seq_ext - run->cursor.last_seq_ext - 1;
+    int64_t lost = note->seq_ext - run->cursor.last_seq_ext - 1;
     if (lost <= 0) {
         return run->cursor.last_undecoded ? SLR_SPAN_CONCEALED : SLR_SPAN_COMFORT;
     }
     /* a new sequence is two cycles on (stream.c): how many are missing is not known then, but for
      * the packet that announced it */
     *missing = lost < SEQ_CYCLE ? (uint32_t)lost : 1;
-    if (rec->flags & SLR_REC_QUEUE_LOSS) {
+    if (note->flags & SLR_REC_QUEUE_LOSS) {
         return SLR_SPAN_LOST_QUEUE;
     }
-    return rec->flags & SLR_REC_KERNEL_LOSS ? SLR_SPAN_LOST_KERNEL : SLR_SPAN_LOST_NETWORK;
+    return note->flags & SLR_REC_KERNEL_LOSS ? SLR_SPAN_LOST_KERNEL : SLR_SPAN_LOST_NETWORK;
 }
 
-void slr_spans_record(struct slr_span_run *run, const struct slr_rec *rec, int64_t start_ticks,
-                      int64_t end_ticks, enum slr_span_kind kind, uint32_t info)
+/* Closes the gap before the note, then covers it up to `to`. */
+static void put_note(struct slr_span_run *run, const struct slr_note *note, int64_t to)
 {
-    if (start_ticks > run->cursor.at_ticks) {
+    if (note->start_ticks > run->cursor.at_ticks) {
         uint32_t missing = 0;
-        enum slr_span_kind base = why(run, rec, &missing);
-        gap(run, start_ticks, base, missing, rec->dur_ticks);
+        enum slr_span_kind base = why(run, note, &missing);
+        gap(run, note->start_ticks, base, missing, note->end_ticks - note->start_ticks);
     }
-    put(run, start_ticks > run->cursor.at_ticks ? start_ticks : run->cursor.at_ticks, end_ticks,
-        kind, info);
-    uint32_t stream = rec->generation << 8 | rec->stream;
-    if (run->cursor.last_stream != stream || rec->seq_ext > run->cursor.last_seq_ext) {
-        run->cursor.last_seq_ext = rec->seq_ext;
-        run->cursor.last_stream = stream;
-        run->cursor.last_undecoded = (rec->flags & SLR_REC_UNDECODED) != 0;
+    put(run, note->end_ticks < to ? note->end_ticks : to,
+        (struct what){(enum slr_span_kind)note->kind, note->cause, note->info});
+    if (run->cursor.last_stream != note->stream || note->seq_ext > run->cursor.last_seq_ext) {
+        run->cursor.last_seq_ext = note->seq_ext;
+        run->cursor.last_stream = note->stream;
+        run->cursor.last_undecoded = (note->flags & SLR_REC_UNDECODED) != 0;
     }
+}
+
+void slr_spans_track(struct slr_span_run *run, const struct slr_track *track,
+                     const struct slr_corrections *corrections, int64_t to_ticks)
+{
+    run->corrections = corrections;
+    run->corrections_told = 0;
+    for (uint32_t i = 0; i < track->note_count; i++) {
+        const struct slr_note *note = &track->note[i];
+        if (note->start_ticks < to_ticks) {
+            put_note(run, note, to_ticks);
+        }
+    }
+    assert(run->corrections_told == corrections->count);
+    run->corrections = NULL;
 }
 
 /* The file's last frame may reach past the end; the spans don't. */
-static void cut(struct slr_span_run *run, int64_t end_ticks)
+static void cut(struct slr_span_run *run, int64_t end_leg)
 {
     struct slr_span *open = &run->cursor.open;
-    int64_t over = run->cursor.at_ticks - end_ticks;
+    int64_t over = run->cursor.at_ticks - end_leg;
     if (run->cursor.open_valid && over > 0) {
         open->len_ticks -= over;
         run->cursor.open_valid = open->len_ticks > 0;
-        run->cursor.at_ticks = end_ticks;
+        run->cursor.at_ticks = end_leg;
     }
 }
 
@@ -191,7 +262,8 @@ void slr_spans_finish(struct slr_span_run *run, int64_t end_ticks)
     if (run->leg->loss_flags & SLR_REC_QUEUE_LOSS) {
         rest = SLR_SPAN_LOST_QUEUE; /* there was more, and no memory for it */
     }
-    gap(run, end_ticks, rest, 0, 0);
-    cut(run, end_ticks);
+    int64_t end_leg = end_ticks - run->cursor.corr_ticks;
+    gap(run, end_leg, rest, 0, 0);
+    cut(run, end_leg);
     flush_open(run);
 }

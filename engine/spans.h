@@ -1,7 +1,8 @@
 /*
- * spans: says for every moment of a leg what it is, while blocks are rendered.
+ * spans: says for every moment of a leg what it is, from the notes of its rendered track.
  *
- * The last span stays open in the leg's cursor and may grow; finished ones go into a buffer that
+ * What is asked and compared is leg time; the spans themselves are file time (track.h). The last
+ * span stays open in the leg's cursor and may grow; finished ones go into a buffer that
  * the writer appends to the recording's span journal (engine/journal.h). Writer thread; the
  * buffer is allocated once.
  */
@@ -10,6 +11,7 @@
 
 #include "engine/queue.h"
 #include "engine/state.h"
+#include "engine/track.h"
 
 /* As it stands in the journal file: host byte order, the file never leaves the host. */
 struct slr_span_entry {
@@ -31,16 +33,24 @@ struct slr_span_run {
     const struct slr_leg *leg;
     uint32_t leg_number;
     struct slr_span_cursor cursor;
+    /* own: what the skew stage did to this piece */
+    const struct slr_corrections *corrections;
+    uint32_t corrections_told;
 };
 
 /* The engine is held responsible for a hole that begins or ends this near to its own absence. */
 #define SLR_DOWN_MARGIN_TICKS (SLR_TICKS_HZ / 4)
 
-/* A record was rendered: closes the gap before it, then covers [start, end) with `kind`. */
-void slr_spans_record(struct slr_span_run *run, const struct slr_rec *rec, int64_t start_ticks,
-                      int64_t end_ticks, enum slr_span_kind kind, uint32_t info);
+/*
+ * Covers what the track's notes cover, up to where its leg time ends: gaps get their cause,
+ * corrections (frames of track->shape) their own spans, and the cursor's corr_ticks follows them.
+ * to_ticks: end of the piece, leg time.
+ */
+void slr_spans_track(struct slr_span_run *run, const struct slr_track *track,
+                     const struct slr_corrections *corrections, int64_t to_ticks);
 
-/* The session is over at end_ticks: what is left is absent or ended; the open span is finished. */
+/* The session is over at end_ticks (file time): what is left is absent or ended; the open span is
+ * finished. */
 void slr_spans_finish(struct slr_span_run *run, int64_t end_ticks);
 
 #endif

@@ -11,20 +11,22 @@
 #include "common/log.h"
 #include "common/ring.h"
 
-#define MAX_PIECE_FRAMES 48000u
 #define RETRY_NS (200 * SLR_NS_PER_MS)
 
 enum slr_err slr_writer_init(struct slr_writer *w)
 {
-    w->block_bytes = (size_t)MAX_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
+    w->block_bytes = (size_t)SLR_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
     w->block_at = malloc(w->block_bytes);
-    return w->block_at ? SLR_OK : SLR_NOMEM;
+    enum slr_err err = slr_track_init(&w->track);
+    return w->block_at ? err : SLR_NOMEM;
 }
 
 void slr_writer_fini(struct slr_writer *w)
 {
     free(w->block_at);
     free(w->spans.at);
+    slr_track_fini(&w->track);
+    slr_render_scratch_fini(&w->scratch);
     w->block_at = NULL;
     w->spans.at = NULL;
 }
@@ -103,10 +105,28 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
     s->shape.sample_hz = rate;
 }
 
+/* One leg's way through the stages of track.h. over: its channel has another leg's track already.
+ */
+static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t leg_index,
+                       struct slr_block *block, bool over)
+{
+    struct slr_corrections corrections = {.count = 0};
+    int64_t tpf = slr_ticks_per_frame(&block->shape);
+    int64_t first = (int64_t)block->first_frame - run->cursor.corr_ticks / tpf;
+    slr_track_begin(&w->track, &block->shape, first, block->frames);
+    slr_render_leg(w->state, leg_index, &w->codecs[leg_index], &w->track, &w->scratch,
+                   &w->counters);
+    slr_track_store(&w->track, &corrections, block->at, block->frames, run->leg->channel, over);
+    int64_t end = first + (int64_t)block->frames - slr_corrections_frames(&corrections);
+    slr_spans_track(run, &w->track, &corrections, end * tpf);
+    w->spans.overflow |= w->track.overflow;
+}
+
 /* Renders one block and its spans; new cursors go to the copy that is not in force. */
 static void render_block(struct slr_writer *w, struct slr_session *s, struct slr_block *block,
                          bool finish, int64_t end_ticks)
 {
+    bool over[SLR_MAX_CHANNELS] = {false};
     uint32_t in_force = atomic_load(&s->commit_index) & 1;
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     w->spans.count = 0;
@@ -115,10 +135,14 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
     for (uint32_t i = 0; i < n; i++) {
         uint32_t leg_index = atomic_load(&s->leg[i]);
         struct slr_leg *leg = &w->state->leg[leg_index];
-        struct slr_span_run run = {&w->spans, s, leg, i, leg->cursor[in_force]};
-        if (leg->channel < s->shape.channels) {
-            slr_render_leg(w->state, leg_index, &w->codecs[leg_index], block, leg->channel, &run,
-                           &w->scratch, &w->counters);
+        struct slr_span_run run = {.buffer = &w->spans,
+                                   .session = s,
+                                   .leg = leg,
+                                   .leg_number = i,
+                                   .cursor = leg->cursor[in_force]};
+        if (leg->channel < s->shape.channels && leg->channel < SLR_MAX_CHANNELS) {
+            render_leg(w, &run, leg_index, block, over[leg->channel]);
+            over[leg->channel] = true;
         } else {
             SLR_ERROR("leg_left_out", "session=%s leg=%s", s->id, SLR_Q(leg->id));
         }
@@ -141,7 +165,11 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
     int64_t written = slr_session_written_ticks(s);
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
-        slr_queue_free_until(w->state, atomic_load(&s->leg[i]), written);
+        uint32_t leg_index = atomic_load(&s->leg[i]);
+        struct slr_leg *leg = &w->state->leg[leg_index];
+        int64_t corr = leg->cursor[!in_force].corr_ticks;
+        atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
+        slr_queue_free_until(w->state, leg_index, written - corr);
     }
     uint64_t bytes =
         (uint64_t)block->frames * block->shape.channels * slr_sample_bytes(block->shape.format);

@@ -33,6 +33,7 @@ struct slr_writer {
     uint8_t *block_at;
     size_t block_bytes;
     struct slr_span_buffer spans;
+    struct slr_track track;
     struct slr_render_scratch scratch;
     int64_t error_until_ns; /* after a failed write: no new try before */
     pthread_t thread;

@@ -175,7 +175,10 @@ static json_t *render_span(struct render *r, const struct slr_span *s)
     put_text(r, o, "kind", slr_span_name(kind));
     put_ticks(r, o, "start", s->start_ticks);
     put_ticks(r, o, "len", s->len_ticks);
-    if (is_loss(kind)) {
+    if (kind == SLR_SPAN_CONCEALED && s->cause != 0) {
+        put_text(r, o, "cause", slr_span_name((enum slr_span_kind)s->cause));
+    }
+    if (is_loss(kind) || (kind == SLR_SPAN_CONCEALED && s->cause != 0)) {
         put_int(r, o, "packets", s->info);
     }
     return o;

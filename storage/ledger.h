@@ -30,9 +30,12 @@ const char *slr_span_name(enum slr_span_kind kind);
 struct slr_span {
     int64_t start_ticks;
     int64_t len_ticks;
-    uint8_t kind; /* enum slr_span_kind */
-    uint8_t pad[3];
-    uint32_t info; /* lost-*: packets missing; else 0 (digits stand in slr_ledger.digit only) */
+    uint8_t kind;  /* enum slr_span_kind */
+    uint8_t cause; /* concealed: the kind of loss (SLR_SPAN_LOST_*), 0: a payload that could not be
+                      decoded; else 0 */
+    uint8_t pad[2];
+    uint32_t info; /* lost-*, concealed loss: packets missing; else 0 (digits stand in
+                      slr_ledger.digit only) */
 };
 
 struct slr_ledger_stream {

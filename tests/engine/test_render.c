@@ -28,7 +28,7 @@ struct one {
     struct slr_session *s;
     uint32_t slot;
     uint8_t at[1600];
-    struct slr_span_buffer buffer;
+    struct slr_track track;
     struct slr_render_scratch scratch;
 };
 
@@ -37,6 +37,7 @@ static struct one *begin(void)
     struct one *o = calloc(1, sizeof *o);
     cr_assert_not_null(o);
     fx_open(&o->f);
+    cr_assert_eq(slr_track_init(&o->track), SLR_OK);
     o->s = fx_session(&o->f, 2);
     o->slot = fx_leg(&o->f, o->s, 1, 8);
     return o;
@@ -44,7 +45,8 @@ static struct one *begin(void)
 
 static void end(struct one *o)
 {
-    free(o->buffer.at);
+    slr_track_fini(&o->track);
+    slr_render_scratch_fini(&o->scratch);
     fx_end(&o->f, o->s, 1000);
     fx_close(&o->f);
     free(o);
@@ -52,11 +54,12 @@ static void end(struct one *o)
 
 static void render(struct one *o, struct slr_block *b)
 {
-    struct slr_leg *leg = &o->f.e.state->leg[o->slot];
-    struct slr_span_run run = {&o->buffer, o->s, leg, 0, leg->cursor[0]};
+    static const struct slr_corrections none;
     slr_render_silence(b);
-    slr_render_leg(o->f.e.state, o->slot, &o->f.e.codecs[o->slot], b, 1, &run, &o->scratch,
+    slr_track_begin(&o->track, &b->shape, (int64_t)b->first_frame, b->frames);
+    slr_render_leg(o->f.e.state, o->slot, &o->f.e.codecs[o->slot], &o->track, &o->scratch,
                    &o->f.writer.counters);
+    slr_track_store(&o->track, &none, b->at, b->frames, 1, false);
 }
 
 /* Blocks of 400 frames and packets of 160: every bound falls into a packet. */
@@ -118,20 +121,49 @@ Test(render, only_what_was_taken)
     end(o);
 }
 
-/* A flood of packets for one moment: bounded work, and the newest sample wins. */
-Test(render, more_records_than_fit)
+/* A flood of packets for one moment: none is left out, and the newest sample wins. */
+Test(render, many_records_for_one_moment)
 {
     struct one *o = begin();
+    uint32_t taken = 0;
     for (uint32_t k = 0; k < 6000; k++) {
-        struct fx_packet p = fx_audio(SSRC, 0, 0, 1);
+        struct fx_packet p = fx_audio(SSRC, k % 7, 0, 1);
         p.seq = (uint16_t)k;
+        p.ts = 1;
         p.len_bytes = 8;
-        (void)fx_rtp_ns(&o->f, o->slot, 0, &p);
+        taken += fx_rtp_ns(&o->f, o->slot, 0, &p) == SLR_VERDICT_TAKEN;
     }
+    cr_assert_gt(taken, 4096u);
     struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
     render(o, &b);
+    cr_assert_eq(o->track.note_count, taken);
     for (uint32_t i = 0; i < 8; i++) {
-        cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, i));
+        cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, 5999 % 7 * 160 + i));
+    }
+    end(o);
+}
+
+/* In the worst order there is, and still sorted (and soon so). */
+Test(render, records_in_the_reverse_order)
+{
+    struct one *o = begin();
+    uint32_t kept = 0;
+    for (uint32_t k = 900; k > 0; k--) {
+        struct fx_packet p = fx_audio(SSRC, 0, 0, 1);
+        p.seq = (uint16_t)k;
+        p.ts = 1 + k;
+        p.len_bytes = 1;
+        p.at[0] = fx_sample(SSRC, k);
+        kept += fx_rtp_ns(&o->f, o->slot, 200 * SLR_NS_PER_MS, &p) == SLR_VERDICT_TAKEN;
+    }
+    cr_assert_eq(kept, 900u);
+    struct slr_leg *leg = &o->f.e.state->leg[o->slot];
+    int64_t low = atomic_load(&leg->highest_ticks) / (SLR_TICKS_HZ / 8000) - 900;
+    struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, (uint64_t)low);
+    render(o, &b);
+    cr_assert_eq(o->track.note_count, 400u);
+    for (uint32_t i = 0; i < 400; i++) {
+        cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, i + 1), "frame %u", i);
     }
     end(o);
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 TICKS = 14_112_000
 KINDS = {"received", "concealed", "comfort", "event", "hold", "paused", "absent", "ended", "lost-network",
          "lost-kernel", "lost-queue", "lost-disk", "engine-down", "clock", "corrected"}
+LOSSES = {"lost-network", "lost-kernel", "lost-queue"}
 
 
 @dataclass
@@ -14,6 +15,7 @@ class Span:
     start: int
     length: int
     info: int = 0
+    cause: str = ""
 
     @property
     def end(self):
@@ -76,7 +78,8 @@ def parse(raw):
         raw = json.loads(raw)
     legs = []
     for x in raw["legs"]:
-        spans = [Span(s["kind"], s["start_ticks"], s["len_ticks"], s.get("packets", 0)) for s in x["spans"]]
+        spans = [Span(s["kind"], s["start_ticks"], s["len_ticks"], s.get("packets", 0), s.get("cause", ""))
+                 for s in x["spans"]]
         legs.append(Leg(x, x["channel"], x.get("dn", ""), spans, x["streams"]))
     return Ledger(raw, raw["len_ticks"], legs)
 
@@ -90,6 +93,7 @@ def check(ledger, frames=None, rate=8000):
         for s in leg.spans:
             assert s.kind in KINDS, f"leg {n}: unknown kind {s.kind}"
             assert s.length > 0, f"leg {n}: empty span {s}"
+            assert not s.cause or (s.kind == "concealed" and s.cause in LOSSES), f"leg {n}: {s}"
             assert s.start == at, f"leg {n}: span {s} does not begin at {at}"
             at = s.end
         assert at == ledger.length, f"leg {n}: spans sum to {at}, the session has {ledger.length}"

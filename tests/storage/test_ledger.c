@@ -55,14 +55,14 @@ static void make(struct fixture *f)
 {
     *f = (struct fixture){.leg = {{0}, {0}}};
     make_streams(f);
-    f->span0[0] = (struct slr_span){0, 5000 * TICKS_PER_MS, SLR_SPAN_RECEIVED, {0}, 0};
-    f->span0[1] =
-        (struct slr_span){5000 * TICKS_PER_MS, 140 * TICKS_PER_MS, SLR_SPAN_LOST_NETWORK, {0}, 7};
+    f->span0[0] = (struct slr_span){0, 5000 * TICKS_PER_MS, SLR_SPAN_RECEIVED, 0, {0}, 0};
+    f->span0[1] = (struct slr_span){
+        5000 * TICKS_PER_MS, 140 * TICKS_PER_MS, SLR_SPAN_LOST_NETWORK, 0, {0}, 7};
     f->span0[2] =
-        (struct slr_span){5140 * TICKS_PER_MS, 100 * TICKS_PER_MS, SLR_SPAN_EVENT, {0}, '5'};
+        (struct slr_span){5140 * TICKS_PER_MS, 100 * TICKS_PER_MS, SLR_SPAN_EVENT, 0, {0}, '5'};
     f->span0[3] =
-        (struct slr_span){5240 * TICKS_PER_MS, 4760 * TICKS_PER_MS, SLR_SPAN_PAUSED, {0}, 0};
-    f->span1[0] = (struct slr_span){0, 10000 * TICKS_PER_MS, SLR_SPAN_ABSENT, {0}, 0};
+        (struct slr_span){5240 * TICKS_PER_MS, 4760 * TICKS_PER_MS, SLR_SPAN_PAUSED, 0, {0}, 0};
+    f->span1[0] = (struct slr_span){0, 10000 * TICKS_PER_MS, SLR_SPAN_ABSENT, 0, {0}, 0};
     f->leg[0] = (struct slr_ledger_leg){.id = "leg-a",
                                         .dn = "1001",
                                         .channel = 0,
@@ -251,6 +251,28 @@ Test(ledger, spans)
     const json_t *event = json_array_get(spans, 2);
     check_text(event, "kind", "event");
     cr_assert_eq(json_object_size(event), 5u, "an event span tells its place only");
+    json_decref(t);
+}
+
+/* What was filled says why: a loss and how much of it, or nothing for a payload that no decoder
+ * took. */
+Test(ledger, concealed_spans_tell_the_loss)
+{
+    struct fixture f;
+    make(&f);
+    f.span0[1].kind = SLR_SPAN_CONCEALED;
+    f.span0[1].cause = SLR_SPAN_LOST_KERNEL;
+    f.span0[3].kind = SLR_SPAN_CONCEALED;
+    json_t *t = render_tree(&f.ledger);
+    const json_t *leg = json_array_get(json_object_get(t, "legs"), 0);
+    const json_t *filled = json_array_get(json_object_get(leg, "spans"), 1);
+    const json_t *broken = json_array_get(json_object_get(leg, "spans"), 3);
+    check_text(filled, "kind", "concealed");
+    check_text(filled, "cause", "lost-kernel");
+    check_int(filled, "packets", 7);
+    check_text(broken, "kind", "concealed");
+    cr_assert_null(json_object_get(broken, "cause"));
+    cr_assert_null(json_object_get(broken, "packets"));
     json_decref(t);
 }
 

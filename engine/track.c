@@ -1,0 +1,174 @@
+/*
+ * track: see the header. Writer thread.
+ */
+#include "engine/track.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codecs/codec.h"
+#include "engine/render.h"
+
+#define FIRST_NOTES 1024u
+
+enum slr_err slr_track_init(struct slr_track *t)
+{
+    memset(t, 0, sizeof *t);
+    t->at = malloc((SLR_PIECE_FRAMES + SLR_TRACK_SPARE_FRAMES) * sizeof(int16_t));
+    t->note = malloc(FIRST_NOTES * sizeof *t->note);
+    t->note_size = t->note ? FIRST_NOTES : 0;
+    return t->at && t->note ? SLR_OK : SLR_NOMEM;
+}
+
+void slr_track_fini(struct slr_track *t)
+{
+    free(t->at);
+    free(t->note);
+    memset(t, 0, sizeof *t);
+}
+
+void slr_track_begin(struct slr_track *t, const struct slr_audio_shape *shape, int64_t first_frame,
+                     uint32_t frames)
+{
+    t->shape = *shape;
+    t->first_frame = first_frame;
+    t->frames = frames;
+    t->note_count = 0;
+    t->overflow = false;
+    memset(t->at, slr_render_silence_byte(shape->format),
+           (size_t)frames * slr_sample_bytes(shape->format));
+}
+
+/* The part of [frame, frame + count) that is inside the track: how many to skip, how many to copy,
+ * and where to. */
+static uint32_t clip(const struct slr_track *t, int64_t frame, uint32_t count, uint32_t *skip,
+                     uint32_t *at)
+{
+    int64_t from = frame - t->first_frame;
+    int64_t begin = from < 0 ? 0 : from;
+    int64_t end = from + (int64_t)count;
+    if (end > (int64_t)t->frames) {
+        end = t->frames;
+    }
+    if (begin >= end) {
+        return 0;
+    }
+    *skip = (uint32_t)(begin - from);
+    *at = (uint32_t)begin;
+    return (uint32_t)(end - begin);
+}
+
+void slr_track_put_pcm(struct slr_track *t, int64_t frame, const int16_t *pcm, uint32_t count)
+{
+    uint32_t skip = 0;
+    uint32_t at = 0;
+    uint32_t n = clip(t, frame, count, &skip, &at);
+    if (n == 0) {
+        return;
+    }
+    pcm += skip;
+    switch (t->shape.format) {
+    case SLR_SAMPLE_ALAW:
+        for (uint32_t i = 0; i < n; i++) {
+            t->at[at + i] = slr_g711_s16_to_alaw(pcm[i]);
+        }
+        break;
+    case SLR_SAMPLE_ULAW:
+        for (uint32_t i = 0; i < n; i++) {
+            t->at[at + i] = slr_g711_s16_to_ulaw(pcm[i]);
+        }
+        break;
+    case SLR_SAMPLE_S16:
+        memcpy(t->at + (size_t)at * 2, pcm, (size_t)n * 2);
+        break;
+    }
+}
+
+void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, uint32_t count)
+{
+    uint32_t skip = 0;
+    uint32_t at = 0;
+    uint32_t n = clip(t, frame, count, &skip, &at);
+    if (n > 0) {
+        memcpy(t->at + at, law + skip, n);
+    }
+}
+
+struct slr_note *slr_track_note(struct slr_track *t)
+{
+    if (t->note_count == t->note_size) {
+        uint32_t size = t->note_size * 2;
+        struct slr_note *note = realloc(t->note, size * sizeof *note);
+        if (!note) {
+            t->overflow = true;
+            return NULL;
+        }
+        t->note = note;
+        t->note_size = size;
+    }
+    struct slr_note *n = &t->note[t->note_count++];
+    memset(n, 0, sizeof *n);
+    return n;
+}
+
+int64_t slr_corrections_frames(const struct slr_corrections *c)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        sum += c->at[i].frames;
+    }
+    return sum;
+}
+
+int64_t slr_track_offset(const struct slr_track *t, const struct slr_corrections *c,
+                         int64_t leg_frame)
+{
+    int64_t offset = leg_frame - t->first_frame;
+    for (uint32_t i = 0; i < c->count && c->at[i].at_frame <= leg_frame; i++) {
+        int64_t n = c->at[i].frames;
+        int64_t into = leg_frame - c->at[i].at_frame;
+        offset += n >= 0 || into >= -n ? n : -into;
+    }
+    return offset;
+}
+
+/* Frames [from, to) of the track into one channel of the block. */
+static void interleave(const struct slr_track *t, uint8_t *block, uint32_t from, uint32_t to,
+                       uint32_t channel)
+{
+    uint32_t step = t->shape.channels;
+    size_t at = (size_t)from * step + channel;
+    if (t->shape.format == SLR_SAMPLE_S16) {
+        for (uint32_t i = from; i < to; i++, at += step) {
+            memcpy(block + at * 2, t->at + (size_t)i * 2, 2);
+        }
+        return;
+    }
+    for (uint32_t i = from; i < to; i++, at += step) {
+        block[at] = t->at[i];
+    }
+}
+
+static uint32_t bounded(int64_t offset, uint32_t frames)
+{
+    return offset < 0 ? 0 : (offset > (int64_t)frames ? frames : (uint32_t)offset);
+}
+
+void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *block,
+                     uint32_t frames, uint32_t channel, bool over)
+{
+    int64_t tpf = slr_ticks_per_frame(&t->shape);
+    if (!over) {
+        interleave(t, block, 0, frames, channel);
+        return;
+    }
+    for (uint32_t i = 0; i < t->note_count; i++) {
+        const struct slr_note *n = &t->note[i];
+        if (n->sound) {
+            int64_t start = slr_floor_div(n->start_ticks, tpf);
+            int64_t end = slr_floor_div(n->end_ticks, tpf);
+            interleave(t, block, bounded(slr_track_offset(t, c, start), frames),
+                       bounded(slr_track_offset(t, c, end), frames), channel);
+        }
+    }
+}

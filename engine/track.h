@@ -1,0 +1,115 @@
+/*
+ * track: one leg's stretch of time as mono samples in the recording's format, between rendering and
+ * the recording's block.
+ *
+ * The way of a piece, for each leg (writer.c):
+ *   1. render    fills a track in *leg time* (positions as the packets have them) and notes what
+ *                each record was;
+ *   2. skew      may take samples out of the track and put some in; says so in a list of
+ *                corrections; afterwards the track has exactly the frames that the block wants;
+ *   3. store     lays the track into its channel of the block (*file time*);
+ *   4. spans     goes through the notes and tells the ledger, in file time.
+ * File time = leg time + the leg's corr_ticks, a whole number of frames that changes by corrections
+ * only. The tracks' memory belongs to the writer, which uses one for all legs in turn; writer
+ * thread. Notes grow (bounded by packet memory), nothing else is allocated after init.
+ */
+#ifndef SLR_ENGINE_TRACK_H
+#define SLR_ENGINE_TRACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "storage/container.h"
+
+/* One piece holds up to a second of frames; a track that many more, for samples to be taken out. */
+#define SLR_PIECE_FRAMES 48000u
+#define SLR_TRACK_SPARE_FRAMES 4800u
+
+/* What a record, or a time without one, came to be. Leg time; `end` may lie beyond the track. */
+struct slr_note {
+    int64_t start_ticks, end_ticks;
+    int64_t seq_ext;
+    uint32_t stream; /* generation << 8 | slot */
+    uint32_t info;   /* concealed loss: packets missing */
+    uint8_t flags;   /* of the record, SLR_REC_* */
+    uint8_t kind;    /* enum slr_span_kind */
+    uint8_t cause;   /* as in struct slr_span */
+    bool filler;     /* not a record: made for the time before the next one */
+    bool sound;      /* it put samples into the track */
+};
+
+struct slr_track {
+    uint8_t *at; /* samples of shape.format, one channel whatever shape.channels says */
+    struct slr_audio_shape shape;
+    int64_t first_frame; /* leg time */
+    uint32_t frames;
+    /* by start; the stream they came on may change from one to the next */
+    struct slr_note *note;
+    uint32_t note_count, note_size;
+    bool overflow; /* out of memory: the piece must not be committed */
+};
+
+/*
+ * Samples that were put in or taken out, in order of at_frame (leg time, within the track and below
+ * the start of its last note, so that the spans around are decided in this piece).
+ * frames > 0: so many were inserted before at_frame; < 0: [at_frame, at_frame - frames) was
+ * removed.
+ */
+struct slr_correction {
+    int64_t at_frame;
+    int32_t frames;
+};
+
+#define SLR_CORRECTIONS 64u
+
+struct slr_corrections {
+    struct slr_correction at[SLR_CORRECTIONS];
+    uint32_t count;
+};
+
+static inline int64_t slr_ticks_per_frame(const struct slr_audio_shape *shape)
+{
+    return SLR_TICKS_HZ / (int64_t)shape->sample_hz;
+}
+
+/* Rounds towards minus infinity; b > 0. */
+static inline int64_t slr_floor_div(int64_t a, int64_t b)
+{
+    return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+/* SLR_NOMEM. After any outcome fini is allowed. */
+enum slr_err slr_track_init(struct slr_track *t) SLR_CHECKED;
+void slr_track_fini(struct slr_track *t);
+
+/* An empty track: silence, no notes. frames: at most SLR_PIECE_FRAMES + SLR_TRACK_SPARE_FRAMES. */
+void slr_track_begin(struct slr_track *t, const struct slr_audio_shape *shape, int64_t first_frame,
+                     uint32_t frames);
+
+/* Lays samples from `frame` on (leg time); what is outside the track is left out. */
+void slr_track_put_pcm(struct slr_track *t, int64_t frame, const int16_t *pcm, uint32_t count);
+/* The same of bytes that are of the track's own law already. */
+void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, uint32_t count);
+
+/* Adds a note; NULL: no memory, and overflow is set. */
+struct slr_note *slr_track_note(struct slr_track *t);
+
+/* Frames that the corrections add up to. */
+int64_t slr_corrections_frames(const struct slr_corrections *c);
+
+/* Where in the corrected track the frame of leg time has come to lie (one that was removed: where
+ * it would be). 0 is the track's beginning. */
+int64_t slr_track_offset(const struct slr_track *t, const struct slr_corrections *c,
+                         int64_t leg_frame);
+
+/*
+ * Copies the (corrected) track, which has as many frames as the block, into the block's channel.
+ * over: another leg's track lies there already; only what notes say has sound is copied.
+ * block: interleaved frames in t->shape; frames: of the block.
+ */
+void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *block,
+                     uint32_t frames, uint32_t channel, bool over);
+
+#endif
