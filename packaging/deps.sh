@@ -18,7 +18,7 @@ RUN_PACKAGES='
     libssl-dev liburing-dev ninja-build pkg-config procps python3'
 TEST_PACKAGES='
     clang-14 clang-format-14 clang-tidy-14 curl e2fsprogs ffmpeg git iproute2 kamailio
-    libclang-rt-14-dev libcriterion-dev llvm-14 python3-pytest rtpengine-daemon sip-tester sngrep sox
+    libclang-rt-14-dev libcriterion-dev libsrtp2-dev llvm-14 python3-pytest rtpengine-daemon sip-tester sngrep sox
     tmux tshark util-linux valgrind'
 BARE_PACKAGES='debootstrap git make util-linux'
 
