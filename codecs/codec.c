@@ -45,14 +45,27 @@ enum slr_err slr_codec_bind(const struct slr_codec *codec, const struct slr_code
     return codec->bind ? codec->bind(p, use) : SLR_OK;
 }
 
-const struct slr_codec *slr_codec_by_pt(uint8_t pt)
+const struct slr_codec *slr_codec_static(uint8_t pt, struct slr_codec_params *p)
 {
+    *p = (struct slr_codec_params){0};
+    if (pt == 10 || pt == 11) {
+        *p = (struct slr_codec_params){.clock_hz = 44100, .channels = pt == 10 ? 2 : 1};
+        return &slr_codec_l16;
+    }
     for (size_t i = 0; all_codecs[i]; i++) {
         if (all_codecs[i]->static_pt == (int)pt) {
+            p->clock_hz = all_codecs[i]->clock_hz;
+            p->channels = all_codecs[i]->channels;
             return all_codecs[i];
         }
     }
     return NULL;
+}
+
+const struct slr_codec *slr_codec_by_pt(uint8_t pt)
+{
+    struct slr_codec_params p;
+    return slr_codec_static(pt, &p);
 }
 
 const struct slr_codec *const *slr_codec_all(void)

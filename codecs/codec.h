@@ -90,7 +90,11 @@ struct slr_codec {
     enum slr_err (*encoder_init)(void *state, const struct slr_codec_use *use,
                                  uint32_t bitrate_bps);
     void (*encoder_fini)(void *state);
-    /* in: interleaved S16, samples per channel. NULL: no encoder. SLR_TRUNCATED: out too small. */
+    /* Samples per channel, at the encoder's rate, by which what is decoded from it comes late for
+     * want of a look ahead. NULL: 0, or nobody needs to know. */
+    uint32_t (*encoder_delay)(void *state);
+    /* in: interleaved S16, samples per channel, whole frames of the codec (otherwise SLR_INVAL).
+     * NULL: no encoder. SLR_TRUNCATED: out too small; the state may have moved on. */
     enum slr_err (*encode)(void *state, const struct slr_codec_use *use, const int16_t *in,
                            uint32_t samples, uint8_t *out, size_t out_bytes, size_t *len_bytes);
 };
@@ -106,8 +110,10 @@ const struct slr_codec *slr_codec_by_name(const char *name, uint32_t clock_hz);
  * codec's, more than two channels, or a variant that it can't decode. */
 enum slr_err slr_codec_bind(const struct slr_codec *codec, const struct slr_codec_params *p,
                             struct slr_codec_use *use) SLR_CHECKED;
-/* By static payload type; NULL: none. */
+/* By static payload type (RFC 3551 table 4); NULL: none. */
 const struct slr_codec *slr_codec_by_pt(uint8_t pt);
+/* As above, and *p is what SDP would say of it (L16 has two types at 44100 Hz). */
+const struct slr_codec *slr_codec_static(uint8_t pt, struct slr_codec_params *p);
 /* All rows, ended by NULL. */
 const struct slr_codec *const *slr_codec_all(void);
 

@@ -100,11 +100,11 @@ static void add_static(struct slr_pt_map *out, uint8_t pt, const char *name, uin
 uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept)
 {
     uint32_t n = 0;
-    const struct slr_codec *const *all = slr_codec_all();
-    for (uint32_t i = 0; all[i] && n < SLR_MAX_PTS - 3; i++) {
-        int pt = all[i]->static_pt;
-        if (pt >= 0 && (!accept || accept[pt])) {
-            add_static(&out[n++], (uint8_t)pt, all[i]->name, all[i]->clock_hz, all[i]->channels);
+    for (uint32_t pt = 0; pt < 96 && n < SLR_MAX_PTS - 3; pt++) {
+        struct slr_codec_params p;
+        const struct slr_codec *codec = slr_codec_static((uint8_t)pt, &p);
+        if (codec && (!accept || accept[pt])) {
+            add_static(&out[n++], (uint8_t)pt, codec->name, p.clock_hz, p.channels);
         }
     }
     add_static(&out[n++], 13, "CN", 8000, 1);

@@ -48,7 +48,7 @@ static bool render_audio(struct slr_track *t, const struct slr_render_item *item
     const struct slr_codec *codec = use->codec;
     int64_t frame = slr_floor_div(item->ticks, slr_ticks_per_frame(&t->shape));
     uint32_t samples = 0;
-    if (!codec || use->sample_hz != t->shape.sample_hz) {
+    if (!codec || codec->decoder_bytes > 0 || use->sample_hz != t->shape.sample_hz) {
         return false;
     }
     if (kept_as_is(&t->shape, codec)) {

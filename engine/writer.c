@@ -48,30 +48,40 @@ static int64_t first_heard_ns(const struct slr_writer *w, const struct slr_sessi
     return first;
 }
 
+/* Is row i audio that may come: answered, or without signalling heard? */
+static bool row_counts(const struct slr_writer *w, uint32_t leg, uint32_t i)
+{
+    const struct slr_leg *l = &w->state->leg[leg];
+    if (w->codecs[leg].kind[i] != SLR_PT_AUDIO || !(l->pt_active & (1u << i))) {
+        return false;
+    }
+    bool used = !l->passive;
+    for (uint32_t k = 0; l->passive && k < atomic_load(&l->stream_count); k++) {
+        const struct slr_stream *st = &l->stream[k];
+        for (uint32_t p = 0; p < st->pt_kinds; p++) {
+            used |= st->pt_used[p] == l->pt[i].pt;
+        }
+    }
+    return used;
+}
+
 /* Is every audio payload type of the leg of this law? none: the leg has no audio type at all. */
 static bool leg_is(const struct slr_writer *w, uint32_t leg, int static_pt, bool *none)
 {
-    const struct slr_leg *l = &w->state->leg[leg];
     const struct slr_leg_codecs *c = &w->codecs[leg];
     bool all = true;
     uint32_t rows = atomic_load_explicit(&c->rows, memory_order_acquire);
     for (uint32_t i = 0; i < rows; i++) {
-        if (c->kind[i] == SLR_PT_AUDIO && (l->pt_active & (1u << i))) {
-            bool used = !l->passive;
-            for (uint32_t k = 0; l->passive && k < atomic_load(&l->stream_count); k++) {
-                const struct slr_stream *st = &l->stream[k];
-                for (uint32_t p = 0; p < st->pt_kinds; p++) {
-                    used |= st->pt_used[p] == l->pt[i].pt;
-                }
-            }
-            if (used) {
-                *none = false;
-                all &= c->use[i].codec->static_pt == static_pt;
-            }
+        if (row_counts(w, leg, i)) {
+            *none = false;
+            all &= c->use[i].codec->static_pt == static_pt;
         }
     }
     return all;
 }
+
+/* Files of odd rates (L16 may have any) are made at this one. */
+#define MAX_HZ 48000u
 
 /* One law everywhere keeps the payload as it is; anything else is PCM at the highest rate. */
 static void fix_shape(struct slr_writer *w, struct slr_session *s)
@@ -92,7 +102,7 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
         ulaw &= leg_is(w, leg, 0, &none);
         uint32_t rows = atomic_load_explicit(&c->rows, memory_order_acquire);
         for (uint32_t k = 0; k < rows; k++) {
-            if (c->use[k].codec && c->use[k].sample_hz > rate) {
+            if (row_counts(w, leg, k) && c->use[k].sample_hz > rate) {
                 rate = c->use[k].sample_hz;
             }
         }
@@ -102,7 +112,7 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
     if (none) {
         s->shape.format = SLR_SAMPLE_ALAW;
     }
-    s->shape.sample_hz = rate;
+    s->shape.sample_hz = rate > MAX_HZ || SLR_TICKS_HZ % rate != 0 ? MAX_HZ : rate;
 }
 
 /* One leg's way through the stages of track.h. over: its channel has another leg's track already.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 CONTROL = r"libsofia|libsqlite|libmicrohttpd|libexpat|libcurl|libpq|libhiredis"
-MEDIA = r"liburing|libpcap|libsrtp|libopus|libgsm|libspandsp|libspeexdsp|librte"
+MEDIA = r"liburing|libpcap|libsrtp|libopus|libgsm|libspandsp|libspeexdsp|libbcg729|libopencore|librte"
 FORBIDDEN = {"slr": CONTROL, "slr-core": MEDIA, "slrctl": MEDIA}
 
 
