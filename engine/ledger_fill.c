@@ -77,8 +77,17 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
                                   .channel = leg->channel,
                                   .local = leg->local,
                                   .foreign = leg->foreign,
+                                  .clock = leg->clock_notes.at,
+                                  .clock_count = leg->clock_notes.count,
+                                  .late = leg->late,
+                                  .late_count = leg->late_count,
+                                  .others = leg->others,
                                   .stream = streams,
                                   .span = *span_at};
+    if (to->clock_count > SLR_CLOCK_NOTES) {
+        to->clock_more = to->clock_count - SLR_CLOCK_NOTES;
+        to->clock_count = SLR_CLOCK_NOTES;
+    }
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
             fill_stream(&streams[to->stream_count++], &leg->stream[i]);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "engine/queue.h"
+#include "engine/place.h"
 
 static struct slr_leg *leg_at(struct slr_engine *e, uint32_t slot)
 {
@@ -72,28 +72,72 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
     return flow;
 }
 
-/* Moves everything that is known of a leg by `by` ticks and settles its first anchor. */
-static void rebase(struct slr_engine *e, uint32_t slot, int64_t by)
+static void add_to(int64_t *ticks, int64_t by)
 {
-    struct slr_leg *leg = leg_at(e, slot);
-    int64_t shift = atomic_load(&leg->shift_ticks);
-    slr_queue_rebase(e->state, slot, by);
-    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        struct slr_stream *st = &leg->stream[i];
-        int64_t move = by + (st->first_segment ? shift : 0);
-        st->anchor_ticks += move;
-        st->prev_anchor_ticks += by;
-        st->pos_last_ticks += move;
-        st->first_ticks += by;
-        st->last_ticks += by;
+    *ticks += *ticks == INT64_MIN ? 0 : by;
+}
+
+static void rebase_stream(struct slr_stream *st, const struct slr_leg *leg, int64_t by,
+                          int64_t offset_by)
+{
+    struct slr_refine *r = &st->refine;
+    uint32_t in_force = atomic_load(&st->anchor_index) & 1;
+    int64_t shift = slr_place_shift(leg, st->anchor[in_force].segment);
+    for (uint32_t i = 0; i < 2; i++) {
+        st->anchor[i].ticks += by + slr_place_shift(leg, st->anchor[i].segment);
     }
-    if (leg->highest_ticks != INT64_MIN) {
-        leg->highest_ticks += by;
+    st->pos_last_ticks += by + shift;
+    st->first_ticks += by;
+    st->last_ticks += by;
+    r->offset_ticks += offset_by;
+    r->start_ticks += by + shift;
+    r->lowest_ticks += by;
+    r->least_ticks -= shift;
+    r->half_ticks -= shift;
+    add_to(&r->before_ticks, by);
+    add_to(&r->line_ticks, by);
+}
+
+static void rebase_notes(struct slr_leg *leg, int64_t by)
+{
+    for (uint32_t i = 0; i < leg->clock_notes.count && i < SLR_CLOCK_NOTES; i++) {
+        leg->clock_notes.at[i].at_ticks += by;
+        leg->clock_notes.at[i].rtp_ticks += by;
+        leg->clock_notes.at[i].arrival_ticks += by;
     }
     for (uint32_t i = 0; i < leg->digit_count; i++) {
         leg->digit[i].start_ticks += by;
     }
-    atomic_store(&leg->shift_ticks, 0);
+    for (uint32_t i = 0; i < leg->late_count; i++) {
+        leg->late[i].start_ticks += by;
+        leg->late[i].end_ticks += by;
+    }
+}
+
+/* Moves everything that is known of a leg by `by` ticks and settles its segments' shifts.
+ * offset_by: what that adds to the distance between position and arrival. */
+static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offset_by)
+{
+    struct slr_leg *leg = leg_at(e, slot);
+    slr_queue_rebase(e->state, slot, by);
+    for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
+        rebase_stream(&leg->stream[i], leg, by, offset_by);
+    }
+    for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
+        struct slr_segment *seg = &leg->segment[i];
+        seg->end_ticks += seg->end_ticks ? by + atomic_load(&seg->shift_ticks) : 0;
+        atomic_store(&seg->shift_ticks, 0);
+    }
+    if (leg->highest_ticks != INT64_MIN) {
+        leg->highest_ticks += by;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        leg->offset_ticks[i] += offset_by;
+        leg->pace[i].offset_ticks += offset_by;
+    }
+    leg->offset_noted_ticks += offset_by;
+    leg->hold_ticks += by;
+    rebase_notes(leg, by);
 }
 
 /* Earliest position of a held flow, on the flows' own timeline. */
@@ -122,7 +166,7 @@ static void move_start(struct slr_engine *e, struct slr_session *s, int64_t back
     s->start.ns -= ns;
     s->start_wall.ns -= ns;
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
-        rebase(e, atomic_load(&s->leg[i]), slr_ticks_from_ns(ns));
+        rebase(e, atomic_load(&s->leg[i]), slr_ticks_from_ns(ns), 0);
     }
 }
 
@@ -137,7 +181,8 @@ static void settle(struct slr_engine *e, struct slr_session *s, uint32_t slot)
     }
     /* floor to a sample of the slowest clock, so that the first sample lies on the file's grid */
     int64_t over = first == INT64_MAX ? 0 : (first - delta) % (SLR_TICKS_HZ / 8000);
-    rebase(e, slot, -delta - (over > 0 ? over : 0));
+    over = over > 0 ? over : 0;
+    rebase(e, slot, -delta - over, -over);
     e->flows.unclaimed--;
 }
 

@@ -6,190 +6,21 @@
 
 #include <string.h>
 
+#include "engine/anchor.h"
 #include "engine/dtmf.h"
-#include "engine/queue.h"
 #include "engine/source.h"
-#include "engine/stream.h"
-
-/* What is known of the packet on its way down. */
-struct place {
-    struct slr_placement *p;
-    struct slr_session *session;
-    struct slr_leg *leg;
-    struct slr_stream *st;
-    const struct slr_packet *pkt;
-    const struct slr_rtp *rtp;
-    struct slr_rec rec;
-    uint32_t leg_index;
-    int64_t in_order_after; /* newest sequence number before this packet */
-    int64_t ts_ext;
-    int64_t end_ticks; /* with the leg's shift */
-    bool newest;
-};
-
-static int64_t shift_of(const struct slr_leg *leg)
-{
-    return atomic_load_explicit(&leg->shift_ticks, memory_order_relaxed);
-}
-
-static int64_t highest_of(const struct slr_leg *leg)
-{
-    return atomic_load_explicit(&leg->highest_ticks, memory_order_relaxed);
-}
 
 static void set_highest(struct slr_leg *leg, int64_t ticks)
 {
     atomic_store_explicit(&leg->highest_ticks, ticks, memory_order_relaxed);
 }
 
-static bool is_taken(const struct place *x)
-{
-    return atomic_load_explicit(&x->st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
-}
-
-static int64_t arrival_ticks(const struct place *x)
-{
-    return slr_session_ticks(x->session, x->pkt->arrival);
-}
-
-/* Position with the shift applied. */
-static int64_t effective(const struct place *x, int64_t pos_ticks)
-{
-    return pos_ticks + (x->st->first_segment ? shift_of(x->leg) : 0);
-}
-
-/* Rounded down to a whole unit of the RTP clock: positions of all samples are then exact. */
-static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
-{
-    int64_t unit = SLR_TICKS_HZ / (int64_t)clock_hz;
-    int64_t over = ticks % unit;
-    return ticks - (over < 0 ? over + unit : over);
-}
-
-static void anchor(struct place *x, int64_t at_ticks, uint32_t clock_hz)
-{
-    x->st->seg_seq_ext = x->rec.seq_ext;
-    x->st->anchor_ts_ext = x->ts_ext;
-    x->st->anchor_ticks = at_ticks < 0 ? 0 : on_grid(at_ticks, clock_hz);
-    x->st->clock_hz = clock_hz;
-}
-
-/*
- * The first packet of a stream is placed by arrival. A stream that follows another one on the leg
- * keeps that one's distance between RTP time and arrival, and never overlaps what it said.
- */
-static void anchor_first(struct place *x, uint32_t clock_hz)
-{
-    struct slr_leg *leg = x->leg;
-    bool taken = is_taken(x);
-    x->st->first_segment = taken && highest_of(leg) == INT64_MIN && !leg->shift_frozen;
-    if (x->st->first_segment) {
-        anchor(x, arrival_ticks(x), clock_hz);
-        return;
-    }
-    leg->shift_frozen |= taken;
-    int64_t at = arrival_ticks(x) + leg->offset_ticks;
-    anchor(x, at < highest_of(leg) ? highest_of(leg) : at, clock_hz);
-    x->rec.flags |= SLR_REC_NEW_SEGMENT;
-}
-
-/* What lies under the anchor so far is remembered for stragglers. */
-static void leave_anchor(struct place *x)
-{
-    struct slr_stream *st = x->st;
-    st->prev_ts_ext = st->ts_last_ext;
-    st->prev_anchor_ts_ext = st->anchor_ts_ext;
-    st->prev_anchor_ticks = effective(x, st->anchor_ticks);
-    st->prev_clock_hz = st->clock_hz;
-    x->leg->shift_frozen = true;
-    st->first_segment = false;
-    st->late_since_ns = 0;
-    x->rec.flags |= SLR_REC_NEW_SEGMENT;
-    slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
-}
-
-/*
- * From packet to packet RTP time and arrival may part by SLR_JUMP_TICKS; beyond that the sender's
- * clock jumped (or stood still while time passed) and arrival wins: a new anchor.
- */
-static void anchor_again(struct place *x, uint32_t clock_hz)
-{
-    struct slr_stream *st = x->st;
-    int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - st->pos_last_arrival_ns);
-    int64_t last = effective(x, st->pos_last_ticks);
-    bool other_clock = st->clock_hz != clock_hz;
-    int64_t pos = effective(x, st->anchor_ticks +
-                                   slr_ticks_from_rtp(x->ts_ext - st->anchor_ts_ext, clock_hz));
-    int64_t parted = pos - last - passed;
-    int64_t lead = pos - arrival_ticks(x);
-    int64_t highest = highest_of(x->leg);
-    bool late = st->late_since_ns != 0 && x->pkt->arrival.ns - st->late_since_ns >= SLR_LATE_NS &&
-                lead < -x->p->window_ticks / 2;
-    bool far = lead > SLR_LEAD_TICKS && pos > highest;
-    bool jumped = other_clock || parted >= SLR_JUMP_TICKS || parted <= -SLR_JUMP_TICKS;
-    if (!jumped && !late && !far) {
-        return;
-    }
-    int64_t at = late || far ? arrival_ticks(x) : last + passed;
-    if (at - arrival_ticks(x) > SLR_LEAD_TICKS) {
-        at = arrival_ticks(x);
-    }
-    leave_anchor(x);
-    anchor(x, at < highest ? highest : at, clock_hz);
-}
-
-/* Positions that stand somewhere already move with the shift. */
-static void move_shift(struct place *x, int64_t by_ticks)
-{
-    struct slr_leg *leg = x->leg;
-    atomic_store_explicit(&leg->shift_ticks, shift_of(leg) + by_ticks, memory_order_relaxed);
-    if (highest_of(leg) != INT64_MIN) {
-        set_highest(leg, highest_of(leg) + by_ticks);
-    }
-    x->st->first_ticks += by_ticks;
-    x->st->last_ticks += by_ticks;
-    for (uint32_t i = 0; i < leg->digit_count; i++) {
-        leg->digit[i].start_ticks += by_ticks;
-    }
-}
-
-/* Until the leg's first block is written the least delayed packet sets the anchor. */
-static void refine_shift(struct place *x, int64_t pos_ticks)
-{
-    struct slr_leg *leg = x->leg;
-    if (!x->st->first_segment || leg->shift_frozen) {
-        return;
-    }
-    int64_t since = slr_ticks_from_ns(x->pkt->arrival.ns - x->st->first_arrival_ns);
-    if (since > x->p->window_ticks * 3 / 4) {
-        leg->shift_frozen = true;
-        return;
-    }
-    int64_t shift = shift_of(leg);
-    int64_t want = arrival_ticks(x) - pos_ticks;
-    want = on_grid(want, x->st->clock_hz);
-    if (want < -x->st->anchor_ticks) {
-        want = -x->st->anchor_ticks;
-    }
-    if (want < shift) {
-        move_shift(x, want - shift);
-    }
-}
-
-/* Of a straggler from before the anchor in force. */
-static int64_t position_before(const struct place *x)
-{
-    const struct slr_stream *st = x->st;
-    int64_t ts_ext = st->prev_ts_ext + (int32_t)(x->rtp->ts - (uint32_t)st->prev_ts_ext);
-    return st->prev_anchor_ticks +
-           slr_ticks_from_rtp(ts_ext - st->prev_anchor_ts_ext, st->prev_clock_hz);
-}
-
 /* Sequence, timestamp, anchor: gives rec.pos_ticks, or a verdict why not. */
-static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
+static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
 {
     struct slr_stream *st = x->st;
-    bool first = st->packets == 0;
+    bool first = st->clock_hz == 0;
+    int64_t dur = x->rec.dur_ticks;
     enum slr_seq_class seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
     slr_count_own(&st->packets, 1);
     st->bytes += x->rtp->payload.len_bytes;
@@ -202,36 +33,26 @@ static enum slr_verdict find_position(struct place *x, uint32_t clock_hz)
         st->rejected++;
         return SLR_VERDICT_BAD_SEQUENCE;
     }
-    st->reordered += seq == SLR_SEQ_REORDERED;
+    st->reordered += seq == SLR_SEQ_REORDERED && !x->held;
     x->ts_ext = slr_stream_timestamp(st, x->rtp->ts);
-    if (first) {
-        anchor_first(x, clock_hz);
-    } else if (x->newest) {
-        anchor_again(x, clock_hz);
-    }
-    if (!x->newest && st->prev_clock_hz != 0 && x->rec.seq_ext < st->seg_seq_ext) {
-        x->rec.pos_ticks = position_before(x);
-    } else {
-        x->rec.pos_ticks =
-            st->anchor_ticks + slr_ticks_from_rtp(x->ts_ext - st->anchor_ts_ext, st->clock_hz);
-        refine_shift(x, x->rec.pos_ticks);
-    }
-    int64_t ahead = effective(x, x->rec.pos_ticks) - effective(x, st->pos_last_ticks);
-    if (!x->newest && ahead > SLR_JUMP_TICKS) {
+    slr_anchor_place(x, clock_hz, first, seq == SLR_SEQ_RESTART);
+    int64_t last = st->pos_last_ticks + slr_place_shift(x->leg, slr_place_anchor(st)->segment);
+    if (!x->newest && slr_place_start(x) - last > SLR_JUMP_TICKS) {
         st->rejected++;
         return SLR_VERDICT_BAD_SEQUENCE;
     }
     if (x->newest) {
         slr_stream_jitter(st, x->ts_ext, x->pkt->arrival.ns);
         st->ts_last_ext = x->ts_ext;
-        st->pos_last_ticks = x->rec.pos_ticks;
+        /* an event's packets tell its time up to now from where it began */
+        st->pos_last_ticks = x->rec.pos_ticks + (x->rec.flags & SLR_REC_EVENT ? dur : 0);
         st->pos_last_arrival_ns = x->pkt->arrival.ns;
     }
     return SLR_VERDICT_TAKEN;
 }
 
 /* Length of the packet on the timeline; events and comfort noise have their own rules. */
-static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt_kind kind,
+static enum slr_verdict find_duration(struct slr_place *x, uint32_t row, enum slr_pt_kind kind,
                                       struct slr_dtmf *event)
 {
     const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
@@ -266,11 +87,11 @@ static enum slr_verdict find_duration(struct place *x, uint32_t row, enum slr_pt
 }
 
 /* Pause: by arrival while paused, by position whenever it arrives (a straddling one whole). */
-static bool is_suppressed(const struct place *x)
+static bool is_suppressed(const struct slr_place *x)
 {
     int64_t a = 0;
     int64_t b = 0;
-    int64_t start = effective(x, x->rec.pos_ticks);
+    int64_t start = slr_place_start(x);
     int64_t arrival_ns = x->pkt->arrival.ns;
     if (atomic_load_explicit(&x->session->paused, memory_order_relaxed) ||
         slr_intervals_touch(&x->session->pauses_ns, arrival_ns, arrival_ns + 1, &a, &b)) {
@@ -280,18 +101,17 @@ static bool is_suppressed(const struct place *x)
     return slr_intervals_touch(&x->leg->pauses, start, end, &a, &b);
 }
 
-static void note_heard(struct place *x)
+static void note_heard(struct slr_place *x)
 {
     struct slr_leg *leg = x->leg;
-    if (!is_taken(x)) {
+    if (!slr_place_taken(x)) {
         return; /* one that may never be listened to moves nothing */
     }
-    if (x->end_ticks > highest_of(leg)) {
+    if (x->end_ticks > slr_place_highest(leg)) {
         set_highest(leg, x->end_ticks);
     }
     if (x->newest) {
-        leg->offset_ticks = effective(x, x->rec.pos_ticks) - arrival_ticks(x);
-        atomic_store_explicit(&leg->lag_ticks, arrival_ticks(x) - x->end_ticks,
+        atomic_store_explicit(&leg->lag_ticks, x->arrival_ticks - x->end_ticks,
                               memory_order_relaxed);
     }
     atomic_store_explicit(&leg->heard_ns, x->pkt->arrival.ns, memory_order_relaxed);
@@ -300,28 +120,21 @@ static void note_heard(struct place *x)
 }
 
 /* Its place is in the file already. */
-static bool is_late(struct place *x)
+static bool is_late(struct slr_place *x)
 {
-    if (x->session == &x->p->flow_session) {
-        return false; /* held: its beginning is not fixed yet */
-    }
-    int64_t written = slr_session_written_ticks(x->session) -
-                      atomic_load_explicit(&x->leg->corr_ticks, memory_order_acquire);
+    int64_t written = x->written_ticks;
     bool late = x->rec.dur_ticks > 0 ? x->end_ticks <= written : x->end_ticks < written;
-    int64_t behind = arrival_ticks(x) - effective(x, x->rec.pos_ticks);
-    if (x->newest && late && x->st->late_since_ns == 0) {
-        x->st->late_since_ns = x->pkt->arrival.ns;
-    } else if (x->newest && behind < x->p->window_ticks / 2) {
-        x->st->late_since_ns = 0;
+    if (late) {
+        x->st->late++;
+        slr_anchor_note_late(x->leg, slr_place_start(x), x->end_ticks, 1);
     }
-    x->st->late += late;
     return late;
 }
 
-static void note_placed(struct place *x)
+static void note_placed(struct slr_place *x)
 {
     struct slr_stream *st = x->st;
-    int64_t start = effective(x, x->rec.pos_ticks);
+    int64_t start = slr_place_start(x);
     if (st->placed == 0 || start < st->first_ticks) {
         st->first_ticks = start;
     }
@@ -332,11 +145,11 @@ static void note_placed(struct place *x)
     st->placed_ticks += x->rec.dur_ticks;
 }
 
-static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const struct slr_dtmf *event)
+static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
+                            const struct slr_dtmf *event)
 {
     struct slr_leg *leg = x->leg;
     x->rec.flags |= leg->loss_flags;
-    x->rec.flags |= x->st->first_segment ? SLR_REC_FIRST : 0;
     x->rec.len_bytes = verdict == SLR_VERDICT_TAKEN ? (uint16_t)x->rtp->payload.len_bytes : 0;
     x->rec.generation = x->st->generation;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
@@ -346,12 +159,13 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
         return SLR_VERDICT_NO_MEMORY;
     }
     leg->loss_flags = 0;
+    slr_anchor_queued(x);
     if (verdict == SLR_VERDICT_SUPPRESSED) {
         return verdict;
     }
-    if (verdict == SLR_VERDICT_EVENT && is_taken(x)) {
-        slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext,
-                      effective(x, x->rec.pos_ticks), x->st->clock_hz);
+    if (verdict == SLR_VERDICT_EVENT && slr_place_taken(x)) {
+        slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext, slr_place_start(x),
+                      x->st->clock_hz);
     }
     if (x->rec.flags & SLR_REC_UNDECODED) {
         x->st->rejected++;
@@ -362,7 +176,7 @@ static enum slr_verdict put(struct place *x, enum slr_verdict verdict, const str
 }
 
 /* Everything after the stream is known. */
-static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_pt_kind kind)
+static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum slr_pt_kind kind)
 {
     struct slr_dtmf event;
     struct slr_stream *st = x->st;
@@ -388,7 +202,8 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
     if (verdict != SLR_VERDICT_TAKEN) {
         return verdict;
     }
-    x->end_ticks = effective(x, x->rec.pos_ticks) + x->rec.dur_ticks;
+    x->end_ticks = slr_place_start(x) + x->rec.dur_ticks;
+    slr_anchor_heard(x);
     note_heard(x);
     if (is_suppressed(x)) {
         st->suppressed++;
@@ -400,7 +215,7 @@ static enum slr_verdict place_on_stream(struct place *x, uint32_t row, enum slr_
         return SLR_VERDICT_LATE;
     }
     verdict = put(x, shape, &event);
-    return verdict == SLR_VERDICT_TAKEN && !is_taken(x) ? SLR_VERDICT_PROBATION : verdict;
+    return verdict == SLR_VERDICT_TAKEN && !slr_place_taken(x) ? SLR_VERDICT_PROBATION : verdict;
 }
 
 void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets)
@@ -420,7 +235,7 @@ static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct sl
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
                                    const struct slr_packet *pkt, const struct slr_rtp *rtp)
 {
-    struct place x = {.p = p, .leg_index = leg_index, .pkt = pkt, .rtp = rtp};
+    struct slr_place x = {.p = p, .leg_index = leg_index, .pkt = pkt, .rtp = rtp};
     x.leg = &p->state->leg[leg_index];
     uint32_t session = atomic_load_explicit(&x.leg->session, memory_order_relaxed);
     x.session = session == SLR_NONE ? &p->flow_session : &p->state->session[session];
@@ -442,6 +257,12 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     }
     x.st = &x.leg->stream[index];
     x.in_order_after = x.st->seq_max_ext;
+    x.arrival_ticks = slr_session_ticks(x.session, pkt->arrival);
+    x.written_ticks = INT64_MIN; /* of a flow that is held: its beginning is not fixed yet */
+    if (session != SLR_NONE) {
+        x.written_ticks = slr_session_written_ticks(x.session) -
+                          atomic_load_explicit(&x.leg->corr_ticks, memory_order_acquire);
+    }
     return place_on_stream(&x, row, kind);
 }
 
@@ -449,7 +270,7 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
  */
 static int64_t pause_bound(const struct slr_leg *leg, int64_t now_ticks, bool on)
 {
-    int64_t highest = highest_of(leg);
+    int64_t highest = slr_place_highest(leg);
     if (on) {
         return highest == INT64_MIN ? now_ticks : highest;
     }

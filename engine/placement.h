@@ -22,9 +22,6 @@
 #define SLR_FOREIGN_NS (500 * SLR_NS_PER_MS)
 /* RTP time and arrival may part by that much from packet to packet before a new anchor is set. */
 #define SLR_JUMP_TICKS (2 * SLR_TICKS_HZ)
-/* A stream whose packets have all come too late for that long, since its clock stood still again
- * and again for less than a jump, gets a new anchor as well. */
-#define SLR_LATE_NS (500 * SLR_NS_PER_MS)
 /* That far ahead of arrival a stream may say more, but leave no more gaps. */
 #define SLR_LEAD_TICKS (60 * SLR_TICKS_HZ)
 

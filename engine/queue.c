@@ -57,6 +57,55 @@ enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_r
     return SLR_OK;
 }
 
+struct slr_queue_mark slr_queue_last(const struct slr_state *s, uint32_t leg, uint16_t len_bytes)
+{
+    uint32_t tail = s->leg[leg].queue_tail;
+    uint32_t used = atomic_load_explicit(&s->chunk[tail].used_bytes, memory_order_relaxed);
+    return (struct slr_queue_mark){tail, used - rec_bytes(len_bytes)};
+}
+
+/* The record at a mark, after going on to the next chunk where one ends; NULL: none yet. */
+static const struct slr_rec *rec_at(const struct slr_state *s, struct slr_queue_mark *mark)
+{
+    while (mark->chunk < s->chunk_max) {
+        const struct slr_chunk *c = &s->chunk[mark->chunk];
+        uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_relaxed);
+        if (mark->offset_bytes + sizeof(struct slr_rec) <= used) {
+            return (const struct slr_rec *)(const void *)(c->at + mark->offset_bytes);
+        }
+        uint32_t next = atomic_load_explicit(&c->next, memory_order_relaxed);
+        if (next == SLR_NONE) {
+            mark->chunk = SLR_NONE; /* it may be given back before more comes */
+            return NULL;
+        }
+        *mark = (struct slr_queue_mark){next, 0};
+    }
+    return NULL;
+}
+
+void slr_queue_late(const struct slr_state *s, uint32_t segment, int64_t shift_ticks,
+                    int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out)
+{
+    *out = (struct slr_queue_late){0};
+    for (const struct slr_rec *rec = rec_at(s, mark); rec; rec = rec_at(s, mark)) {
+        bool counts = rec->segment == segment &&
+                      !(rec->flags & (SLR_REC_SUPPRESSED | SLR_REC_UNDECODED)) && rec->dur_ticks;
+        int64_t start = rec->pos_ticks + shift_ticks;
+        int64_t end = start + rec->dur_ticks;
+        if (counts && end > written_ticks) {
+            return;
+        }
+        mark->offset_bytes += rec_bytes(rec->len_bytes);
+        if (!counts) {
+            continue;
+        }
+        out->start_ticks = out->packets == 0 || start < out->start_ticks ? start : out->start_ticks;
+        out->end_ticks = out->packets == 0 || end > out->end_ticks ? end : out->end_ticks;
+        out->len_ticks += rec->dur_ticks;
+        out->packets++;
+    }
+}
+
 const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct slr_queue_walk *walk)
 {
     if (!walk->begun) {
@@ -133,14 +182,13 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
 void slr_queue_rebase(struct slr_state *s, uint32_t leg, int64_t by)
 {
     struct slr_leg *l = &s->leg[leg];
-    int64_t shift = atomic_load(&l->shift_ticks);
     for (uint32_t c = atomic_load(&l->queue_head); c != SLR_NONE;
          c = atomic_load(&s->chunk[c].next)) {
         struct slr_chunk *chunk = &s->chunk[c];
         uint32_t used = atomic_load(&chunk->used_bytes);
         for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
             struct slr_rec *rec = (struct slr_rec *)(void *)(chunk->at + at);
-            rec->pos_ticks += by + (rec->flags & SLR_REC_FIRST ? shift : 0);
+            rec->pos_ticks = slr_rec_ticks(l, rec) + by;
             at += rec_bytes(rec->len_bytes);
         }
     }

@@ -15,7 +15,6 @@
 enum {
     SLR_REC_EVENT = 1,        /* telephone-event payload */
     SLR_REC_COMFORT = 2,      /* comfort noise payload */
-    SLR_REC_FIRST = 4,        /* of the leg's first segment: leg->shift_ticks applies */
     SLR_REC_KERNEL_LOSS = 8,  /* the kernel dropped packets on this port before it */
     SLR_REC_QUEUE_LOSS = 16,  /* packet memory was exhausted before it */
     SLR_REC_NEW_SEGMENT = 32, /* first one under a new anchor: a gap before it is of the clock */
@@ -33,7 +32,8 @@ struct slr_rec {
     uint8_t stream;
     uint8_t pt; /* index into leg->pt */
     uint8_t flags;
-    uint8_t pad[3];
+    uint8_t segment; /* index into leg->segment, which moves pos_ticks */
+    uint8_t pad[2];
 };
 
 #define SLR_REC_MAX_PAYLOAD (SLR_CHUNK_BYTES - 16u - (uint32_t)sizeof(struct slr_rec))
@@ -56,18 +56,41 @@ static inline const uint8_t *slr_rec_payload(const struct slr_rec *rec)
     return (const uint8_t *)(rec + 1);
 }
 
-/* Position with the leg's correction of its first anchor. */
+/* Position with what its segment is moved by. */
 static inline int64_t slr_rec_ticks(const struct slr_leg *leg, const struct slr_rec *rec)
 {
-    int64_t shift = atomic_load_explicit(&leg->shift_ticks, memory_order_relaxed);
-    return rec->pos_ticks + (rec->flags & SLR_REC_FIRST ? shift : 0);
+    return rec->pos_ticks +
+           atomic_load_explicit(&leg->segment[rec->segment % SLR_LEG_SEGMENTS].shift_ticks,
+                                memory_order_relaxed);
 }
+
+/* A record in the queue, to begin with when records are looked for that came after it. */
+struct slr_queue_mark {
+    uint32_t chunk, offset_bytes;
+};
+
+/* Worker. Where the record lies that was put last, which has so much payload. */
+struct slr_queue_mark slr_queue_last(const struct slr_state *s, uint32_t leg, uint16_t len_bytes);
+
+/* What slr_queue_late finds. */
+struct slr_queue_late {
+    uint32_t packets;
+    int64_t start_ticks, end_ticks, len_ticks; /* from the first to the last, and their sum */
+};
+
+/*
+ * Worker. The segment is about to be moved by shift_ticks: finds its audio, from the mark on, whose
+ * place then is before `written_ticks`, and moves the mark past it (chunk SLR_NONE: that was all).
+ * What is at the mark must not have been written yet.
+ */
+void slr_queue_late(const struct slr_state *s, uint32_t segment, int64_t shift_ticks,
+                    int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out);
 
 /* Writer. Gives back the leading chunks all of whose records end at or before `ticks`. */
 void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks);
 
-/* Adds `by` to every position and settles leg->shift_ticks into them (the caller then clears it).
- * Only where worker and writer are the calling thread. */
+/* Adds `by` to every position and settles the segments' shifts into them (the caller then clears
+ * those). Only where worker and writer are the calling thread. */
 void slr_queue_rebase(struct slr_state *s, uint32_t leg, int64_t by);
 
 /* Gives back everything. Only when neither worker nor writer use the leg. */

@@ -12,65 +12,17 @@
 #include "common/err.h"
 #include "common/id.h"
 #include "common/net.h"
+#include "engine/clock_note.h"
 #include "engine/engine.h"
 #include "engine/intervals.h"
-#include "engine/rtcp_kept.h"
+#include "engine/stream_slot.h"
 #include "storage/ledger.h"
 
-#define SLR_NONE UINT32_MAX
 #define SLR_LEG_STREAMS 16u
 #define SLR_LEG_PTS 32u
 #define SLR_LEG_DIGITS 128u
-#define SLR_STREAM_PTS 8u
-#define SLR_DUP_WORDS 16u /* duplicates are known 1,024 packets back */
-
-enum slr_stream_state { SLR_STREAM_FREE, SLR_STREAM_PROBATION, SLR_STREAM_TAKEN };
-
-/* One SSRC on a leg. Written by W; what comes before `ssrc` is read by others at any time, the rest
- * at sealing. */
-struct slr_stream {
-    _Atomic uint32_t state;      /* enum slr_stream_state */
-    _Atomic uint32_t generation; /* of this slot; records carry it, so a re-used slot never adopts
-                                    them */
-    _Atomic int64_t first_arrival_ns;
-    slr_counter packets;
-    uint32_t ssrc;
-    bool foreign_ip; /* came from another address than signalled */
-    bool seq_bad_valid;
-    uint16_t seq_bad; /* next number expected after a jump (RFC 3550 A.1) */
-    struct slr_addr src;
-    int64_t last_arrival_ns;
-    uint32_t in_order; /* consecutive packets in probation */
-    int64_t seq_first_ext, seq_max_ext;
-    uint64_t dup_seen[SLR_DUP_WORDS]; /* bit i: seq_max_ext - i was received */
-    int64_t ts_last_ext;              /* timestamp of the packet with seq_max_ext */
-    int64_t anchor_ts_ext;            /* position = anchor_ticks + (ts - anchor_ts) * ticks/clock */
-    int64_t anchor_ticks;
-    uint32_t clock_hz;
-    bool first_segment;  /* leg->shift_ticks applies */
-    int64_t seg_seq_ext; /* first packet under this anchor; older ones lie under the one before */
-    int64_t prev_ts_ext; /* newest timestamp, and anchor, before it (clock 0: there was none) */
-    int64_t prev_anchor_ts_ext, prev_anchor_ticks;
-    uint32_t prev_clock_hz;
-    int64_t late_since_ns; /* the newest packets have come too late since then; 0: they don't */
-    uint8_t pt_used[SLR_STREAM_PTS];
-    uint64_t pt_count[SLR_STREAM_PTS];
-    uint32_t pt_kinds;
-    double jitter; /* RFC 3550 6.4.1, clock units */
-    int64_t transit_last;
-    bool transit_valid;
-    uint64_t bytes, placed, duplicate, reordered, late, suppressed, rejected;
-    uint64_t unique_run;      /* unique packets since seq_first_ext */
-    uint64_t seq_lost_before; /* lost in sequences that ended by a restart */
-    int64_t pos_last_ticks;   /* position of the packet with seq_max_ext */
-    int64_t pos_last_arrival_ns;
-    int64_t first_ticks, last_ticks;
-    int64_t placed_ticks; /* length of what was placed */
-    uint64_t sr_ntp;      /* newest RTCP sender report: its clock, and when it came */
-    uint32_t sr_rtp_ts, sr_count;
-    int64_t sr_arrival_ns;
-    struct slr_rtcp_kept rtcp; /* what this sender says of what it hears */
-};
+#define SLR_LEG_SEGMENTS 32u
+#define SLR_LEG_LATE 64u
 
 /* What the writer knows of a leg's spans; two copies, chosen by the session's commit index. */
 struct slr_span_cursor {
@@ -106,14 +58,18 @@ struct slr_leg {
     /* W */
     struct slr_stream stream[SLR_LEG_STREAMS];
     _Atomic uint32_t stream_count;
-    uint32_t current;            /* stream that is being heard, SLR_NONE: none */
-    _Atomic int64_t shift_ticks; /* correction of the first anchor, until frozen */
-    bool shift_frozen;
+    uint32_t current; /* stream that is being heard, SLR_NONE: none */
+    struct slr_segment segment[SLR_LEG_SEGMENTS];
+    _Atomic int64_t hold_ticks;    /* an anchor is new: nothing beyond this is written */
+    _Atomic int64_t hold_until_ns; /* ... until then */
     _Atomic int64_t heard_ns;      /* arrival of the last taken packet, 0: never */
     _Atomic int64_t highest_ticks; /* one past the highest position received on taken streams,
                                       suppressed or not; INT64_MIN: none */
-    int64_t offset_ticks;          /* position minus arrival of the newest packet of those */
-    _Atomic int64_t lag_ticks;     /* arrival of that packet minus where it ended */
+    int64_t offset_ticks[2];       /* most of position minus arrival, now and a while before */
+    int64_t offset_since_ns;
+    struct slr_pace pace[2];    /* of the sender's clock, by a short and a long measure */
+    int64_t offset_noted_ticks; /* offset that is known: a step from it is noted */
+    _Atomic int64_t lag_ticks;  /* arrival of that packet minus where it ended */
     bool silent_told;
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
@@ -122,6 +78,11 @@ struct slr_leg {
     int64_t digit_ts_ext; /* of the event in progress */
     uint32_t digit_ssrc;
     uint64_t foreign;
+    struct slr_clock_notes clock_notes;
+    struct slr_ledger_late late[SLR_LEG_LATE];
+    uint32_t late_count;
+    struct slr_ledger_others others; /* streams whose slots were used again */
+    uint32_t held_chunk; /* packets that may be the first of a new sequence, SLR_NONE: none */
     uint8_t loss_flags; /* for the next record: the kernel or the queue dropped packets before it */
     uint32_t queue_tail;
     /* W at the first packet, then F */

@@ -118,6 +118,30 @@ static void take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, u
     }
 }
 
+/* The slot is used again: what it counted stays in a sum. */
+static void forget(struct slr_placement *p, struct slr_leg *leg, const struct slr_stream *st)
+{
+    struct slr_ledger_others *sum = &leg->others;
+    uint32_t state = atomic_load_explicit(&st->state, memory_order_relaxed);
+    if (state == SLR_STREAM_PROBATION) {
+        slr_count(&p->counters->at[SLR_CTR_STREAMS_REJECTED], 1);
+        leg->foreign += st->packets;
+    }
+    if (state != SLR_STREAM_TAKEN) {
+        return;
+    }
+    sum->streams++;
+    sum->packets += st->packets;
+    sum->bytes += st->bytes;
+    sum->placed += st->placed;
+    sum->lost += slr_stream_lost(st);
+    sum->duplicate += st->duplicate;
+    sum->reordered += st->reordered;
+    sum->late += st->late;
+    sum->suppressed += st->suppressed;
+    sum->rejected += st->rejected;
+}
+
 static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index, bool right,
                                      const struct slr_packet *pkt, const struct slr_rtp *rtp,
                                      uint32_t *index)
@@ -132,10 +156,7 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
         return right ? SLR_VERDICT_FOREIGN_SSRC : SLR_VERDICT_FOREIGN_SOURCE;
     }
     struct slr_stream *st = &leg->stream[i];
-    if (atomic_load(&st->state) == SLR_STREAM_PROBATION) {
-        slr_count(&p->counters->at[SLR_CTR_STREAMS_REJECTED], 1);
-        leg->foreign += st->packets;
-    }
+    forget(p, leg, st);
     slr_stream_begin(st, SLR_STREAM_PROBATION, rtp, &pkt->src, pkt->arrival.ns);
     st->foreign_ip = !right;
     bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc) ||

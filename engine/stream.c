@@ -29,7 +29,6 @@ void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp)
     st->seq_first_ext = (1LL << 32) + rtp->seq;
     st->seq_max_ext = st->seq_first_ext - 1;
     st->ts_last_ext = (1LL << 40) + rtp->ts;
-    st->anchor_ts_ext = st->ts_last_ext;
 }
 
 static void shift_seen(struct slr_stream *st, uint32_t by)

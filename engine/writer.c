@@ -259,6 +259,20 @@ static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_sess
     return wall - (behind < SLR_WRITER_BEHIND_TICKS ? behind : SLR_WRITER_BEHIND_TICKS);
 }
 
+/* Where an anchor is new, packets may still be moved back to here (anchor.c). */
+static int64_t held_ticks(const struct slr_writer *w, const struct slr_session *s, slr_mono now)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        bool holds = atomic_load(&leg->hold_until_ns) > now.ns;
+        int64_t at =
+            holds ? atomic_load(&leg->hold_ticks) + atomic_load(&leg->corr_ticks) : INT64_MAX;
+        least = at < least ? at : least;
+    }
+    return least;
+}
+
 static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono now, bool closing)
 {
     if (s->shape.sample_hz != 0) {
@@ -285,6 +299,10 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
     int64_t tpf = slr_ticks_per_frame(&s->shape);
     int64_t to = closing ? end + tpf - 1 : media_now_ticks(w, s, now) - w->window_ticks;
     int64_t have = (int64_t)slr_session_commit(s)->frames;
+    if (!closing) {
+        int64_t held = held_ticks(w, s, now);
+        to = to < held ? to : held;
+    }
     if (s->is_auto && !closing) {
         int64_t last = last_heard_ticks(w, s);
         to = to < last ? to : last;

@@ -184,6 +184,67 @@ static json_t *render_span(struct render *r, const struct slr_span *s)
     return o;
 }
 
+/* Where packets of a loss came after all, when their place was written. */
+static void put_late(struct render *r, json_t *o, const struct slr_ledger_leg *leg,
+                     const struct slr_span *s)
+{
+    uint64_t packets = 0;
+
+    for (uint32_t i = 0; i < leg->late_count; i++) {
+        const struct slr_ledger_late *late = &leg->late[i];
+        bool here =
+            late->start_ticks < s->start_ticks + s->len_ticks && late->end_ticks > s->start_ticks;
+        packets += here ? late->packets : 0;
+    }
+    if (packets > 0) {
+        put_count(r, o, "late", packets);
+    }
+}
+
+static const char *clock_name(uint8_t kind)
+{
+    static const char *const name[SLR_CLOCK_KINDS] = {"ts-jump", "ts-still", "rate",
+                                                      "step",    "restart",  "burst"};
+    return kind < SLR_CLOCK_KINDS ? name[kind] : "?";
+}
+
+static void put_clock(struct render *r, json_t *o, const struct slr_ledger_leg *leg)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < leg->clock_count; i++) {
+        const struct slr_clock_note *n = &leg->clock[i];
+        json_t *item = json_object();
+        put_text(r, item, "kind", clock_name(n->kind));
+        put_text(r, item, "winner", n->winner == SLR_CLOCK_RTP ? "rtp" : "arrival");
+        put_ticks(r, item, "at", n->at_ticks);
+        put_ticks(r, item, "rtp", n->rtp_ticks);
+        put_ticks(r, item, "arrival", n->arrival_ticks);
+        add(r, list, item);
+    }
+    put(r, o, "clock", list);
+    if (leg->clock_more > 0) {
+        put_count(r, o, "clock_more", leg->clock_more);
+    }
+}
+
+static void put_others(struct render *r, json_t *o, const struct slr_ledger_others *s)
+{
+    json_t *sum = json_object();
+
+    put_count(r, sum, "streams", s->streams);
+    put_count(r, sum, "packets", s->packets);
+    put_count(r, sum, "bytes", s->bytes);
+    put_count(r, sum, "placed", s->placed);
+    put_count(r, sum, "lost", s->lost);
+    put_count(r, sum, "duplicate", s->duplicate);
+    put_count(r, sum, "reordered", s->reordered);
+    put_count(r, sum, "late", s->late);
+    put_count(r, sum, "suppressed", s->suppressed);
+    put_count(r, sum, "rejected", s->rejected);
+    put(r, o, "others", sum);
+}
+
 static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
 {
     json_t *o = json_object(), *streams = json_array(), *spans = json_array();
@@ -197,10 +258,20 @@ static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
         add(r, streams, render_stream(r, &leg->stream[i]));
     }
     put(r, o, "streams", streams);
+    if (leg->others.streams > 0) {
+        put_others(r, o, &leg->others);
+    }
     for (uint32_t i = 0; i < leg->span_count; i++) {
-        add(r, spans, render_span(r, &leg->span[i]));
+        json_t *span = render_span(r, &leg->span[i]);
+        if (is_loss((enum slr_span_kind)leg->span[i].kind)) {
+            put_late(r, span, leg, &leg->span[i]);
+        }
+        add(r, spans, span);
     }
     put(r, o, "spans", spans);
+    if (leg->clock_count > 0) {
+        put_clock(r, o, leg);
+    }
     return o;
 }
 

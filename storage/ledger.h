@@ -56,6 +56,38 @@ struct slr_ledger_stream {
     int64_t first_ticks, last_ticks; /* positions: start of the first, end of the last packet */
 };
 
+/* Where RTP time and arrival of a leg did not agree, and which of them was believed. */
+enum slr_clock_kind {
+    SLR_CLOCK_TS_JUMP,  /* timestamps jumped, time did not pass */
+    SLR_CLOCK_TS_STILL, /* time passed, timestamps did not follow */
+    SLR_CLOCK_RATE,     /* the sender's clock runs at another speed */
+    SLR_CLOCK_STEP,     /* a smaller step that RTP time does not show */
+    SLR_CLOCK_RESTART,  /* sequence numbers began anew, or the clock rate changed */
+    SLR_CLOCK_BURST,    /* the network held packets back, then they came at once */
+    SLR_CLOCK_KINDS
+};
+enum slr_clock_winner { SLR_CLOCK_RTP, SLR_CLOCK_ARRIVAL };
+
+struct slr_clock_note {
+    int64_t at_ticks;      /* where the packet came to lie */
+    int64_t rtp_ticks;     /* where RTP time alone puts it */
+    int64_t arrival_ticks; /* where arrival alone puts it */
+    uint8_t kind;          /* enum slr_clock_kind */
+    uint8_t winner;        /* enum slr_clock_winner */
+};
+
+/* Places that were written when their packets came. */
+struct slr_ledger_late {
+    int64_t start_ticks, end_ticks;
+    uint32_t packets;
+};
+
+/* Sum of the streams that a leg had no room to remember one by one. */
+struct slr_ledger_others {
+    uint32_t streams;
+    uint64_t packets, bytes, placed, lost, duplicate, reordered, late, suppressed, rejected;
+};
+
 struct slr_ledger_digit {
     int64_t start_ticks;
     uint32_t duration_ms;
@@ -73,6 +105,12 @@ struct slr_ledger_leg {
     const struct slr_span *span; /* ordered, gapless, sums to the session's length */
     uint32_t span_count;
     uint64_t foreign; /* packets dropped: not from this leg's peer */
+    const struct slr_clock_note *clock;
+    uint32_t clock_count;
+    uint32_t clock_more; /* corrections beyond those listed */
+    const struct slr_ledger_late *late;
+    uint32_t late_count;
+    struct slr_ledger_others others; /* streams 0: none */
 };
 
 enum slr_digit_policy { SLR_DIGITS_KEEP, SLR_DIGITS_MASK, SLR_DIGITS_DROP };

@@ -24,11 +24,12 @@ static void end(struct one *o)
     cr_assert_eq(nftw(o->root, fx_remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-static enum slr_err put(struct one *o, int64_t pos, uint32_t dur, uint16_t len_bytes, uint8_t flags)
+static enum slr_err put(struct one *o, int64_t pos, uint32_t dur, uint16_t len_bytes,
+                        uint8_t segment)
 {
     uint8_t payload[SLR_CHUNK_BYTES];
     struct slr_rec rec = {
-        .pos_ticks = pos, .dur_ticks = dur, .len_bytes = len_bytes, .flags = flags};
+        .pos_ticks = pos, .dur_ticks = dur, .len_bytes = len_bytes, .segment = segment};
     memset(payload, (int)(pos & 0xff), sizeof payload);
     return slr_queue_put(o->s, 1, &rec, payload);
 }
@@ -138,23 +139,50 @@ Test(queue, a_record_without_length_waits_for_its_block)
     end(&o);
 }
 
-Test(queue, the_shift_moves_records_of_the_first_segment)
+Test(queue, a_shift_moves_records_of_its_segment)
 {
     struct one o;
     begin(&o, 16);
-    cr_assert_eq(put(&o, 100, 10, 4000, SLR_REC_FIRST), SLR_OK);
+    cr_assert_eq(put(&o, 100, 10, 4000, 3), SLR_OK);
     cr_assert_eq(put(&o, 100, 10, 4000, 0), SLR_OK);
     cr_assert_eq(put(&o, 900, 10, 4000, 0), SLR_OK);
-    atomic_store(&o.s->leg[1].shift_ticks, -40);
+    atomic_store(&o.s->leg[1].segment[3].shift_ticks, -40);
     struct slr_queue_walk walk = {0};
     cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 60);
     cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 100);
     slr_queue_free_until(o.s, 1, 70);
     cr_assert_eq(count(&o), 2u);
     slr_queue_rebase(o.s, 1, 1000);
-    atomic_store(&o.s->leg[1].shift_ticks, 0);
+    atomic_store(&o.s->leg[1].segment[3].shift_ticks, 0);
     walk = (struct slr_queue_walk){0};
     cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1100);
     cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1900);
+    end(&o);
+}
+
+/* Before a segment is moved: what would then lie where the file is written already. */
+Test(queue, what_a_move_makes_late)
+{
+    struct one o;
+    struct slr_queue_late late;
+    begin(&o, 16);
+    for (uint32_t i = 0; i < 6; i++) {
+        cr_assert_eq(put(&o, 1000 + i * 10, 10, 2000, i == 1 ? 0 : 3), SLR_OK);
+    }
+    struct slr_queue_mark mark = {atomic_load(&o.s->leg[1].queue_head), 0};
+    struct slr_queue_mark last = slr_queue_last(o.s, 1, 2000);
+    slr_queue_late(o.s, 3, -500, 509, &mark, &late);
+    cr_assert_eq(late.packets, 0u);
+    slr_queue_late(o.s, 3, -500, 535, &mark, &late); /* the second is of another segment */
+    cr_assert_eq(late.packets, 2u);
+    cr_assert_eq(late.start_ticks, 500);
+    cr_assert_eq(late.end_ticks, 530);
+    cr_assert_eq(late.len_ticks, 20);
+    slr_queue_late(o.s, 3, -510, 535, &mark, &late);
+    cr_assert_eq(late.packets, 1u);
+    slr_queue_late(o.s, 3, -900, 535, &mark, &late);
+    cr_assert_eq(late.packets, 2u);
+    cr_assert_eq(mark.chunk, SLR_NONE); /* that was all */
+    cr_assert_neq(last.chunk, SLR_NONE);
     end(&o);
 }

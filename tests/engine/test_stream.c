@@ -35,11 +35,11 @@ Test(stream, begin_makes_a_new_generation)
     uint32_t before = st.generation;
     struct slr_rtp rtp = {.seq = 9, .ts = 9, .ssrc = 8};
     st.packets = 5;
-    st.prev_clock_hz = 8000;
+    st.anchor[1].clock_hz = 8000;
     slr_stream_begin(&st, SLR_STREAM_TAKEN, &rtp, &st.src, 5);
     cr_assert_eq(st.generation, before + 1);
     cr_assert_eq(st.packets, 0u);
-    cr_assert_eq(st.prev_clock_hz, 0u);
+    cr_assert_eq(st.anchor[1].clock_hz, 0u);
     cr_assert_eq(atomic_load(&st.state), (uint32_t)SLR_STREAM_TAKEN);
 }
 

@@ -519,3 +519,47 @@ Test(ledger, memory_ends)
 {
     run_out(UINT64_MAX);
 }
+
+/* Where the clocks parted, what came too late, and streams that are remembered as a sum: they stand
+ * there only where they are. */
+Test(ledger, clocks_late_packets_and_other_streams)
+{
+    struct fixture f;
+    make(&f);
+    static const struct slr_clock_note clock[] = {
+        {1 * TICKS_PER_MS, 2 * TICKS_PER_MS, 3 * TICKS_PER_MS, SLR_CLOCK_BURST, SLR_CLOCK_RTP},
+        {4 * TICKS_PER_MS, 5 * TICKS_PER_MS, 6 * TICKS_PER_MS, SLR_CLOCK_TS_JUMP,
+         SLR_CLOCK_ARRIVAL}};
+    static const struct slr_ledger_late late[] = {{0, 5000 * TICKS_PER_MS, 9},
+                                                  {5020 * TICKS_PER_MS, 5040 * TICKS_PER_MS, 1},
+                                                  {5100 * TICKS_PER_MS, 5200 * TICKS_PER_MS, 2},
+                                                  {5140 * TICKS_PER_MS, 5200 * TICKS_PER_MS, 9}};
+    f.leg[0].clock = clock;
+    f.leg[0].clock_count = 2;
+    f.leg[0].clock_more = 3;
+    f.leg[0].late = late;
+    f.leg[0].late_count = 4;
+    f.leg[0].others = (struct slr_ledger_others){.streams = 4, .packets = 90, .placed = 80};
+    json_t *t = render_tree(&f.ledger);
+    const json_t *legs = json_object_get(t, "legs");
+    const json_t *leg = json_array_get(legs, 0);
+    const json_t *burst = json_array_get(json_object_get(leg, "clock"), 0);
+    const json_t *jump = json_array_get(json_object_get(leg, "clock"), 1);
+    check_text(burst, "kind", "burst");
+    check_text(burst, "winner", "rtp");
+    check_ms(burst, "at_ms", 1);
+    check_ms(burst, "rtp_ms", 2);
+    check_ms(burst, "arrival_ms", 3);
+    check_text(jump, "kind", "ts-jump");
+    check_text(jump, "winner", "arrival");
+    check_int(leg, "clock_more", 3);
+    check_int(json_object_get(leg, "others"), "streams", 4);
+    check_int(json_object_get(leg, "others"), "placed", 80);
+    check_int(json_array_get(json_object_get(leg, "spans"), 1), "late", 3);
+    cr_assert_null(json_object_get(json_array_get(json_object_get(leg, "spans"), 0), "late"));
+    leg = json_array_get(legs, 1);
+    cr_assert_null(json_object_get(leg, "clock"));
+    cr_assert_null(json_object_get(leg, "clock_more"));
+    cr_assert_null(json_object_get(leg, "others"));
+    json_decref(t);
+}

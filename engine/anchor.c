@@ -1,0 +1,463 @@
+/*
+ * anchor: anchors, segments and what is noted of them. Worker thread; allocates nothing.
+ */
+#include "engine/anchor.h"
+
+#include <stdlib.h>
+
+#include "engine/clock_note.h"
+
+#define NO_LINE INT64_MIN
+/* Least delays are taken over that long. */
+#define OFFSET_NS (2 * SLR_NS_PER_S)
+/* A change of the least delay that is a step, and not the network's mood. */
+#define STEP_TICKS (SLR_TICKS_HZ / 4)
+/* So far before its time only a packet comes that is sent faster than real time. */
+#define EARLY_TICKS SLR_TICKS_HZ
+
+/* Rounded down to a whole unit of the RTP clock: positions of all samples are then exact. */
+static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
+{
+    int64_t unit = SLR_TICKS_HZ / (int64_t)clock_hz;
+    int64_t over = ticks % unit;
+    return ticks - (over < 0 ? over + unit : over);
+}
+
+/* Rounded up, so that what begins there lies over nothing. */
+static int64_t up_to_grid(int64_t ticks, uint32_t clock_hz)
+{
+    return -on_grid(-ticks, clock_hz);
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool is_heard(const struct slr_leg *leg)
+{
+    return slr_place_highest(leg) != INT64_MIN;
+}
+
+/* Position minus arrival of packets that nothing delayed. */
+static int64_t best_offset(const struct slr_leg *leg)
+{
+    return is_heard(leg) ? most(leg->offset_ticks[0], leg->offset_ticks[1]) : 0;
+}
+
+static uint32_t note(struct slr_place *x, enum slr_clock_kind kind, enum slr_clock_winner winner,
+                     int64_t at_ticks, int64_t rtp_ticks)
+{
+    struct slr_clock_note n = {.at_ticks = at_ticks,
+                               .rtp_ticks = rtp_ticks,
+                               .arrival_ticks = x->arrival_ticks,
+                               .kind = (uint8_t)kind,
+                               .winner = (uint8_t)winner};
+    if (!slr_place_taken(x)) {
+        return SLR_CLOCK_NOTES; /* one that may never be listened to */
+    }
+    slr_count(&x->p->counters->at[(uint32_t)SLR_CTR_CLOCK_TS_JUMP + (uint32_t)kind], 1);
+    return slr_clock_note_put(&x->leg->clock_notes, &n);
+}
+
+static bool names(const struct slr_stream *st, uint32_t segment)
+{
+    return atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_FREE &&
+           (st->anchor[0].segment == segment || st->anchor[1].segment == segment);
+}
+
+/* A segment that no stream goes by any more, and all of which is in the file. 0: there is none, so
+ * what begins now stays where it is put. */
+static uint32_t free_segment(const struct slr_place *x)
+{
+    const struct slr_leg *leg = x->leg;
+    uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
+    for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
+        const struct slr_segment *seg = &leg->segment[i];
+        bool used = seg->end_ticks != 0 && seg->end_ticks >= x->written_ticks;
+        for (uint32_t k = 0; k < n && !used; k++) {
+            used = names(&leg->stream[k], i);
+        }
+        if (!used) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* What a new anchor is made of. */
+struct begin {
+    int64_t at_ticks;     /* where the packet is put */
+    int64_t lowest_ticks; /* how far back it may be moved */
+    int64_t line_ticks;   /* where RTP time has it, or NO_LINE */
+    int64_t offset_ticks;
+};
+
+/* The writer waits while the anchor is new, so that what is moved back was not written before. */
+static void hold_writer(const struct slr_place *x)
+{
+    int64_t until_ns = x->pkt->arrival.ns + slr_ns_from_ticks(x->p->window_ticks);
+    atomic_store_explicit(&x->leg->hold_ticks, x->arrival_ticks - x->p->window_ticks,
+                          memory_order_relaxed);
+    atomic_store_explicit(&x->leg->hold_until_ns, until_ns, memory_order_release);
+}
+
+static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t clock_hz)
+{
+    struct slr_stream *st = x->st;
+    uint32_t in_force = atomic_load_explicit(&st->anchor_index, memory_order_relaxed) & 1;
+    int64_t at = up_to_grid(most(b->lowest_ticks, 0), clock_hz);
+    uint32_t segment = free_segment(x);
+    at = most(on_grid(b->at_ticks, clock_hz), at);
+    atomic_store_explicit(&x->leg->segment[segment].shift_ticks, 0, memory_order_relaxed);
+    x->leg->segment[segment].end_ticks = segment ? most(at, 1) : 0;
+    st->refine = (struct slr_refine){.since_ns = segment ? x->pkt->arrival.ns : 0,
+                                     .offset_ticks = b->offset_ticks,
+                                     .start_ticks = at,
+                                     .lowest_ticks = b->lowest_ticks,
+                                     .before_ticks = slr_place_highest(x->leg),
+                                     .line_ticks = b->line_ticks,
+                                     .note = SLR_CLOCK_NOTES,
+                                     .chunk = SLR_NONE};
+    st->anchor[!in_force] = (struct slr_anchor){.ts_ext = x->ts_ext,
+                                                .ticks = at,
+                                                .seq_ext = x->rec.seq_ext,
+                                                .before_ts_ext = st->ts_last_ext,
+                                                .clock_hz = clock_hz,
+                                                .segment = segment};
+    st->clock_hz = clock_hz;
+    atomic_store_explicit(&st->anchor_index, !in_force, memory_order_release);
+    if (!st->foreign_ip) {
+        hold_writer(x);
+    }
+}
+
+/* How far back a packet may come to lie: nothing that the writer may have written is moved into. */
+static int64_t lowest(const struct slr_place *x, int64_t floor_ticks)
+{
+    int64_t window = x->p->window_ticks;
+    int64_t safe = x->arrival_ticks - (x->st->foreign_ip ? window / 4 : window);
+    return most(most(floor_ticks, safe), 0);
+}
+
+/*
+ * The first packet of a stream is placed by arrival. A stream that follows another one on the leg
+ * keeps that one's distance between RTP time and arrival, and never overlaps what it said; but
+ * where that one was a stranger, the party owes it nothing.
+ */
+static void anchor_first(struct slr_place *x, uint32_t clock_hz)
+{
+    const struct slr_leg *leg = x->leg;
+    bool stranger = leg->current != SLR_NONE && leg->stream[leg->current].foreign_ip;
+    bool follows = is_heard(leg) && (!stranger || x->st->foreign_ip);
+    int64_t offset = follows ? best_offset(leg) : 0;
+    int64_t floor = follows ? slr_place_highest(leg) : 0;
+    struct begin b = {x->arrival_ticks + offset, lowest(x, floor), NO_LINE, offset};
+    begin_anchor(x, &b, clock_hz);
+    if (is_heard(leg)) {
+        x->rec.flags |= SLR_REC_NEW_SEGMENT;
+    }
+}
+
+static int64_t position(const struct slr_anchor *a, int64_t ts_ext)
+{
+    return a->ticks + slr_ticks_from_rtp(ts_ext - a->ts_ext, a->clock_hz);
+}
+
+/* What speaks against RTP time, if anything does: SLR_CLOCK_KINDS. */
+static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, int64_t pos)
+{
+    const struct slr_stream *st = x->st;
+    const struct slr_anchor *a = slr_place_anchor(st);
+    int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - st->pos_last_arrival_ns);
+    int64_t last = st->pos_last_ticks + slr_place_shift(x->leg, a->segment);
+    int64_t parted = pos - last - passed;
+    if (a->clock_hz != clock_hz) {
+        return SLR_CLOCK_RESTART;
+    }
+    if (parted >= SLR_JUMP_TICKS || (parted <= -SLR_JUMP_TICKS && pos < last)) {
+        return SLR_CLOCK_TS_JUMP;
+    }
+    if (parted <= -SLR_JUMP_TICKS) {
+        return SLR_CLOCK_TS_STILL;
+    }
+    if (pos - x->arrival_ticks > SLR_LEAD_TICKS && pos > slr_place_highest(x->leg)) {
+        return SLR_CLOCK_RATE;
+    }
+    /* sound that comes when its place is written, though its clock went on: the sender stood still
+     * or the network did, and what follows will tell (refine) */
+    bool sound = (x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    bool late = sound && pos + x->rec.dur_ticks <= x->written_ticks && pos >= last;
+    return late ? SLR_CLOCK_TS_STILL : SLR_CLOCK_KINDS;
+}
+
+/* The clocks part: arrival sets a new anchor. */
+static void anchor_again(struct slr_place *x, uint32_t clock_hz, bool restart)
+{
+    const struct slr_anchor *a = slr_place_anchor(x->st);
+    int64_t highest = slr_place_highest(x->leg);
+    int64_t pos = position(a, x->ts_ext) + slr_place_shift(x->leg, a->segment);
+    enum slr_clock_kind kind = doubt(x, clock_hz, pos);
+    if (kind == SLR_CLOCK_KINDS) {
+        if (restart) {
+            (void)note(x, SLR_CLOCK_RESTART, SLR_CLOCK_RTP, pos, pos);
+        }
+        return;
+    }
+    int64_t offset = best_offset(x->leg);
+    offset = offset > SLR_LEAD_TICKS ? 0 : offset;
+    bool still = kind == SLR_CLOCK_TS_STILL;
+    struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
+    if (still) {
+        b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
+    }
+    x->rec.flags |= SLR_REC_NEW_SEGMENT;
+    slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
+    begin_anchor(x, &b, clock_hz);
+    kind = restart && !still ? SLR_CLOCK_RESTART : kind;
+    x->st->refine.note = note(x, kind, SLR_CLOCK_ARRIVAL, x->st->refine.start_ticks, pos);
+}
+
+void slr_anchor_note_late(struct slr_leg *leg, int64_t start_ticks, int64_t end_ticks,
+                          uint32_t packets)
+{
+    uint32_t n = leg->late_count;
+    struct slr_ledger_late *last = n > 0 ? &leg->late[n - 1] : NULL;
+    if (last && start_ticks <= last->end_ticks && end_ticks >= last->start_ticks) {
+        last->start_ticks = start_ticks < last->start_ticks ? start_ticks : last->start_ticks;
+        last->end_ticks = most(last->end_ticks, end_ticks);
+        last->packets += packets;
+    } else if (n < SLR_LEG_LATE) {
+        leg->late[n] = (struct slr_ledger_late){start_ticks, end_ticks, packets};
+        leg->late_count = n + 1;
+    }
+}
+
+/* What is moved to where the file is written already was received for nothing. */
+static void count_late(struct slr_place *x, int64_t shift_ticks)
+{
+    struct slr_refine *r = &x->st->refine;
+    struct slr_queue_mark mark = {r->chunk, r->offset_bytes};
+    struct slr_queue_late late;
+    slr_queue_late(x->p->state, slr_place_anchor(x->st)->segment, shift_ticks, x->written_ticks,
+                   &mark, &late);
+    r->chunk = mark.chunk;
+    r->offset_bytes = mark.offset_bytes;
+    if (late.packets > 0) {
+        x->st->placed -= late.packets;
+        x->st->late += late.packets;
+        x->st->placed_ticks -= late.len_ticks;
+        slr_anchor_note_late(x->leg, late.start_ticks, late.end_ticks, late.packets);
+    }
+}
+
+/* All that lies under the anchor moves. */
+static void move(struct slr_place *x, int64_t by_ticks)
+{
+    struct slr_leg *leg = x->leg;
+    struct slr_stream *st = x->st;
+    const struct slr_refine *r = &st->refine;
+    struct slr_segment *seg = &leg->segment[slr_place_anchor(st)->segment];
+    int64_t shift = atomic_load_explicit(&seg->shift_ticks, memory_order_relaxed);
+    int64_t start = r->start_ticks + shift;
+    if (r->line_ticks != NO_LINE && r->chunk != SLR_NONE) {
+        count_late(x, shift + by_ticks);
+    }
+    if (slr_place_taken(x) && slr_place_highest(leg) == seg->end_ticks + shift) {
+        atomic_store_explicit(&leg->highest_ticks,
+                              most(r->before_ticks, seg->end_ticks + shift + by_ticks),
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&seg->shift_ticks, shift + by_ticks, memory_order_relaxed);
+    st->first_ticks += st->first_ticks >= start ? by_ticks : 0;
+    st->last_ticks += st->last_ticks > start ? by_ticks : 0;
+    for (uint32_t i = leg->digit_count; i > 0 && leg->digit[i - 1].start_ticks >= start; i--) {
+        leg->digit[i - 1].start_ticks += by_ticks;
+    }
+    struct slr_clock_note *n = slr_clock_note_at(&leg->clock_notes, r->note);
+    if (n) {
+        n->at_ticks += by_ticks;
+    }
+}
+
+/*
+ * The time is over. A stream whose packets came earlier and earlier to the end is sent faster than
+ * real time: it begins where its first packet came.
+ */
+static void settle(struct slr_place *x)
+{
+    struct slr_refine *r = &x->st->refine;
+    int64_t shift = slr_place_shift(x->leg, slr_place_anchor(x->st)->segment);
+    bool gains = r->moves >= 5 && r->moves >= r->packets / 4 &&
+                 r->half_ticks - r->least_ticks > x->p->window_ticks / 100;
+    if (gains && shift < 0 && r->line_ticks == NO_LINE) {
+        move(x, -shift);
+    }
+    r->since_ns = 0;
+}
+
+/* The network gave the rest at once: RTP time was right, and what is late is late. */
+static int64_t back_to_line(struct slr_place *x, int64_t want)
+{
+    struct slr_refine *r = &x->st->refine;
+    if (r->line_ticks == NO_LINE ||
+        r->start_ticks + want - r->line_ticks >= x->p->window_ticks / 2) {
+        return want;
+    }
+    struct slr_clock_note *n = slr_clock_note_at(&x->leg->clock_notes, r->note);
+    if (n) {
+        n->kind = SLR_CLOCK_BURST;
+        n->winner = SLR_CLOCK_RTP;
+        slr_count(&x->p->counters->at[SLR_CTR_CLOCK_BURST], 1);
+    }
+    r->since_ns = 0;
+    return r->line_ticks - r->start_ticks;
+}
+
+/* The least delayed packet moves all the others to where they belong. */
+static void refine(struct slr_place *x)
+{
+    struct slr_refine *r = &x->st->refine;
+    const struct slr_anchor *a = slr_place_anchor(x->st);
+    if (r->since_ns == 0) {
+        return;
+    }
+    int64_t since = slr_ticks_from_ns(x->pkt->arrival.ns - r->since_ns);
+    if (since > x->p->window_ticks * 3 / 4) {
+        settle(x);
+        return;
+    }
+    int64_t shift = slr_place_shift(x->leg, a->segment);
+    int64_t want = on_grid(x->arrival_ticks + r->offset_ticks - x->rec.pos_ticks, a->clock_hz);
+    int64_t back = up_to_grid(r->lowest_ticks - r->start_ticks, a->clock_hz);
+    bool second_half = since > x->p->window_ticks * 3 / 8;
+    r->packets += second_half;
+    r->moves += second_half && want < r->least_ticks;
+    r->least_ticks = want < r->least_ticks ? want : r->least_ticks;
+    r->half_ticks = second_half ? r->half_ticks : r->least_ticks;
+    want = back_to_line(x, r->least_ticks);
+    want = want < back ? back : want;
+    if (want < shift) {
+        move(x, want - shift);
+    }
+}
+
+/* Of a straggler from before the anchor in force. */
+static int64_t position_before(const struct slr_place *x, const struct slr_anchor *in_force,
+                               const struct slr_anchor *before)
+{
+    int64_t last = in_force->before_ts_ext;
+    return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
+}
+
+void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first, bool restart)
+{
+    struct slr_stream *st = x->st;
+    if (first) {
+        anchor_first(x, clock_hz);
+    } else if (x->newest) {
+        anchor_again(x, clock_hz, restart);
+    }
+    const struct slr_anchor *a = slr_place_anchor(st);
+    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    if (!x->newest && before->clock_hz != 0 && x->rec.seq_ext < a->seq_ext) {
+        x->rec.segment = (uint8_t)before->segment;
+        x->rec.pos_ticks = position_before(x, a, before);
+        return;
+    }
+    x->rec.segment = (uint8_t)a->segment;
+    x->rec.pos_ticks = position(a, x->ts_ext);
+    refine(x);
+}
+
+/* The clock goes faster or slower, again and again by more than `limit` parts of a million. */
+static bool is_off(struct slr_pace *p, int64_t offset, int64_t now_ns, int64_t period_ns,
+                   int64_t limit_ppm, int32_t turns)
+{
+    int64_t passed = slr_ticks_from_ns(now_ns - p->at_ns);
+    int64_t change = offset - p->offset_ticks;
+    if (now_ns - p->at_ns < period_ns) {
+        return false;
+    }
+    int64_t limit = passed / 1000000 * limit_ppm + SLR_TICKS_HZ / 200;
+    int32_t sign = change > limit ? 1 : (change < -limit ? -1 : 0);
+    p->turns = sign == 0 || sign * p->turns < 0 ? sign : p->turns + sign;
+    p->offset_ticks = offset;
+    p->at_ns = now_ns;
+    return abs(p->turns) >= turns;
+}
+
+/* The least delay of OFFSET_NS is known: what became of it? */
+static void judge_pace(struct slr_place *x, int64_t pos)
+{
+    struct slr_leg *leg = x->leg;
+    int64_t now_ns = x->pkt->arrival.ns;
+    int64_t offset = leg->offset_ticks[0];
+    bool off = is_off(&leg->pace[0], offset, now_ns, OFFSET_NS, 10000, 3);
+    off |= is_off(&leg->pace[1], offset, now_ns, 8 * OFFSET_NS, 1000, 2);
+    int64_t step = offset - leg->offset_noted_ticks;
+    if (off && !x->st->rate_noted) {
+        x->st->rate_noted = true;
+        (void)note(x, SLR_CLOCK_RATE, SLR_CLOCK_RTP, pos, pos);
+    }
+    if (step > STEP_TICKS || step < -STEP_TICKS) {
+        leg->offset_noted_ticks = offset;
+        if (abs(leg->pace[0].turns) < 2 && !x->st->rate_noted) {
+            (void)note(x, SLR_CLOCK_STEP, SLR_CLOCK_RTP, pos, pos);
+        }
+    }
+}
+
+/* A new anchor: what was measured before says nothing of its pace. */
+static void restart_pace(struct slr_leg *leg, int64_t offset, int64_t now_ns)
+{
+    leg->pace[0] = leg->pace[1] = (struct slr_pace){offset, now_ns, 0};
+    leg->offset_noted_ticks = offset;
+    leg->offset_since_ns = now_ns;
+}
+
+static void note_offset(struct slr_place *x)
+{
+    struct slr_leg *leg = x->leg;
+    int64_t now_ns = x->pkt->arrival.ns;
+    int64_t pos = slr_place_start(x);
+    int64_t offset = pos - x->arrival_ticks;
+    if (leg->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT)) {
+        leg->offset_ticks[1] = leg->offset_since_ns ? best_offset(leg) : offset;
+        leg->offset_ticks[0] = offset;
+        restart_pace(leg, offset, now_ns);
+    } else if (now_ns - leg->offset_since_ns >= OFFSET_NS) {
+        judge_pace(x, pos);
+        leg->offset_ticks[1] = leg->offset_ticks[0];
+        leg->offset_ticks[0] = offset;
+        leg->offset_since_ns = now_ns;
+    } else if (offset > leg->offset_ticks[0]) {
+        leg->offset_ticks[0] = offset;
+    }
+    if (offset - leg->offset_noted_ticks > EARLY_TICKS && !x->st->rate_noted) {
+        x->st->rate_noted = true;
+        (void)note(x, SLR_CLOCK_RATE, SLR_CLOCK_RTP, pos, pos);
+    }
+}
+
+void slr_anchor_heard(struct slr_place *x)
+{
+    struct slr_segment *seg = &x->leg->segment[x->rec.segment];
+    int64_t end = x->rec.pos_ticks + x->rec.dur_ticks;
+    if (x->rec.segment != 0 && end > seg->end_ticks) {
+        seg->end_ticks = end;
+    }
+    if (x->newest && slr_place_taken(x)) {
+        note_offset(x);
+    }
+}
+
+void slr_anchor_queued(struct slr_place *x)
+{
+    struct slr_refine *r = &x->st->refine;
+    if (r->since_ns != 0 && r->chunk == SLR_NONE) {
+        struct slr_queue_mark m = slr_queue_last(x->p->state, x->leg_index, x->rec.len_bytes);
+        r->chunk = m.chunk;
+        r->offset_bytes = m.offset_bytes;
+    }
+}
