@@ -1,5 +1,7 @@
 /*
  * wav: RIFF/WAVE files of S16, A-law and mu-law, one header of constant size per sample format.
+ * Beyond 4 GiB the same file is an RF64 (EBU Tech 3306): its 64-bit sizes take the place that a
+ * JUNK chunk has kept for them, so the media never moves.
  *
  * State is the caller's memory, used by one writer thread; allocates nothing. The header is written
  * by our own hand and not by libsndfile: companded samples are to reach the file as the bytes that
@@ -20,16 +22,21 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "S16 frames are writte
 #define TAG_ALAW 6
 #define TAG_ULAW 7
 
+#define RESERVE_BODY_BYTES 28 /* RIFF size, data size, frames: 64 bits each; an empty table */
+#define RESERVE_BYTES (8 + RESERVE_BODY_BYTES)
 #define HEADER_PCM_BYTES 44       /* RIFF, fmt of 16, data */
 #define HEADER_COMPANDED_BYTES 58 /* RIFF, fmt of 18 (cbSize 0), fact, data */
+#define HEADER_MAX_BYTES (HEADER_COMPANDED_BYTES + RESERVE_BYTES)
 
-/* The RIFF size field has 32 bits; the rest is room for header and pad. Longer files need RF64. */
-#define MAX_MEDIA_BYTES (4ull * 1024 * 1024 * 1024 - 1024 * 1024)
+/* The RIFF size field has 32 bits; the rest is room for header and pad. Longer files are RF64. */
+#define MAX_RIFF_MEDIA_BYTES (4ull * 1024 * 1024 * 1024 - 1024 * 1024)
+#define MAX_MEDIA_BYTES (1ull << 60)
 
 struct wav {
     struct slr_sink *sink;
     struct slr_audio_shape shape;
     uint64_t media_bytes; /* whole frames written */
+    uint32_t header_bytes;
     bool open;
 };
 
@@ -40,7 +47,24 @@ static uint32_t frame_bytes_of(const struct slr_audio_shape *shape)
 
 static uint32_t header_bytes_of(const struct slr_audio_shape *shape)
 {
-    return shape->format == SLR_SAMPLE_S16 ? HEADER_PCM_BYTES : HEADER_COMPANDED_BYTES;
+    return RESERVE_BYTES +
+           (shape->format == SLR_SAMPLE_S16 ? HEADER_PCM_BYTES : HEADER_COMPANDED_BYTES);
+}
+
+/* Without the reserve: files of releases that did not make one are still gone on with. */
+static uint32_t old_header_bytes_of(const struct slr_audio_shape *shape)
+{
+    return header_bytes_of(shape) - RESERVE_BYTES;
+}
+
+static bool has_reserve(const struct wav *w)
+{
+    return w->header_bytes == header_bytes_of(&w->shape);
+}
+
+static uint64_t max_media_bytes(const struct wav *w)
+{
+    return has_reserve(w) ? MAX_MEDIA_BYTES : MAX_RIFF_MEDIA_BYTES;
 }
 
 static uint16_t tag_of(enum slr_sample_format format)
@@ -65,17 +89,47 @@ static enum slr_err check(const struct slr_audio_shape *shape)
     return SLR_OK;
 }
 
-/* The header for that much media; its length depends on the format only. */
-static uint32_t put_header(const struct slr_audio_shape *shape, uint64_t media_bytes,
-                           uint8_t out[static HEADER_COMPANDED_BYTES])
+static void put_le64(struct slr_put *p, uint64_t v)
 {
-    struct slr_put p = slr_put_of(out, HEADER_COMPANDED_BYTES);
-    uint32_t header_bytes = header_bytes_of(shape), frame_bytes = frame_bytes_of(shape);
-    bool companded = shape->format != SLR_SAMPLE_S16;
+    slr_put_le32(p, (uint32_t)v);
+    slr_put_le32(p, (uint32_t)(v >> 32));
+}
 
-    slr_put_str(&p, "RIFF");
-    slr_put_le32(&p, (uint32_t)(header_bytes - 8 + media_bytes + (media_bytes & 1)));
-    slr_put_str(&p, "WAVEfmt ");
+static uint32_t fit32(uint64_t v)
+{
+    return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
+}
+
+/* The place of ds64, which must be the first chunk. */
+static void put_reserve(struct slr_put *p, bool is_long, uint64_t riff_bytes, uint64_t media_bytes,
+                        uint64_t frames)
+{
+    slr_put_str(p, is_long ? "ds64" : "JUNK");
+    slr_put_le32(p, RESERVE_BODY_BYTES);
+    put_le64(p, is_long ? riff_bytes : 0);
+    put_le64(p, is_long ? media_bytes : 0);
+    put_le64(p, is_long ? frames : 0);
+    slr_put_le32(p, 0);
+}
+
+/* The header for that much media; its length depends on the format only. */
+static void put_header(const struct wav *w, uint64_t media_bytes,
+                       uint8_t out[static HEADER_MAX_BYTES])
+{
+    struct slr_put p = slr_put_of(out, HEADER_MAX_BYTES);
+    const struct slr_audio_shape *shape = &w->shape;
+    uint32_t frame_bytes = frame_bytes_of(shape);
+    uint64_t riff_bytes = w->header_bytes - 8 + media_bytes + (media_bytes & 1);
+    bool companded = shape->format != SLR_SAMPLE_S16;
+    bool is_long = media_bytes > MAX_RIFF_MEDIA_BYTES;
+
+    slr_put_str(&p, is_long ? "RF64" : "RIFF");
+    slr_put_le32(&p, is_long ? UINT32_MAX : (uint32_t)riff_bytes);
+    slr_put_str(&p, "WAVE");
+    if (has_reserve(w)) {
+        put_reserve(&p, is_long, riff_bytes, media_bytes, media_bytes / frame_bytes);
+    }
+    slr_put_str(&p, "fmt ");
     slr_put_le32(&p, companded ? 18 : 16);
     slr_put_le16(&p, tag_of(shape->format));
     slr_put_le16(&p, (uint16_t)shape->channels);
@@ -87,65 +141,84 @@ static uint32_t put_header(const struct slr_audio_shape *shape, uint64_t media_b
         slr_put_le16(&p, 0);
         slr_put_str(&p, "fact");
         slr_put_le32(&p, 4);
-        slr_put_le32(&p, (uint32_t)(media_bytes / frame_bytes));
+        slr_put_le32(&p, fit32(media_bytes / frame_bytes));
     }
     slr_put_str(&p, "data");
-    slr_put_le32(&p, (uint32_t)media_bytes);
-    assert(!p.overflow && p.len_bytes == header_bytes);
-    return header_bytes;
+    slr_put_le32(&p, is_long ? UINT32_MAX : (uint32_t)media_bytes);
+    assert(!p.overflow && p.len_bytes == w->header_bytes);
 }
 
 /* Pad byte first: a header that promises it must never be ahead of it. */
 static enum slr_err write_sizes(struct wav *w)
 {
-    uint8_t header[HEADER_COMPANDED_BYTES];
-    uint32_t header_bytes = put_header(&w->shape, w->media_bytes, header);
+    uint8_t header[HEADER_MAX_BYTES];
     enum slr_err err = SLR_OK;
 
+    put_header(w, w->media_bytes, header);
     if (w->media_bytes & 1) {
         static const uint8_t pad = 0;
-        err = w->sink->ops->write_at(w->sink, header_bytes + w->media_bytes, &pad, 1);
+        err = w->sink->ops->write_at(w->sink, w->header_bytes + w->media_bytes, &pad, 1);
     }
     if (err == SLR_OK) {
-        err = w->sink->ops->write_at(w->sink, 0, header, header_bytes);
+        err = w->sink->ops->write_at(w->sink, 0, header, w->header_bytes);
     }
     return err;
 }
 
 /* The fields that change with the length, at the same offsets in any header we write. */
-static void blank_sizes(const struct slr_audio_shape *shape, uint8_t *header)
+static void blank_sizes(const struct wav *w, uint8_t *header)
 {
-    uint32_t header_bytes = header_bytes_of(shape);
-
-    memset(header + 4, 0, 4);
-    memset(header + header_bytes - 4, 0, 4);
-    if (shape->format != SLR_SAMPLE_S16) {
-        memset(header + header_bytes - 12, 0, 4);
+    memset(header, 0, 8);
+    memset(header + w->header_bytes - 4, 0, 4);
+    if (w->shape.format != SLR_SAMPLE_S16) {
+        memset(header + w->header_bytes - 12, 0, 4);
+    }
+    if (has_reserve(w)) {
+        memset(header + 12, 0, 4);
+        memset(header + 20, 0, RESERVE_BODY_BYTES);
     }
 }
 
-/* Is there a file of this shape with at least that many media bytes? Sizes in its header may be
- * older than the last append, so they are not looked at. */
-static enum slr_err check_resume(const struct wav *w)
+/* Does the file begin with a header of this shape? Sizes in it may be older than the last append,
+ * so they are not looked at. */
+static enum slr_err check_header(const struct wav *w)
 {
-    uint8_t want[HEADER_COMPANDED_BYTES], have[HEADER_COMPANDED_BYTES];
-    uint32_t header_bytes = put_header(&w->shape, 0, want);
+    uint8_t want[HEADER_MAX_BYTES], have[HEADER_MAX_BYTES];
+    enum slr_err err = w->sink->ops->read_at(w->sink, 0, have, w->header_bytes);
+
+    if (err != SLR_OK) {
+        return err;
+    }
+    if (memcmp(have, "RIFF", 4) != 0 && (memcmp(have, "RF64", 4) != 0 || !has_reserve(w))) {
+        return SLR_FORMAT;
+    }
+    put_header(w, 0, want);
+    blank_sizes(w, want);
+    blank_sizes(w, have);
+    return memcmp(want, have, w->header_bytes) == 0 ? SLR_OK : SLR_FORMAT;
+}
+
+/* Is there a file of this shape with at least that many media bytes? */
+static enum slr_err check_resume(struct wav *w)
+{
     uint64_t size_bytes = 0;
     enum slr_err err = w->sink->ops->size(w->sink, &size_bytes);
 
     if (err != SLR_OK) {
         return err;
     }
-    if (size_bytes < header_bytes + w->media_bytes) {
-        return SLR_TRUNCATED;
+    for (int turn = 0; turn < 2; turn++) {
+        w->header_bytes = turn == 0 ? header_bytes_of(&w->shape) : old_header_bytes_of(&w->shape);
+        bool fits = size_bytes >= w->header_bytes + w->media_bytes;
+        err = size_bytes >= w->header_bytes ? check_header(w) : SLR_TRUNCATED;
+        if (err == SLR_OK) {
+            return fits ? SLR_OK : SLR_TRUNCATED;
+        }
+        if (err != SLR_FORMAT && err != SLR_TRUNCATED) {
+            return err;
+        }
     }
-    err = w->sink->ops->read_at(w->sink, 0, have, header_bytes);
-    if (err != SLR_OK) {
-        return err;
-    }
-    blank_sizes(&w->shape, want);
-    blank_sizes(&w->shape, have);
-    return memcmp(want, have, header_bytes) == 0 ? SLR_OK : SLR_FORMAT;
+    return size_bytes < header_bytes_of(&w->shape) + w->media_bytes ? SLR_TRUNCATED : SLR_FORMAT;
 }
 
 static enum slr_err begin(void *state, const struct slr_audio_shape *shape, struct slr_sink *sink,
@@ -158,6 +231,7 @@ static enum slr_err begin(void *state, const struct slr_audio_shape *shape, stru
     if (err != SLR_OK) {
         return err;
     }
+    w->header_bytes = header_bytes_of(shape);
     if (resume_frames > MAX_MEDIA_BYTES / frame_bytes_of(shape)) {
         return SLR_TOOLONG;
     }
@@ -180,12 +254,12 @@ static enum slr_err append(void *state, const void *frames, uint64_t count_frame
     if (!w->open) {
         return SLR_STATE;
     }
-    if (count_frames > (MAX_MEDIA_BYTES - w->media_bytes) / frame_bytes) {
+    if (count_frames > (max_media_bytes(w) - w->media_bytes) / frame_bytes) {
         return SLR_TOOLONG;
     }
     size_t len_bytes = (size_t)(count_frames * frame_bytes);
-    enum slr_err err = w->sink->ops->write_at(w->sink, header_bytes_of(&w->shape) + w->media_bytes,
-                                              frames, len_bytes);
+    enum slr_err err =
+        w->sink->ops->write_at(w->sink, w->header_bytes + w->media_bytes, frames, len_bytes);
     if (err == SLR_OK) {
         w->media_bytes += len_bytes;
     }
@@ -208,8 +282,8 @@ static enum slr_err finish(void *state)
     }
     enum slr_err err = write_sizes(w);
     if (err == SLR_OK) {
-        err = w->sink->ops->truncate(w->sink, header_bytes_of(&w->shape) + w->media_bytes +
-                                                  (w->media_bytes & 1));
+        err = w->sink->ops->truncate(w->sink,
+                                     w->header_bytes + w->media_bytes + (w->media_bytes & 1));
     }
     if (err == SLR_OK) {
         w->open = false;
@@ -221,7 +295,7 @@ static void media_range(const void *state, uint64_t *offset_bytes, uint64_t *len
 {
     const struct wav *w = state;
 
-    *offset_bytes = header_bytes_of(&w->shape);
+    *offset_bytes = w->header_bytes;
     *len_bytes = w->media_bytes;
 }
 

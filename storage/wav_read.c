@@ -15,7 +15,8 @@ static const uint8_t guid_tail[14] = {0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80,
 
 struct walk {
     struct slr_wav_info info;
-    bool has_fmt, has_data;
+    bool has_fmt, has_data, has_ds64;
+    uint64_t ds64_data_bytes, ds64_frames;
     struct slr_slice data; /* as much of it as is there */
 };
 
@@ -41,6 +42,26 @@ static bool take_le32(struct slr_slice *s, uint32_t *out)
     *out = low | (uint32_t)high << 16;
     *s = rest;
     return true;
+}
+
+static bool take_le64(struct slr_slice *s, uint64_t *out)
+{
+    uint32_t low = 0, high = 0;
+    struct slr_slice rest = *s;
+
+    if (!take_le32(&rest, &low) || !take_le32(&rest, &high)) {
+        return false;
+    }
+    *out = low | (uint64_t)high << 32;
+    *s = rest;
+    return true;
+}
+
+/* RIFF size, data size, frames; a table of further chunks follows that we have no use for. */
+static bool read_ds64(struct walk *w, struct slr_slice body)
+{
+    return slr_slice_skip(&body, 8) && take_le64(&body, &w->ds64_data_bytes) &&
+           take_le64(&body, &w->ds64_frames);
 }
 
 /* cbSize, valid bits, channel mask, GUID: the tag lies in the GUID. */
@@ -108,6 +129,12 @@ static bool take_chunk(struct slr_slice *s, struct slr_slice *id, uint32_t *stat
     return true;
 }
 
+/* What is too long for 32 bits stands in ds64. */
+static uint64_t stated_data_bytes(const struct walk *w, uint32_t stated_bytes)
+{
+    return stated_bytes == UINT32_MAX && w->has_ds64 ? w->ds64_data_bytes : stated_bytes;
+}
+
 static enum slr_err read_chunk(struct walk *w, struct slr_slice file, struct slr_slice id,
                                uint32_t stated_bytes, struct slr_slice body)
 {
@@ -120,11 +147,18 @@ static enum slr_err read_chunk(struct walk *w, struct slr_slice file, struct slr
     }
     if (slr_slice_eq(id, "data") && !w->has_data) {
         w->has_data = true;
+        w->info.stated_len_bytes = stated_data_bytes(w, stated_bytes);
         w->data = body;
-        w->info.stated_len_bytes = stated_bytes;
+        if (w->info.stated_len_bytes < w->data.len_bytes) {
+            w->data.len_bytes = (size_t)w->info.stated_len_bytes;
+        }
         w->info.data_offset_bytes = (uint64_t)(body.at - file.at);
     } else if (slr_slice_eq(id, "fact") && !w->info.has_fact) {
-        w->info.has_fact = take_le32(&body, &w->info.fact_frames);
+        uint32_t frames = 0;
+        w->info.has_fact = take_le32(&body, &frames);
+        w->info.fact_frames = frames == UINT32_MAX && w->has_ds64 ? w->ds64_frames : frames;
+    } else if (slr_slice_eq(id, "ds64") && !w->has_ds64 && w->info.is_rf64) {
+        w->has_ds64 = read_ds64(w, body);
     }
     return SLR_OK;
 }
@@ -139,7 +173,8 @@ enum slr_err slr_wav_parse(struct slr_slice file, struct slr_wav_info *info)
         !slr_slice_take(&rest, 4, &wave)) {
         return SLR_TRUNCATED;
     }
-    if (!slr_slice_eq(riff, "RIFF") || !slr_slice_eq(wave, "WAVE")) {
+    w.info.is_rf64 = slr_slice_eq(riff, "RF64");
+    if ((!slr_slice_eq(riff, "RIFF") && !w.info.is_rf64) || !slr_slice_eq(wave, "WAVE")) {
         return SLR_FORMAT;
     }
     while (take_chunk(&rest, &id, &size, &body)) {

@@ -18,16 +18,17 @@ struct slr_wav_info {
     uint64_t data_len_bytes;    /* whole frames that are there */
     uint64_t frames;            /* the same in frames */
     uint64_t stated_len_bytes;  /* what the data chunk's header says */
-    uint32_t fact_frames;       /* 0 where there is no fact chunk */
+    uint64_t fact_frames;       /* 0 where there is no fact chunk */
     bool has_fact;
+    bool is_rf64;   /* sizes beyond 32 bits stand in a ds64 chunk */
     bool truncated; /* the file ends before the data chunk does, or within a frame */
 };
 
 /*
- * Reads the chunks of a RIFF/WAVE file held whole in `file`. Accepts PCM of 16 bits, A-law and
- * mu-law of 8, plain or as WAVE_FORMAT_EXTENSIBLE, 1 to 255 channels; chunks in any order, unknown
- * ones skipped, the first fmt and data count. The RIFF size is not trusted. A data chunk longer
- * than the file is cut to what is there and reported as truncated.
+ * Reads the chunks of a RIFF/WAVE or RF64 (EBU Tech 3306) file held whole in `file`. Accepts PCM of
+ * 16 bits, A-law and mu-law of 8, plain or as WAVE_FORMAT_EXTENSIBLE, 1 to 255 channels; chunks in
+ * any order, unknown ones skipped, the first fmt and data count. The RIFF size is not trusted. A
+ * data chunk longer than the file is cut to what is there and reported as truncated.
  *
  * SLR_FORMAT: no RIFF/WAVE, or fmt missing, too short or contradicting itself. SLR_TRUNCATED: it
  * ends before a fmt and a data chunk header were seen. SLR_UNSUPPORTED: another sample format.

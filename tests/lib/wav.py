@@ -59,6 +59,10 @@ def parse(blob):
     at, chunks, fmt, data, data_at = 12, {}, None, None, 0
     while at + 8 <= len(blob):
         name, size = struct.unpack_from("<4sI", blob, at)
+        if name == b"data" and size == 0xFFFFFFFF and b"ds64" in chunks:  # EBU Tech 3306
+            riff, size = struct.unpack_from("<QQ", chunks[b"ds64"])
+            if riff + 8 != len(blob):
+                raise WavError(f"ds64 says {riff} + 8, the file has {len(blob)} bytes")
         body = blob[at + 8 : at + 8 + size]
         if len(body) != size:
             raise WavError(f"chunk {name!r} of {size} bytes runs past the end")

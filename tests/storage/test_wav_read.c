@@ -145,6 +145,45 @@ Test(wav_read, chunks_in_any_order)
     cr_assert(!info.truncated);
 }
 
+static void put_ds64(struct file *f, uint32_t data_low, uint32_t data_high)
+{
+    slr_put_str(&f->p, "ds64");
+    slr_put_le32(&f->p, 28);
+    slr_put_le32(&f->p, 0xdeadbeef);
+    slr_put_le32(&f->p, 1);
+    slr_put_le32(&f->p, data_low);
+    slr_put_le32(&f->p, data_high);
+    slr_put_le32(&f->p, 4);
+    slr_put_le32(&f->p, 2);
+    slr_put_le32(&f->p, 0);
+}
+
+/* The sizes of ds64 count where 32 bits say that they can't, and only in an RF64. */
+Test(wav_read, rf64)
+{
+    struct file f;
+    struct slr_wav_info info;
+    for (int i = 0; i < 4; i++) {
+        file_begin(&f);
+        memcpy(f.at, i == 3 ? "RIFF" : "RF64", 4);
+        put_ds64(&f, i == 1 ? 4 : 8, i == 2);
+        put_fmt(&f, 1, 2, 8000, 16);
+        slr_put_str(&f.p, "fact");
+        slr_put_le32(&f.p, 4);
+        slr_put_le32(&f.p, UINT32_MAX);
+        put_data(&f, UINT32_MAX, "aabbccdd");
+        cr_assert_eq(parse(&f, &info), SLR_OK);
+        cr_assert_eq(info.is_rf64, i != 3);
+        cr_assert_eq(info.frames, i == 1 ? 1u : 2u);
+        cr_assert_eq(info.stated_len_bytes, i == 0   ? 8u
+                                            : i == 1 ? 4u
+                                            : i == 2 ? (1ull << 32) + 8
+                                                     : UINT32_MAX);
+        cr_assert_eq(info.truncated, i >= 2);
+        cr_assert_eq(info.fact_frames, i == 3 ? UINT32_MAX : 4 + (2ull << 32));
+    }
+}
+
 Test(wav_read, the_first_of_two_counts)
 {
     struct file f;
