@@ -54,16 +54,21 @@ static float next_white(struct slr_comfort *c)
     return ((float)(c->random >> 8) / 8388608.0f - 1.0f) * 1.7320508f;
 }
 
+/* A lattice is stable for each set of coefficients, but not while they change all the time. */
+static float limited(float v)
+{
+    return fminf(fmaxf(v, -16.0f * FULL_SCALE), 16.0f * FULL_SCALE);
+}
+
 void slr_comfort_make(struct slr_comfort *c, int16_t *out, uint32_t samples)
 {
     for (uint32_t i = 0; i < samples; i++) {
         float forward = next_white(c) * c->gain;
         for (uint32_t k = c->order; k > 0; k--) {
             forward -= c->reflection[k - 1] * c->delay[k - 1];
-            c->delay[k] = c->delay[k - 1] + c->reflection[k - 1] * forward;
+            c->delay[k] = limited(c->delay[k - 1] + c->reflection[k - 1] * forward);
         }
-        c->delay[0] = forward;
-        float limited = fminf(fmaxf(forward, -32768.0f), 32767.0f);
-        out[i] = (int16_t)lrintf(limited);
+        c->delay[0] = limited(forward);
+        out[i] = (int16_t)lrintf(fminf(fmaxf(forward, -FULL_SCALE), FULL_SCALE - 1.0f));
     }
 }

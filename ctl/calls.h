@@ -9,7 +9,7 @@
 #include "ctl/sdp.h"
 
 /* What the seam takes for one leg. */
-#define SLR_CALLS_CODECS_MAX 16
+#define SLR_CALLS_CODECS_MAX SLR_SDP_TAKEN_MAX
 #define SLR_CALLS_CODEC_NAME_SIZE 16
 
 /* A new call under `key` ("" pairs with none) with a recording id of its own; newest of its key.

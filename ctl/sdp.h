@@ -18,6 +18,7 @@
 #define SLR_SDP_MAX_BYTES 65536
 #define SLR_SDP_MEDIA_MAX 8
 #define SLR_SDP_CODECS_MAX 24
+#define SLR_SDP_TAKEN_MAX 16 /* of them in an answer, as many as a leg of the engine holds */
 #define SLR_SDP_SSRC_MAX 8
 #define SLR_SDP_LABEL_SIZE 64
 #define SLR_SDP_FMTP_SIZE 160

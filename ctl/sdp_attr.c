@@ -17,7 +17,8 @@ static const struct {
     uint8_t channels;
 } static_types[] = {{0, "PCMU", 8000, 1},  {3, "GSM", 8000, 1},  {4, "G723", 8000, 1},
                     {8, "PCMA", 8000, 1},  {9, "G722", 8000, 1}, {10, "L16", 44100, 2},
-                    {11, "L16", 44100, 1}, {13, "CN", 8000, 1},  {18, "G729", 8000, 1}};
+                    {11, "L16", 44100, 1}, {13, "CN", 8000, 1},  {18, "G729", 8000, 1},
+                    {19, "CN", 8000, 1}};
 
 static const struct {
     const char *name;
@@ -25,16 +26,45 @@ static const struct {
     uint8_t channels;
     bool audio;
 } taken[] = {
-#define SDP_CODEC(name, clock_hz, channels, pt, audio, own_pt) {name, clock_hz, channels, audio},
+#define SDP_CODEC(name, clock_hz, channels, audio) {name, clock_hz, channels, audio},
 #include "ctl/sdp_codecs.def"
 #undef SDP_CODEC
 };
 
+/* The engine's limits, as positions are divided by the clock. */
+#define CLOCK_MIN_HZ 8000u
+#define CLOCK_MAX_HZ 192000u
+
+/* Is a parameter of the codec on? "name=1" or "name" alone. */
+static bool param_on(const struct slr_sdp_codec *c, const char *name)
+{
+    struct slr_slice rest = slr_slice_str(c->fmtp), item, key;
+    while (slr_slice_take_token(&rest, ';', &item)) {
+        item = slr_slice_trim(item);
+        if (slr_slice_take_token(&item, '=', &key) &&
+            slr_slice_eq_nocase(slr_slice_trim(key), name)) {
+            return !slr_slice_eq(slr_slice_trim(item), "0");
+        }
+    }
+    return false;
+}
+
+/* AMR with checksums, interleaving or sorted bits is not decoded (RFC 4867 section 4.4). */
+static bool variant_taken(const struct slr_sdp_codec *c)
+{
+    bool amr = strcasecmp(c->name, "AMR") == 0 || strcasecmp(c->name, "AMR-WB") == 0;
+    return !amr ||
+           !(param_on(c, "crc") || param_on(c, "interleaving") || param_on(c, "robust-sorting"));
+}
+
 static int taken_row(const struct slr_sdp_codec *c)
 {
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        if (strcasecmp(taken[i].name, c->name) == 0 && taken[i].clock_hz == c->clock_hz &&
-            taken[i].channels == c->channels) {
+        bool clock = taken[i].clock_hz ? taken[i].clock_hz == c->clock_hz
+                                       : c->clock_hz >= CLOCK_MIN_HZ && c->clock_hz <= CLOCK_MAX_HZ;
+        bool channels = taken[i].channels ? taken[i].channels == c->channels
+                                          : c->channels == 1 || c->channels == 2;
+        if (strcasecmp(taken[i].name, c->name) == 0 && clock && channels && variant_taken(c)) {
             return (int)i;
         }
     }

@@ -6,6 +6,15 @@
 
 #include "ctl/sdp.h"
 
+static const struct {
+    unsigned pt;
+    const char *map, *fmtp;
+} offered[] = {
+#define SDP_OFFER(pt, map, fmtp) {pt, map, fmtp},
+#include "ctl/sdp_codecs.def"
+#undef SDP_OFFER
+};
+
 static void put_addr(struct slr_put *out, const char *prefix, uint8_t family, const char *ip)
 {
     slr_put_fmt(out, "%sIN %s %s\r\n", prefix, family == 6 ? "IP6" : "IP4", ip);
@@ -60,18 +69,21 @@ static void put_tail(const struct slr_sdp_local *local, bool mux, struct slr_put
 static void put_taken(const struct slr_sdp_media *m, const struct slr_sdp_local *local,
                       struct slr_put *out)
 {
-    slr_put_fmt(out, "m=%s %u %s", m->kind, local->port, m->proto);
-    for (uint8_t i = 0; i < m->codec_count; i++) {
+    const struct slr_sdp_codec *codec[SLR_SDP_TAKEN_MAX];
+    uint32_t count = 0;
+    for (uint8_t i = 0; i < m->codec_count && count < SLR_SDP_TAKEN_MAX; i++) {
         if (slr_sdp_codec_taken(&m->codec[i])) {
-            slr_put_fmt(out, " %u", m->codec[i].pt);
+            codec[count++] = &m->codec[i];
         }
+    }
+    slr_put_fmt(out, "m=%s %u %s", m->kind, local->port, m->proto);
+    for (uint32_t i = 0; i < count; i++) {
+        slr_put_fmt(out, " %u", codec[i]->pt);
     }
     slr_put_str(out, "\r\n");
     put_addr(out, "c=", local->family, local->ip);
-    for (uint8_t i = 0; i < m->codec_count; i++) {
-        if (slr_sdp_codec_taken(&m->codec[i])) {
-            put_codec_map(&m->codec[i], out);
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        put_codec_map(codec[i], out);
     }
     if (m->ptime_ms) {
         slr_put_fmt(out, "a=ptime:%u\r\n", m->ptime_ms);
@@ -102,15 +114,17 @@ enum slr_err slr_sdp_write_offer(const struct slr_sdp_local *local,
 {
     put_session(session, out);
     slr_put_fmt(out, "m=audio %u RTP/AVP", local->port);
-#define SDP_CODEC(name, clock_hz, channels, pt, audio, own_pt) slr_put_fmt(out, " %u", own_pt);
-#include "ctl/sdp_codecs.def"
-#undef SDP_CODEC
+    for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
+        slr_put_fmt(out, " %u", offered[i].pt);
+    }
     slr_put_str(out, "\r\n");
     put_addr(out, "c=", local->family, local->ip);
-#define SDP_CODEC(name, clock_hz, channels, pt, audio, own_pt)                                     \
-    slr_put_fmt(out, "a=rtpmap:%u %s/%u\r\n", own_pt, name, clock_hz);
-#include "ctl/sdp_codecs.def"
-#undef SDP_CODEC
+    for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
+        slr_put_fmt(out, "a=rtpmap:%u %s\r\n", offered[i].pt, offered[i].map);
+        if (offered[i].fmtp) {
+            slr_put_fmt(out, "a=fmtp:%u %s\r\n", offered[i].pt, offered[i].fmtp);
+        }
+    }
     slr_put_str(out, "a=recvonly\r\n");
     put_tail(local, false, out);
     return out->overflow ? SLR_TOOLONG : SLR_OK;

@@ -147,6 +147,21 @@ static int run(struct slr_engine_config *cfg)
     return code;
 }
 
+/* --version says what one may do with this build. */
+static void tell_licence(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--version") == 0) {
+#ifdef SLR_HAVE_G729
+            printf("with G.729 by libbcg729: this build is under the GPL-3 as a whole\n");
+#else
+            printf("without G.729: this build is under the Apache licence 2.0\n");
+#endif
+            return;
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct slr_engine_config cfg = {.streams = 0};
@@ -156,6 +171,7 @@ int main(int argc, char **argv)
         "slr", "The media engine: takes RTP of recorded calls and writes recordings.", options,
         &cfg, argc, argv, stderr, NULL, NULL);
     if (err == SLR_EOF) {
+        tell_licence(argc, argv);
         return EXIT_SUCCESS;
     }
     if (err == SLR_OK) {

@@ -11,6 +11,15 @@
     "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"             \
     "a=ptime:20\r\na=sendonly\r\n"
 
+/* G.729 is an option of the build. */
+#ifdef SLR_HAVE_G729
+#define G729_PT "18 "
+#define G729_MAP "a=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n"
+#else
+#define G729_PT ""
+#define G729_MAP ""
+#endif
+
 static struct slr_sdp sdp;
 
 static enum slr_err read_text(const char *text)
@@ -61,7 +70,8 @@ Test(sdp, answer_keeps_offer_order_and_drops_unknown_codecs)
     cr_assert_eq(read_text(GENESYS), SLR_OK);
     answer(text, sizeof text, local);
     cr_assert_str_eq(text, "v=0\r\no=slr 7 3 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\n"
-                           "t=0 0\r\nm=audio 4000 RTP/AVP 8 101\r\nc=IN IP4 192.0.2.9\r\n"
+                           "t=0 0\r\nm=audio 4000 RTP/AVP " G729_PT "8 101\r\n"
+                           "c=IN IP4 192.0.2.9\r\n" G729_MAP
                            "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
                            "a=fmtp:101 0-15\r\na=ptime:20\r\na=recvonly\r\n");
 }
@@ -221,4 +231,96 @@ Test(sdp, own_offer_reads_back)
     cr_assert_eq(sdp.repairs, 0u);
     cr_assert_eq(sdp.media[0].dir, SLR_SDP_RECVONLY);
     cr_assert(slr_sdp_media_usable(&sdp.media[0]));
+    for (uint8_t i = 0; i < sdp.media[0].codec_count; i++) {
+        cr_assert(slr_sdp_codec_taken(&sdp.media[0].codec[i]), "%u", sdp.media[0].codec[i].pt);
+    }
+}
+
+/* One codec line of an offer: taken or not. */
+static bool is_taken(const char *map, const char *fmtp)
+{
+    char offer[512];
+    snprintf(offer, sizeof offer,
+             "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+             "m=audio 9 RTP/AVP 96\r\na=rtpmap:96 %s\r\na=fmtp:96 %s\r\n",
+             map, fmtp);
+    cr_assert_eq(read_text(offer), SLR_OK);
+    cr_assert_eq(sdp.media[0].codec_count, 1);
+    return slr_sdp_codec_taken(&sdp.media[0].codec[0]);
+}
+
+Test(sdp, codecs_and_variants_that_are_taken)
+{
+    static const struct {
+        const char *map, *fmtp;
+        bool taken;
+    } row[] = {
+        {"opus/48000/2", "useinbandfec=1", true},
+        {"OPUS/48000/2", "", true},
+        {"opus/16000", "", false},
+        {"G722/8000", "", true},
+        {"G722/16000", "", false},
+        {"gsm/8000", "", true},
+        {"L16/8000", "", true},
+        {"L16/11025/2", "", true},
+        {"L16/44100/3", "", false},
+        {"L16/1000", "", false},
+        {"AMR/8000", "", true},
+        {"AMR/8000/1", "mode-set=0,2,4,7; octet-align=1", true},
+        {"AMR/8000", "octet-align=1; crc=1", false},
+        {"AMR/8000", "octet-align=1;crc=0;robust-sorting=0", true},
+        {"AMR/8000", "robust-sorting=1", false},
+        {"AMR-WB/16000", "octet-align=1; interleaving=30", false},
+        {"AMR-WB/16000/2", "", false},
+        {"AMR-WB/16000", "max-red=0", true},
+        {"telephone-event/48000", "0-15", true},
+        {"CN/16000", "", true},
+        {"SPEEX/8000", "", false},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        cr_assert_eq(is_taken(row[i].map, row[i].fmtp), row[i].taken, "%s %s", row[i].map,
+                     row[i].fmtp);
+    }
+}
+
+/* Clock, channels and parameters come back as they were offered; static types without a map get
+ * one. */
+Test(sdp, answer_repeats_what_was_offered)
+{
+    char text[2048];
+    struct slr_sdp_local local[1] = {{.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4}};
+    cr_assert_eq(read_text("v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                           "m=audio 9 RTP/AVP 99 98 9 10 19 100\r\na=rtpmap:99 opus/48000/2\r\n"
+                           "a=fmtp:99 stereo=1; useinbandfec=1\r\na=rtpmap:98 AMR-WB/16000\r\n"
+                           "a=fmtp:98 octet-align=1\r\na=rtpmap:100 iLBC/8000\r\n"),
+                 SLR_OK);
+    answer(text, sizeof text, local);
+    cr_assert(strstr(text, "RTP/AVP 99 98 9 10 19\r\n"), "%s", text);
+    cr_assert(strstr(text, "a=rtpmap:99 opus/48000/2\r\na=fmtp:99 stereo=1; useinbandfec=1\r\n"
+                           "a=rtpmap:98 AMR-WB/16000\r\na=fmtp:98 octet-align=1\r\n"
+                           "a=rtpmap:9 G722/8000\r\na=rtpmap:10 L16/44100/2\r\n"
+                           "a=rtpmap:19 CN/8000\r\n"),
+              "%s", text);
+}
+
+/* No more than a leg of the engine can hold. */
+Test(sdp, answer_is_bounded)
+{
+    char offer[2048], text[4096];
+    struct slr_put put = slr_put_of(offer, sizeof offer);
+    struct slr_sdp_local local[1] = {{.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4}};
+    slr_put_str(&put, "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                      "m=audio 9 RTP/AVP");
+    for (unsigned pt = 100; pt < 120; pt++) {
+        slr_put_fmt(&put, " %u", pt);
+    }
+    for (unsigned pt = 100; pt < 120; pt++) {
+        slr_put_fmt(&put, "\r\na=rtpmap:%u L16/%u", pt, pt * 100);
+    }
+    slr_put_str(&put, "\r\n");
+    slr_put_u8(&put, 0);
+    cr_assert_eq(read_text(offer), SLR_OK);
+    answer(text, sizeof text, local);
+    cr_assert(strstr(text, " 115\r\n"), "%s", text);
+    cr_assert(!strstr(text, "rtpmap:116"), "%s", text);
 }
