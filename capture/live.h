@@ -15,8 +15,9 @@
 #include "capture/capture.h"
 #include "common/metrics.h"
 
-/* Room for one datagram; what is longer is cut and flagged. */
-#define SLR_LIVE_PAYLOAD_BYTES 2048u
+/* Room for one datagram, as 40 ms of L16 in stereo at 48 kHz, which comes in IP fragments; what is
+ * longer is cut and flagged. */
+#define SLR_LIVE_PAYLOAD_BYTES 8192u
 #define SLR_LIVE_CONTROL_BYTES 64u /* a time stamp and an overflow counter, aligned */
 #define SLR_LIVE_MAX_SOCKETS (1u << 20)
 #define SLR_LIVE_NONE UINT32_MAX

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/clock_note.h"
+#include "engine/held.h"
 
 #define NO_LINE INT64_MIN
 /* Least delays are taken over that long. */
@@ -119,12 +120,14 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
                                      .line_ticks = b->line_ticks,
                                      .note = SLR_CLOCK_NOTES,
                                      .chunk = SLR_NONE};
-    st->anchor[!in_force] = (struct slr_anchor){.ts_ext = x->ts_ext,
-                                                .ticks = at,
-                                                .seq_ext = x->rec.seq_ext,
-                                                .before_ts_ext = st->ts_last_ext,
-                                                .clock_hz = clock_hz,
-                                                .segment = segment};
+    st->anchor[!in_force] =
+        (struct slr_anchor){.ts_ext = x->ts_ext,
+                            .ticks = at,
+                            /* all of a new sequence, its first ones too */
+                            .seq_ext = x->rec.seq_ext - (x->restart ? 0x8000 : 0),
+                            .before_ts_ext = st->ts_last_ext,
+                            .clock_hz = clock_hz,
+                            .segment = segment};
     st->clock_hz = clock_hz;
     atomic_store_explicit(&st->anchor_index, !in_force, memory_order_release);
     if (!st->foreign_ip) {
@@ -191,15 +194,29 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     return late ? SLR_CLOCK_TS_STILL : SLR_CLOCK_KINDS;
 }
 
+/* Of a new sequence: how much of it was said before the packet with which it was believed. */
+static int64_t said_before(const struct slr_place *x, uint32_t clock_hz)
+{
+    struct slr_packet pkt;
+    struct slr_rtp rtp;
+    uint32_t at = 0;
+    int64_t most_ticks = 0;
+    while (x->restart && slr_held_next(x, &at, &pkt, &rtp)) {
+        int64_t before = slr_ticks_from_rtp((int32_t)(x->rtp->ts - rtp.ts), clock_hz);
+        most_ticks = before < SLR_JUMP_TICKS ? most(most_ticks, before) : most_ticks;
+    }
+    return most_ticks;
+}
+
 /* The clocks part: arrival sets a new anchor. */
-static void anchor_again(struct slr_place *x, uint32_t clock_hz, bool restart)
+static void anchor_again(struct slr_place *x, uint32_t clock_hz)
 {
     const struct slr_anchor *a = slr_place_anchor(x->st);
     int64_t highest = slr_place_highest(x->leg);
     int64_t pos = position(a, x->ts_ext) + slr_place_shift(x->leg, a->segment);
     enum slr_clock_kind kind = doubt(x, clock_hz, pos);
     if (kind == SLR_CLOCK_KINDS) {
-        if (restart) {
+        if (x->restart) {
             (void)note(x, SLR_CLOCK_RESTART, SLR_CLOCK_RTP, pos, pos);
         }
         return;
@@ -207,6 +224,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz, bool restart)
     int64_t offset = best_offset(x->leg);
     offset = offset > SLR_LEAD_TICKS ? 0 : offset;
     bool still = kind == SLR_CLOCK_TS_STILL;
+    highest += said_before(x, clock_hz);
     struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
     if (still) {
         b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
@@ -214,7 +232,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz, bool restart)
     x->rec.flags |= SLR_REC_NEW_SEGMENT;
     slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
     begin_anchor(x, &b, clock_hz);
-    kind = restart && !still ? SLR_CLOCK_RESTART : kind;
+    kind = x->restart && !still ? SLR_CLOCK_RESTART : kind;
     x->st->refine.note = note(x, kind, SLR_CLOCK_ARRIVAL, x->st->refine.start_ticks, pos);
 }
 
@@ -350,13 +368,13 @@ static int64_t position_before(const struct slr_place *x, const struct slr_ancho
     return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
 }
 
-void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first, bool restart)
+void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
 {
     struct slr_stream *st = x->st;
     if (first) {
         anchor_first(x, clock_hz);
     } else if (x->newest) {
-        anchor_again(x, clock_hz, restart);
+        anchor_again(x, clock_hz);
     }
     const struct slr_anchor *a = slr_place_anchor(st);
     const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];

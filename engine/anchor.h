@@ -12,9 +12,9 @@
 
 #include "engine/place.h"
 
-/* Gives x->rec.pos_ticks and segment. x: sequence and timestamp are known; `first`: of its stream;
- * `restart`: of its sequence. */
-void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first, bool restart);
+/* Gives x->rec.pos_ticks and segment. x: sequence and timestamp are known; `first`: of its stream.
+ */
+void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first);
 
 /* The packet's length is known. Of one that is heard: keeps the distance between position and
  * arrival for streams to come, and notes a clock of another speed. */

@@ -78,7 +78,6 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
     atomic_store(&leg->session, SLR_NONE);
     atomic_store(&leg->queue_head, SLR_NONE);
     leg->queue_tail = SLR_NONE;
-    leg->held_chunk = SLR_NONE;
     leg->current = SLR_NONE;
     leg->highest_ticks = INT64_MIN;
     leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;

@@ -24,7 +24,8 @@ struct slr_place {
     int64_t ts_ext;
     int64_t end_ticks; /* moved by the segment's shift */
     bool newest;
-    bool held; /* it was counted when it came (held.c) */
+    bool restart; /* first of a new sequence that is believed */
+    bool held;    /* it was counted when it came (held.c) */
 };
 
 static inline int64_t slr_place_shift(const struct slr_leg *leg, uint32_t segment)

@@ -8,6 +8,7 @@
 
 #include "engine/anchor.h"
 #include "engine/dtmf.h"
+#include "engine/held.h"
 #include "engine/source.h"
 
 static void set_highest(struct slr_leg *leg, int64_t ticks)
@@ -22,8 +23,11 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     bool first = st->clock_hz == 0;
     int64_t dur = x->rec.dur_ticks;
     enum slr_seq_class seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
-    slr_count_own(&st->packets, 1);
-    st->bytes += x->rtp->payload.len_bytes;
+    if (!x->held) {
+        slr_count_own(&st->packets, 1);
+        st->bytes += x->rtp->payload.len_bytes;
+    }
+    x->restart = seq == SLR_SEQ_RESTART;
     x->newest = seq == SLR_SEQ_NEXT || seq == SLR_SEQ_RESTART;
     if (seq == SLR_SEQ_DUPLICATE) {
         st->duplicate++;
@@ -31,11 +35,11 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     }
     if (seq == SLR_SEQ_BAD) {
         st->rejected++;
-        return SLR_VERDICT_BAD_SEQUENCE;
+        return !x->held && slr_held_put(x) ? SLR_VERDICT_PROBATION : SLR_VERDICT_BAD_SEQUENCE;
     }
     st->reordered += seq == SLR_SEQ_REORDERED && !x->held;
     x->ts_ext = slr_stream_timestamp(st, x->rtp->ts);
-    slr_anchor_place(x, clock_hz, first, seq == SLR_SEQ_RESTART);
+    slr_anchor_place(x, clock_hz, first);
     int64_t last = st->pos_last_ticks + slr_place_shift(x->leg, slr_place_anchor(st)->segment);
     if (!x->newest && slr_place_start(x) - last > SLR_JUMP_TICKS) {
         st->rejected++;
@@ -73,12 +77,20 @@ static enum slr_verdict find_duration(struct slr_place *x, uint32_t row, enum sl
     }
     if (kind == SLR_PT_COMFORT) {
         x->rec.flags |= SLR_REC_COMFORT;
-        return SLR_VERDICT_COMFORT;
+        return x->rtp->payload.len_bytes <= SLR_REC_MAX_PAYLOAD ? SLR_VERDICT_COMFORT
+                                                                : SLR_VERDICT_BAD_PAYLOAD;
     }
     struct slr_payload_info info = {0};
     const struct slr_codec_use *use = &c->use[row];
-    if (x->rtp->payload.len_bytes == 0 || x->rtp->payload.len_bytes > SLR_REC_MAX_PAYLOAD ||
-        use->codec->inspect(use, x->rtp->payload, &info) != SLR_OK || info.samples == 0) {
+    size_t len = x->rtp->payload.len_bytes;
+    bool good = len > 0 && use->codec->inspect(use, x->rtp->payload, &info) == SLR_OK;
+    if (good && info.samples == 0 && info.comfort && len <= SLR_REC_MAX_PAYLOAD) {
+        x->rec.flags |= SLR_REC_COMFORT;
+        return SLR_VERDICT_COMFORT;
+    }
+    bool fits = len <= SLR_REC_MAX_PAYLOAD ||
+                (use->codec->decoder_bytes == 0 && info.samples && len % info.samples == 0);
+    if (!good || info.samples == 0 || !fits) {
         x->rec.flags |= SLR_REC_UNDECODED;
         return SLR_VERDICT_BAD_PAYLOAD;
     }
@@ -145,16 +157,51 @@ static void note_placed(struct slr_place *x)
     st->placed_ticks += x->rec.dur_ticks;
 }
 
+/* A payload that is longer than a record may be: whole samples of a codec that keeps no state. */
+static enum slr_err put_pieces(struct slr_place *x)
+{
+    const struct slr_codec_use *use = &x->p->codecs[x->leg_index].use[x->rec.pt];
+    struct slr_slice rest = x->rtp->payload;
+    struct slr_rec rec = x->rec;
+    uint32_t samples = (uint32_t)((uint64_t)rec.dur_ticks * use->sample_hz / SLR_TICKS_HZ);
+    uint32_t sample_bytes = (uint32_t)rest.len_bytes / samples;
+    uint32_t most = SLR_REC_MAX_PAYLOAD / sample_bytes;
+    enum slr_err err = SLR_OK;
+    while (rest.len_bytes > 0 && err == SLR_OK) {
+        struct slr_slice piece;
+        uint32_t count = samples < most ? samples : most;
+        rec.dur_ticks = (uint32_t)slr_ticks_from_rtp(count, use->sample_hz);
+        if (!slr_slice_take(&rest, (size_t)count * sample_bytes, &piece)) {
+            return SLR_FORMAT;
+        }
+        rec.len_bytes = (uint16_t)piece.len_bytes;
+        err = slr_queue_put(x->p->state, x->leg_index, &rec, piece.at);
+        rec.pos_ticks += rec.dur_ticks;
+        rec.flags &= (uint8_t)~SLR_REC_NEW_SEGMENT;
+        samples -= count;
+    }
+    x->rec.len_bytes = rec.len_bytes; /* of the last record in the queue */
+    return err;
+}
+
 static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
                             const struct slr_dtmf *event)
 {
     struct slr_leg *leg = x->leg;
+    bool kept = verdict == SLR_VERDICT_TAKEN || verdict == SLR_VERDICT_COMFORT;
+    size_t len = kept ? x->rtp->payload.len_bytes : 0;
     x->rec.flags |= leg->loss_flags;
-    x->rec.len_bytes = verdict == SLR_VERDICT_TAKEN ? (uint16_t)x->rtp->payload.len_bytes : 0;
     x->rec.generation = x->st->generation;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
     x->rec.arrival_ns = x->pkt->arrival.ns;
-    if (slr_queue_put(x->p->state, x->leg_index, &x->rec, x->rtp->payload.at) != SLR_OK) {
+    enum slr_err err = SLR_OK;
+    if (len <= SLR_REC_MAX_PAYLOAD) {
+        x->rec.len_bytes = (uint16_t)len;
+        err = slr_queue_put(x->p->state, x->leg_index, &x->rec, x->rtp->payload.at);
+    } else {
+        err = put_pieces(x);
+    }
+    if (err != SLR_OK) {
         leg->loss_flags |= SLR_REC_QUEUE_LOSS;
         return SLR_VERDICT_NO_MEMORY;
     }
@@ -194,11 +241,13 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
         x->in_order_after = st->seq_max_ext;
     }
     enum slr_verdict verdict = find_position(x, clock_hz);
-    slr_stream_count_pt(st, x->rtp->pt);
-    bool in_order = x->newest && (st->packets == 1 || x->rec.seq_ext == x->in_order_after + 1);
-    st->last_arrival_ns = x->pkt->arrival.ns;
-    slr_source_judge(x->p, x->leg_index, (uint32_t)(st - x->leg->stream), x->pkt, in_order,
-                     x->rtp->pt);
+    if (!x->held) {
+        bool in_order = x->newest && (st->packets == 1 || x->rec.seq_ext == x->in_order_after + 1);
+        slr_stream_count_pt(st, x->rtp->pt);
+        st->last_arrival_ns = x->pkt->arrival.ns;
+        slr_source_judge(x->p, x->leg_index, (uint32_t)(st - x->leg->stream), x->pkt, in_order,
+                         x->rtp->pt);
+    }
     if (verdict != SLR_VERDICT_TAKEN) {
         return verdict;
     }
@@ -216,6 +265,39 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
     }
     verdict = put(x, shape, &event);
     return verdict == SLR_VERDICT_TAKEN && !slr_place_taken(x) ? SLR_VERDICT_PROBATION : verdict;
+}
+
+static enum slr_pt_kind kind_of(const struct slr_place *x, uint8_t pt, uint8_t *row)
+{
+    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
+    *row = c->row_of_pt[pt];
+    return *row == 0xff ? SLR_PT_UNKNOWN : (enum slr_pt_kind)c->kind[*row];
+}
+
+/* The sender did begin anew: what hinted at it is placed like any other packet. */
+static void place_held(const struct slr_place *x)
+{
+    struct slr_packet pkt;
+    struct slr_rtp rtp;
+    uint32_t at = 0;
+    while (slr_held_next(x, &at, &pkt, &rtp)) {
+        struct slr_place y = {.p = x->p,
+                              .session = x->session,
+                              .leg = x->leg,
+                              .st = x->st,
+                              .pkt = &pkt,
+                              .rtp = &rtp,
+                              .leg_index = x->leg_index,
+                              .arrival_ticks = slr_session_ticks(x->session, pkt.arrival),
+                              .written_ticks = x->written_ticks,
+                              .held = true};
+        uint8_t row = 0xff;
+        enum slr_pt_kind kind = kind_of(&y, rtp.pt, &row);
+        y.rec.flags = x->rec.flags & SLR_REC_NEW_SEGMENT;
+        x->st->rejected--;
+        (void)place_on_stream(&y, row, kind);
+    }
+    slr_held_drop(x->p, x->leg);
 }
 
 void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets)
@@ -242,9 +324,8 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     if (session != SLR_NONE && (atomic_load(&x.session->state) != SLR_SESSION_OPEN)) {
         return SLR_VERDICT_CLOSED;
     }
-    uint8_t row = p->codecs[leg_index].row_of_pt[rtp->pt];
-    enum slr_pt_kind kind =
-        row == 0xff ? SLR_PT_UNKNOWN : (enum slr_pt_kind)p->codecs[leg_index].kind[row];
+    uint8_t row = 0xff;
+    enum slr_pt_kind kind = kind_of(&x, rtp->pt, &row);
     if (kind == SLR_PT_UNKNOWN && !is_current(x.leg, rtp->ssrc, &pkt->src)) {
         x.leg->foreign++; /* an unknown type never begins a stream */
         return SLR_VERDICT_UNKNOWN_PT;
@@ -263,7 +344,11 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
         x.written_ticks = slr_session_written_ticks(x.session) -
                           atomic_load_explicit(&x.leg->corr_ticks, memory_order_acquire);
     }
-    return place_on_stream(&x, row, kind);
+    verdict = place_on_stream(&x, row, kind);
+    if (x.restart) {
+        place_held(&x);
+    }
+    return verdict;
 }
 
 /* Where a pause begins on this leg: one past the highest position received; `now` where none was.

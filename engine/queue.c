@@ -172,6 +172,10 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
     uint32_t c = atomic_load(&l->queue_head);
     atomic_store(&l->queue_head, SLR_NONE);
     l->queue_tail = SLR_NONE;
+    if (l->held_chunk != 0) {
+        slr_state_chunk_put(s, l->held_chunk - 1);
+        l->held_chunk = 0;
+    }
     while (c != SLR_NONE) {
         uint32_t next = atomic_load(&s->chunk[c].next);
         slr_state_chunk_put(s, c);

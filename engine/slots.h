@@ -82,7 +82,7 @@ struct slr_leg {
     struct slr_ledger_late late[SLR_LEG_LATE];
     uint32_t late_count;
     struct slr_ledger_others others; /* streams whose slots were used again */
-    uint32_t held_chunk; /* packets that may be the first of a new sequence, SLR_NONE: none */
+    uint32_t held_chunk; /* packets that may begin a new sequence (held.c), plus 1; 0: none */
     uint8_t loss_flags; /* for the next record: the kernel or the queue dropped packets before it */
     uint32_t queue_tail;
     /* W at the first packet, then F */

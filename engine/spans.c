@@ -202,9 +202,8 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_n
     if (lost <= 0) {
         return run->cursor.last_undecoded ? SLR_SPAN_CONCEALED : SLR_SPAN_COMFORT;
     }
-    /* a new sequence is two cycles on (stream.c): how many are missing is not known then, but for
-     * the packet that announced it */
-    *missing = lost < SEQ_CYCLE ? (uint32_t)lost : 1;
+    /* a new sequence is two cycles on (stream.c): how many are missing is not known then */
+    *missing = lost < SEQ_CYCLE ? (uint32_t)lost : 0;
     if (note->flags & SLR_REC_QUEUE_LOSS) {
         return SLR_SPAN_LOST_QUEUE;
     }

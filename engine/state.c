@@ -121,6 +121,13 @@ static enum slr_err fill_free_list(struct slr_state *s)
             last = c;
             c = atomic_load(&s->chunk[c].next);
         }
+        uint32_t held = s->leg[i].held_chunk;
+        if (held > 0 && held <= s->chunk_max && !used[held - 1]) {
+            used[held - 1] = 1;
+            s->leg_chunks[i]++;
+        } else {
+            s->leg[i].held_chunk = 0;
+        }
         s->leg[i].queue_tail = last;
         if (last == SLR_NONE) {
             atomic_store(&s->leg[i].queue_head, SLR_NONE);

@@ -77,8 +77,7 @@ static enum slr_seq_class restart(struct slr_stream *st, uint16_t seq)
     st->seq_bad_valid = false;
     /* a cycle of its own, so that extended numbers go on growing; two cycles on, never adjacent */
     int64_t base = (st->seq_max_ext & ~0xffffLL) + 0x20000LL;
-    /* the packet that first hinted at the restart was dropped: it counts as lost */
-    st->seq_first_ext = base + seq - 1;
+    st->seq_first_ext = base + seq; /* those that hinted at it come after it (held.c) */
     st->seq_max_ext = base + seq;
     memset(st->dup_seen, 0, sizeof st->dup_seen);
     (void)mark_seen(st, 0);
@@ -110,6 +109,10 @@ enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int6
         enum slr_seq_class c = restart(st, seq);
         *seq_ext = st->seq_max_ext;
         return c;
+    }
+    if (st->seq_bad_valid && (uint16_t)(seq + 1u) == st->seq_bad) {
+        *seq_ext = 0;
+        return SLR_SEQ_DUPLICATE; /* of the one that hinted at a restart */
     }
     st->seq_bad = (uint16_t)(seq + 1u);
     st->seq_bad_valid = true;

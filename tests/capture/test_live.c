@@ -286,7 +286,7 @@ Test(live, max_sockets)
 
 static void check_sizes(void)
 {
-    static const size_t sizes[] = {0, 1, 172, 2048, 2049, 9000, 0, 0, 65507, 172};
+    static const size_t sizes[] = {0, 1, 172, 8192, 8193, 9000, 0, 0, 65507, 172};
     static uint8_t bytes[65507];
     struct slr_capture_stats stats;
     uint16_t port;
@@ -301,9 +301,9 @@ static void check_sizes(void)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0];) {
         next_packet();
         for (uint32_t k = 0; k < burst_count; k++, i++) {
-            size_t expected = sizes[i] < 2048 ? sizes[i] : 2048;
+            size_t expected = sizes[i] < 8192 ? sizes[i] : 8192;
             cr_assert_eq(burst[k].len_bytes, expected, "%s: %zu", ops->name, sizes[i]);
-            cr_assert_eq(burst[k].truncated, sizes[i] > 2048);
+            cr_assert_eq(burst[k].truncated, sizes[i] > 8192);
             cr_assert_eq(memcmp(burst[k].at, bytes, expected), 0);
             cr_assert_eq(burst[k].src.port, local_port(sender));
         }

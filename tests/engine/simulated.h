@@ -25,7 +25,7 @@ struct sim_packet {
     uint32_t samples, ts, order;
     uint16_t seq, number; /* number: unique in the stream, same for a duplicate */
     uint8_t stream, kind, key;
-    bool last_of_key, announces; /* announces: a new sequence, the engine drops it */
+    bool last_of_key, announces; /* announces: a new sequence */
 };
 
 struct sim_stream {

@@ -193,24 +193,72 @@ Test(placement, late_packets_are_counted)
     done(&o);
 }
 
-/* The sender's numbers begin anew: two in a row are believed, the first of them is the price. */
-Test(placement, sequence_restart)
+/* The sender's numbers begin anew: two in a row are believed, and the first of them was kept. */
+static void restart(uint32_t ts_by, bool disorder, bool twice)
 {
     struct one o;
     begin(&o);
     fx_stream(&o.f, o.leg, 0, SSRC, 0, 50);
     for (uint32_t k = 50; k < 100; k++) {
-        struct fx_packet p = fx_audio(SSRC, k, 30000, 5000);
-        enum slr_verdict v = fx_rtp(&o.f, o.leg, k * 20, p);
-        cr_assert_eq(v, k == 50 ? SLR_VERDICT_BAD_SEQUENCE : SLR_VERDICT_TAKEN);
+        uint32_t at = disorder && k < 52 ? 101 - k : k;
+        struct fx_packet p = fx_audio(SSRC, at, 30000, 5000 + ts_by);
+        enum slr_verdict v = fx_rtp(&o.f, o.leg, k * 20 + (disorder && k == 50 ? 20 : 0), p);
+        cr_assert_eq(v, k < (disorder ? 53u : 51u) ? SLR_VERDICT_PROBATION : SLR_VERDICT_TAKEN);
+        if (twice) {
+            v = fx_rtp(&o.f, o.leg, k * 20 + 1, p);
+            cr_assert_eq(v, SLR_VERDICT_DUPLICATE);
+        }
     }
     end(&o, 2000);
-    fx_assert_audio(&o.r, 0, 0, 8000, SSRC, 0);
-    fx_assert_silence(&o.r, 0, 8000, 160);
-    fx_assert_audio(&o.r, 0, 8160, 49 * 160, SSRC, 8160);
-    fx_assert_spans(&o.r, 0, "received 0+1000, lost-network 1000+20 (1), received 1020+980");
-    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 1);
-    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 1);
+    fx_assert_audio(&o.r, 0, 0, 16000, SSRC, 0);
+    fx_assert_spans(&o.r, 0, "received 0+2000");
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 100);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "packets"), twice ? 150 : 100);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "duplicate"), twice ? 50 : 0);
+    cr_assert_eq(slr_state_chunks_free(o.f.e.state), o.f.chunks);
+    done(&o);
+}
+
+Test(placement, sequence_restart)
+{
+    restart(0, false, false);
+}
+
+Test(placement, sequence_and_timestamp_restart)
+{
+    restart(0x31415926u, false, false);
+}
+
+Test(placement, a_restart_out_of_order)
+{
+    restart(0, true, false);
+    restart(0x31415926u, true, false);
+}
+
+Test(placement, a_restart_of_a_doubled_stream)
+{
+    restart(0x31415926u, false, true);
+}
+
+/* A number far off that nothing follows is no restart, and leaves no trace. */
+Test(placement, a_single_odd_number)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 100; k++) {
+        cr_assert_eq(feed(&o, k * 20, k), SLR_VERDICT_TAKEN);
+        if (k % 10 == 5) {
+            struct fx_packet p = fx_audio(SSRC, k + 1, 30000, 5000);
+            cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20 + 1, p), SLR_VERDICT_PROBATION);
+        }
+    }
+    end(&o, 2000);
+    fx_assert_audio(&o.r, 0, 0, 16000, SSRC, 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 10);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 100);
+    cr_assert_eq(slr_state_chunks_free(o.f.e.state), o.f.chunks);
     done(&o);
 }
 

@@ -216,7 +216,7 @@ static void new_run(struct sim_stream *st, const struct sim_packet *p)
     }
     st->run_open = true;
     st->run_first = st->run_last = p->number;
-    st->run_unique = p->announces ? 0 : 1;
+    st->run_unique = 1;
 }
 
 /* True when it is neither a duplicate nor dropped. */
@@ -230,8 +230,7 @@ static bool count_packet(struct sim_stream *st, const struct sim_packet *p)
     st->seen[p->number] = true;
     if (!st->run_open || p->announces) {
         new_run(st, p);
-        st->rejected += p->announces;
-        return !p->announces;
+        return true;
     }
     st->run_first = p->number < st->run_first ? p->number : st->run_first;
     st->run_last = p->number > st->run_last ? p->number : st->run_last;
