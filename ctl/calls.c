@@ -168,6 +168,7 @@ static void set_media(json_t *cmd, const struct slr_sdp_media *media)
     json_object_set_new(cmd, "source_port", json_integer(media->addr.family ? media->port : 0));
     json_object_set_new(cmd, "hold", json_boolean(slr_sdp_media_held(media)));
     json_object_set_new(cmd, "ssrc", ssrc);
+    json_object_set_new(cmd, "srtp", slr_sdp_crypto_json(slr_sdp_media_crypto(media)));
 }
 
 enum slr_err slr_calls_open_leg(struct slr_core *core, struct slr_call *call,

@@ -41,6 +41,8 @@ void slr_dialog_free(struct slr_dialog *d)
     free(d->target);
     free(d->route);
     free(d->contact);
+    explicit_bzero(d->answer, d->answer ? strlen(d->answer) : 0);
+    explicit_bzero(d->line, sizeof d->line);
     free(d->answer);
     free(d);
 }
@@ -81,6 +83,10 @@ static json_t *lines_to_json(const struct slr_dialog *d)
         json_t *one = json_pack("{s:b, s:s, s:s, s:i, s:i, s:i}", "taken", l->taken, "leg", l->leg,
                                 "ip", l->local.ip, "family", (int)l->local.family, "port",
                                 (int)l->local.port, "rtcp_port", (int)l->local.rtcp_port);
+        if (one && l->local.own.suite != SLR_SRTP_NONE) {
+            enum slr_srtp_suite suite = (enum slr_srtp_suite)l->local.own.suite;
+            json_object_set_new(one, "srtp", json_string(slr_srtp_suite_row(suite)->name));
+        }
         if (!one || json_array_append_new(lines, one) != 0) {
             json_decref(lines);
             return NULL;
@@ -91,15 +97,46 @@ static json_t *lines_to_json(const struct slr_dialog *d)
 
 json_t *slr_dialog_to_json(const struct slr_dialog *d)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
-                     "s:I, s:b, s:s, s:o}",
-                     "call_id", d->call_id, "local", d->local, "remote", d->remote, "local_tag",
-                     d->local_tag, "remote_tag", d->remote_tag, "target", d->target, "route",
-                     d->route, "contact", d->contact, "answer", d->answer, "local_seq",
-                     (json_int_t)d->local_seq, "remote_seq", (json_int_t)d->remote_seq, "sdp_id",
-                     (json_int_t)d->sdp_id, "sdp_version", (json_int_t)d->sdp_version, "expires_s",
-                     (json_int_t)d->expires_s, "expires_wall_ns", (json_int_t)d->expires_wall_ns,
-                     "siprec", d->siprec, "session", d->session, "lines", lines_to_json(d));
+    char *answer = strdup(d->answer);
+    if (!answer) {
+        return NULL;
+    }
+    slr_sdp_crypto_mask(answer);
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, "
+                  "s:I, s:b, s:s, s:o}",
+                  "call_id", d->call_id, "local", d->local, "remote", d->remote, "local_tag",
+                  d->local_tag, "remote_tag", d->remote_tag, "target", d->target, "route", d->route,
+                  "contact", d->contact, "answer", answer, "local_seq", (json_int_t)d->local_seq,
+                  "remote_seq", (json_int_t)d->remote_seq, "sdp_id", (json_int_t)d->sdp_id,
+                  "sdp_version", (json_int_t)d->sdp_version, "expires_s", (json_int_t)d->expires_s,
+                  "expires_wall_ns", (json_int_t)d->expires_wall_ns, "siprec", d->siprec, "session",
+                  d->session, "lines", lines_to_json(d));
+    free(answer);
+    return record;
+}
+
+/* What is stored has no keys: our own are made anew. The peer may see another one than before,
+ * which is all the same, since we send nothing under it. */
+static bool renew_keys(struct slr_dialog *d)
+{
+    struct slr_srtp_key key[SLR_SDP_MEDIA_MAX] = {{.suite = SLR_SRTP_NONE}};
+    bool secure = false;
+    for (uint8_t i = 0; i < d->line_count; i++) {
+        key[i] = d->line[i].local.own;
+        secure = secure || key[i].suite != SLR_SRTP_NONE;
+    }
+    char *text = secure ? malloc(SLR_SDP_MAX_BYTES) : NULL;
+    struct slr_put put = slr_put_of(text, text ? SLR_SDP_MAX_BYTES : 0);
+    bool good = !secure || (text && slr_sdp_crypto_unmask(slr_slice_str(d->answer), key,
+                                                          d->line_count, &put) == SLR_OK);
+    if (good && secure) {
+        slr_put_u8(&put, 0);
+        good = !put.overflow && slr_dialog_set(&d->answer, text) == SLR_OK;
+    }
+    explicit_bzero(key, sizeof key);
+    free(text);
+    return good;
 }
 
 static bool text_from(const json_t *record, const char *name, char **field)
@@ -125,6 +162,11 @@ static void lines_from_json(struct slr_dialog *d, const json_t *lines)
         l->local.family = (uint8_t)slr_json_u64(one, "family", 4);
         l->local.port = (uint16_t)slr_json_u64(one, "port", 0);
         l->local.rtcp_port = (uint16_t)slr_json_u64(one, "rtcp_port", 0);
+        const char *suite = slr_json_str(one, "srtp");
+        if (suite &&
+            !slr_sdp_crypto_make(slr_srtp_suite_find(slr_slice_str(suite)), &l->local.own)) {
+            l->local.own.suite = SLR_SRTP_NONE;
+        }
     }
 }
 
@@ -156,5 +198,9 @@ struct slr_dialog *slr_dialog_from_json(const json_t *record)
     d->siprec = slr_json_bool(record, "siprec", false);
     d->stored = true;
     lines_from_json(d, json_object_get(record, "lines"));
+    if (!renew_keys(d)) {
+        slr_dialog_free(d);
+        return NULL;
+    }
     return d;
 }

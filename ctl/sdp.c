@@ -3,6 +3,7 @@
  */
 #include "ctl/sdp.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/sdp_int.h"
@@ -297,6 +298,14 @@ enum slr_err slr_sdp_read(struct slr_slice text, struct slr_sdp *out)
     inherit(&r, own_c);
     note_missing(&r);
     return SLR_OK;
+}
+
+void slr_sdp_free(struct slr_sdp *s)
+{
+    if (s) {
+        explicit_bzero(s, sizeof *s);
+        free(s);
+    }
 }
 
 static bool is_key_line(struct slr_slice line)

@@ -14,6 +14,7 @@
 #include "common/err.h"
 #include "common/net.h"
 #include "common/slice.h"
+#include "ctl/sdp_crypto.h"
 
 #define SLR_SDP_MAX_BYTES 65536
 #define SLR_SDP_MEDIA_MAX 8
@@ -67,7 +68,10 @@ struct slr_sdp_media {
     struct slr_addr rtcp; /* a=rtcp; family 0 without address, port 0 when absent */
     bool zero_addr;       /* c=0.0.0.0 or :: (old-style hold) */
     bool rtcp_mux;
-    bool has_crypto;      /* a=crypto seen; keys themselves are never kept here */
+    bool has_crypto;      /* a=crypto or a=key-mgmt seen */
+    uint8_t crypto_count; /* lines of it that we can use; slr_sdp_free wipes them */
+    uint8_t crypto_bad;   /* and that we cannot */
+    struct slr_sdp_crypto crypto[SLR_SDP_CRYPTO_MAX];
     enum slr_sdp_dir dir; /* the line's own, else the session's; UNSET when neither says */
     uint16_t ptime_ms;    /* 0: not given */
     char label[SLR_SDP_LABEL_SIZE];
@@ -99,8 +103,17 @@ bool slr_sdp_codec_taken(const struct slr_sdp_codec *c);
 /* As above, and it is audio (not telephone-event or CN). */
 bool slr_sdp_codec_is_audio(const struct slr_sdp_codec *c);
 
-/* True when the line is audio over plain RTP, in use (port not 0), and offers a codec we take. */
+/* True when the line is audio in use (port not 0) that offers a codec we take, over plain RTP, or
+ * over SRTP with a key that we can use. */
 bool slr_sdp_media_usable(const struct slr_sdp_media *m);
+/* True when the transport is SRTP with keys in the description. a=crypto under plain RTP means
+ * nothing (RFC 4568 4): such a line is answered, and recorded, as the plain one that it is. */
+bool slr_sdp_media_secure(const struct slr_sdp_media *m);
+/* The line whose keys are in force; NULL for plain RTP. */
+const struct slr_sdp_crypto *slr_sdp_media_crypto(const struct slr_sdp_media *m);
+
+/* Wipes what holds keys and frees; NULL is allowed. */
+void slr_sdp_free(struct slr_sdp *s);
 /* True when the peer will send nothing for now: inactive, recvonly or address zero. */
 bool slr_sdp_media_held(const struct slr_sdp_media *m);
 
@@ -116,6 +129,7 @@ struct slr_sdp_local {
     char ip[SLR_ADDR_TEXT_SIZE]; /* literal without brackets */
     uint8_t family;              /* 4 or 6 */
     uint16_t port, rtcp_port;
+    struct slr_srtp_key own; /* suite NONE: plain. Nothing is sent under it: we only receive */
 };
 
 struct slr_sdp_session {

@@ -82,12 +82,23 @@ bool slr_sdp_codec_is_audio(const struct slr_sdp_codec *c)
     return row >= 0 && taken[row].audio;
 }
 
+bool slr_sdp_media_secure(const struct slr_sdp_media *m)
+{
+    return strcasecmp(m->proto, "RTP/SAVP") == 0 || strcasecmp(m->proto, "RTP/SAVPF") == 0;
+}
+
+const struct slr_sdp_crypto *slr_sdp_media_crypto(const struct slr_sdp_media *m)
+{
+    return slr_sdp_media_secure(m) ? slr_sdp_crypto_best(m->crypto, m->crypto_count) : NULL;
+}
+
 bool slr_sdp_media_usable(const struct slr_sdp_media *m)
 {
     if (m->port == 0 || strcasecmp(m->kind, "audio") != 0) {
         return false;
     }
-    if (strcasecmp(m->proto, "RTP/AVP") != 0 && strcasecmp(m->proto, "RTP/AVPF") != 0) {
+    bool plain = strcasecmp(m->proto, "RTP/AVP") == 0 || strcasecmp(m->proto, "RTP/AVPF") == 0;
+    if (!plain && !slr_sdp_media_crypto(m)) {
         return false;
     }
     for (uint8_t i = 0; i < m->codec_count; i++) {
@@ -238,6 +249,22 @@ static bool read_direction(struct slr_sdp_reading *r, struct slr_slice name)
     return false;
 }
 
+/* A line that cannot be used is left out; the others decide. False: malformed. */
+static bool read_crypto(struct slr_sdp_media *m, struct slr_slice value)
+{
+    m->has_crypto = true;
+    if (m->crypto_count == SLR_SDP_CRYPTO_MAX) {
+        return true;
+    }
+    enum slr_err err = slr_sdp_crypto_read(value, &m->crypto[m->crypto_count]);
+    if (err == SLR_OK) {
+        m->crypto_count++;
+    } else if (m->crypto_bad < UINT8_MAX) {
+        m->crypto_bad++;
+    }
+    return err != SLR_FORMAT;
+}
+
 static bool media_attribute(struct slr_sdp_reading *r, struct slr_slice name,
                             struct slr_slice value)
 {
@@ -256,10 +283,10 @@ static bool media_attribute(struct slr_sdp_reading *r, struct slr_slice name,
     if (slr_slice_eq_nocase(name, "label")) {
         return slr_slice_to_str(slr_slice_trim(value), r->media->label, sizeof r->media->label);
     }
-    if (slr_slice_eq_nocase(name, "crypto") || slr_slice_eq_nocase(name, "key-mgmt")) {
+    if (slr_slice_eq_nocase(name, "key-mgmt")) {
         r->media->has_crypto = true;
     }
-    return true;
+    return !slr_slice_eq_nocase(name, "crypto") || read_crypto(r->media, value);
 }
 
 /* Payload types of RFC 3551 keep their meaning where no rtpmap follows; an rtpmap overwrites. */

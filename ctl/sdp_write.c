@@ -66,6 +66,19 @@ static void put_tail(const struct slr_sdp_local *local, bool mux, struct slr_put
     }
 }
 
+/* The line that was chosen, with our key (RFC 4568 5.1.2). */
+static void put_crypto(const struct slr_sdp_media *m, const struct slr_sdp_local *local,
+                       struct slr_put *out)
+{
+    const struct slr_sdp_crypto *c = slr_sdp_media_crypto(m);
+    if (c && local->own.suite == c->key[0].suite) {
+        char key[SLR_SRTP_KEY_TEXT_SIZE];
+        slr_srtp_key_format(&local->own, key);
+        slr_put_fmt(out, "a=crypto:%u %s inline:%s\r\n", c->tag, c->name, key);
+        explicit_bzero(key, sizeof key);
+    }
+}
+
 static void put_taken(const struct slr_sdp_media *m, const struct slr_sdp_local *local,
                       struct slr_put *out)
 {
@@ -91,6 +104,7 @@ static void put_taken(const struct slr_sdp_media *m, const struct slr_sdp_local 
     if (m->label[0]) {
         slr_put_fmt(out, "a=label:%s\r\n", m->label);
     }
+    put_crypto(m, local, out);
     slr_put_fmt(out, "a=%s\r\n", answer_direction(m));
     put_tail(local, m->rtcp_mux, out);
 }

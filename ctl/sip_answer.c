@@ -53,6 +53,27 @@ static enum slr_err write_sdp(struct slr_invite *inv, uint64_t version, char *te
     return put.overflow ? SLR_TOOLONG : err;
 }
 
+/* Our keys: one for each secure line, kept while its suite stays. */
+static enum slr_err make_keys(struct slr_invite *inv)
+{
+    struct slr_dialog *d = inv->dialog;
+    for (uint8_t i = 0; i < d->line_count; i++) {
+        const struct slr_sdp_crypto *c = !inv->delayed && i < inv->offer->media_count
+                                             ? slr_sdp_media_crypto(&inv->offer->media[i])
+                                             : NULL;
+        struct slr_srtp_key *own = &d->line[i].local.own;
+        enum slr_srtp_suite want = c ? (enum slr_srtp_suite)c->key[0].suite : SLR_SRTP_NONE;
+        if (own->suite == want) {
+            continue;
+        }
+        explicit_bzero(own, sizeof *own);
+        if (want != SLR_SRTP_NONE && !slr_sdp_crypto_make(want, own)) {
+            return SLR_IO;
+        }
+    }
+    return SLR_OK;
+}
+
 enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
 {
     struct slr_dialog *d = inv->dialog;
@@ -60,7 +81,10 @@ enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
     if (!text) {
         return SLR_NOMEM;
     }
-    enum slr_err err = write_sdp(inv, d->sdp_version, text, SLR_SDP_MAX_BYTES);
+    enum slr_err err = make_keys(inv);
+    if (err == SLR_OK) {
+        err = write_sdp(inv, d->sdp_version, text, SLR_SDP_MAX_BYTES);
+    }
     if (err == SLR_OK && strcmp(text, d->answer) != 0) {
         d->sdp_version++;
         err = write_sdp(inv, d->sdp_version, text, SLR_SDP_MAX_BYTES);

@@ -131,7 +131,7 @@ static int renegotiate(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t
 {
     struct slr_invite *inv = slr_invite_new(sip, d, irq);
     if (!inv) {
-        free(offer);
+        slr_sdp_free(offer);
         return slr_sip_refuse(sip, irq, SLR_CORE_M_REFUSED_INTERNAL, 500, "memory");
     }
     inv->offer = offer;
@@ -191,7 +191,7 @@ static int on_renew(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t *i
         offer = slr_sip_read_sdp(sip, body.sdp, &err);
         status = check_offer(d, offer, err);
         if (status != 0) {
-            free(offer);
+            slr_sdp_free(offer);
             return slr_sip_refuse(sip, irq, SLR_CORE_M_REFUSED_MEDIA, status, "offer");
         }
     }
@@ -292,7 +292,7 @@ static void take_late_answer(struct slr_sip *sip, struct slr_dialog *d, const si
             }
         }
     }
-    free(answer);
+    slr_sdp_free(answer);
 }
 
 int slr_sip_on_ack(void *dialog, nta_incoming_t *irq, const sip_t *msg)

@@ -63,7 +63,7 @@ bool slr_invite_release(struct slr_invite *inv)
             break;
         }
     }
-    free(inv->offer);
+    slr_sdp_free(inv->offer);
     free(inv);
     return false;
 }
@@ -73,7 +73,7 @@ struct slr_sdp *slr_sip_read_sdp(struct slr_sip *sip, struct slr_slice text, enu
     struct slr_sdp *sdp = calloc(1, sizeof(*sdp));
     *err = sdp ? slr_sdp_read(text, sdp) : SLR_NOMEM;
     if (*err != SLR_OK) {
-        free(sdp);
+        slr_sdp_free(sdp);
         return NULL;
     }
     if (sdp->repair_count > 0) {
@@ -485,7 +485,7 @@ int slr_sip_invite(struct slr_sip *sip, nta_incoming_t *irq, const sip_t *msg)
     p->irq = irq;
     su_home_init(p->home);
     status = look_at(sip, p);
-    free(p->media);
+    slr_sdp_free(p->media);
     su_home_deinit(p->home);
     free(p);
     return status;

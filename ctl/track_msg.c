@@ -42,7 +42,7 @@ static struct slr_sdp *read_sdp(struct slr_slice text)
 {
     struct slr_sdp *sdp = calloc(1, sizeof(*sdp));
     if (sdp && slr_sdp_read(text, sdp) != SLR_OK) {
-        free(sdp);
+        slr_sdp_free(sdp);
         sdp = NULL;
     }
     return sdp;
@@ -122,7 +122,7 @@ enum slr_err slr_track_msg_read(struct slr_slice raw, struct slr_track_msg *out)
 
 void slr_track_msg_fini(struct slr_track_msg *m)
 {
-    free(m->sdp);
+    slr_sdp_free(m->sdp);
     m->sdp = NULL;
 }
 

@@ -94,6 +94,13 @@ static bool is_same_media(const struct slr_sdp_media *a, const struct slr_sdp_me
     return slr_addr_eq(&a->addr, &b->addr);
 }
 
+static bool is_same_crypto(const struct slr_sdp_media *a, const struct slr_sdp_media *b)
+{
+    return slr_sdp_media_secure(a) == slr_sdp_media_secure(b) &&
+           a->crypto_count == b->crypto_count &&
+           memcmp(a->crypto, b->crypto, sizeof a->crypto) == 0;
+}
+
 /* Names the media of a call by its two receiving addresses, in an order that does not depend on
  * who called whom. False while one is unknown. */
 static bool media_key(const struct track_call *c, char *out, size_t size_bytes)
@@ -129,6 +136,17 @@ static json_t *codecs_of(const struct slr_sdp_media *m)
     return list;
 }
 
+/* The line with the key that party i sends under: an answer names the one of the offer it took. */
+static const struct slr_sdp_crypto *crypto_of(const struct track_call *c, int i)
+{
+    const struct slr_sdp_media *own = &c->party[i].media, *other = &c->party[1 - i].media;
+    const struct slr_sdp_crypto *line = NULL;
+    if (slr_sdp_media_secure(own) && own->crypto_count > 1 && other->crypto_count == 1) {
+        line = slr_sdp_crypto_tagged(own->crypto, own->crypto_count, other->crypto[0].tag);
+    }
+    return line ? line : slr_sdp_media_crypto(own);
+}
+
 /* The leg of party i: its voice travels to where the other one receives. */
 static json_t *leg_command(const struct track_call *c, const char *name, int i)
 {
@@ -139,6 +157,13 @@ static json_t *leg_command(const struct track_call *c, const char *name, int i)
                             c->session, "leg", i == 0 ? "caller" : "callee", "dn", c->user[i],
                             "codecs", codecs_of(to), "hold", slr_sdp_media_held(to), "passive",
                             "dst", dst, "src_ip", "");
+    if (cmd && slr_sdp_media_secure(&c->party[i].media)) {
+        const struct slr_sdp_crypto *line = crypto_of(c, i);
+        json_object_set_new(cmd, "srtp", slr_sdp_crypto_json(line));
+        json_object_set_new(cmd, "srtp_unknown", json_boolean(line == NULL));
+    } else if (cmd) {
+        json_object_set_new(cmd, "srtp", json_array());
+    }
     if (cmd && strcmp(name, "leg_open") == 0) {
         json_object_set_new(cmd, "channel", json_integer(i));
         json_object_set_new(cmd, "family", json_integer(to->addr.family == 6 ? 6 : 4));
@@ -223,7 +248,8 @@ static void commit(struct slr_tracker *t, struct track_call *c, int i,
                    const struct slr_sdp_media *media)
 {
     struct party *p = &c->party[i];
-    bool moved = p->known && (!is_same_media(&p->media, media) ||
+    bool rekeyed = p->known && !is_same_crypto(&p->media, media);
+    bool moved = p->known && (rekeyed || !is_same_media(&p->media, media) ||
                               slr_sdp_media_held(&p->media) != slr_sdp_media_held(media) ||
                               p->media.codec_count != media->codec_count);
     if (c->state == TRACK_CLOSED || c->shared) {
@@ -247,6 +273,9 @@ static void commit(struct slr_tracker *t, struct track_call *c, int i,
         (void)claim(t, c);
         c->shared = false; /* it has its recording */
         command(t, leg_command(c, "leg_update", 1 - i));
+        if (rekeyed) {
+            command(t, leg_command(c, "leg_update", i));
+        }
     } else if (c->party[0].known && c->party[1].known) {
         open_session(t, c);
     }
@@ -313,6 +342,7 @@ static void on_response(struct slr_tracker *t, struct track_call *c, const struc
         struct slr_sdp_media offer = offerer->offer;
         offerer->offered = m->status < 200; /* the final answer uses it up */
         commit(t, c, 1 - answerer, &offer);
+        explicit_bzero(offer.crypto, sizeof offer.crypto);
     }
     commit(t, c, answerer, audio);
 }
@@ -338,6 +368,15 @@ static void on_request(struct slr_tracker *t, struct track_call *c, const struct
     }
 }
 
+static void free_call(void *call)
+{
+    struct track_call *c = call;
+    if (c) {
+        explicit_bzero(c->party, sizeof c->party); /* keys */
+        free(c);
+    }
+}
+
 struct sweep {
     struct slr_tracker *t;
     int64_t now_ns;
@@ -349,7 +388,7 @@ static void forget(struct slr_tracker *t, struct track_call *c)
         (void)slr_table_take(&t->sessions, c->session);
     }
     (void)slr_table_take(&t->calls, c->call_id);
-    free(c);
+    free_call(c);
 }
 
 static void sweep_one(void *ctx, void *value)
@@ -455,11 +494,6 @@ enum slr_err slr_tracker_open(struct slr_core *core, struct slr_tracker **out)
     t->core = core;
     *out = t;
     return SLR_OK;
-}
-
-static void free_call(void *call)
-{
-    free(call);
 }
 
 void slr_tracker_close(struct slr_tracker *t)

@@ -138,10 +138,12 @@ static enum slr_err make_workers(struct slr_engine *e)
         w->place.window_ticks = e->window_ticks;
         w->clock = e->clock;
         w->active = e->active;
+        w->srtp = e->srtp;
+        w->plain = malloc(SLR_WORKER_PLAIN_BYTES);
         w->number = i;
         w->count = e->worker_count;
         w->silence_ns = (int64_t)e->cfg->silence_timeout_s * SLR_NS_PER_S;
-        enum slr_err err = open_capture(e, &w->capture);
+        enum slr_err err = w->plain ? open_capture(e, &w->capture) : SLR_NOMEM;
         if (err != SLR_OK) {
             SLR_ERROR("capture_open_failed", "capture=%s err=%s",
                       SLR_Q(e->cfg->capture ? e->cfg->capture : "uring"), slr_err_name(err));
@@ -206,7 +208,8 @@ static enum slr_err make_tables(struct slr_engine *e)
     e->fds = malloc(legs * sizeof *e->fds);
     e->active = calloc(legs, sizeof *e->active);
     e->file = calloc(legs, sizeof *e->file);
-    if (!e->codecs || !e->fds || !e->active || !e->file) {
+    e->srtp = calloc(legs, sizeof *e->srtp);
+    if (!e->srtp || !e->codecs || !e->fds || !e->active || !e->file) {
         return SLR_NOMEM;
     }
     for (uint32_t i = 0; i < legs; i++) {
@@ -383,6 +386,7 @@ void slr_engine_close(struct slr_engine *e, bool seal)
     }
     stop_threads(e);
     free_parts(e);
+    slr_engine_secure_close(e);
     if (e->state) {
         slr_state_close(e->state, sessions_left(e) == 0);
     }

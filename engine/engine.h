@@ -17,6 +17,7 @@
 #include "common/id.h"
 #include "common/metrics.h"
 #include "common/net.h"
+#include "common/srtp_suite.h"
 #include "engine/config.h"
 
 #define SLR_LEG_ID_SIZE 64
@@ -56,7 +57,8 @@ enum {
     SLR_LEG_HAS_HOLD = 4,
     SLR_LEG_HAS_SSRC = 8,
     SLR_LEG_HAS_DN = 16,
-    SLR_LEG_HAS_PASSIVE = 32
+    SLR_LEG_HAS_PASSIVE = 32,
+    SLR_LEG_HAS_SRTP = 64
 };
 
 struct slr_leg_params {
@@ -75,7 +77,10 @@ struct slr_leg_params {
     struct slr_addr passive_src; /* passive: its source IP, family 0: any */
     uint32_t ssrc[4];
     uint32_t ssrc_count;
-    uint32_t has; /* update: SLR_LEG_HAS_ bits */
+    struct slr_srtp_key srtp[SLR_SRTP_KEYS]; /* of the peer; the caller wipes them */
+    uint32_t srtp_count;                     /* 0: plain RTP, unless */
+    bool srtp_unknown;                       /* the peer's keys are not known: nothing counts */
+    uint32_t has;                            /* update: SLR_LEG_HAS_ bits */
 };
 
 struct slr_leg_answer {

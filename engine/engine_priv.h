@@ -25,6 +25,7 @@ struct slr_engine {
     struct slr_state *state;
     struct slr_leg_codecs *codecs;
     struct slr_leg_fds *fds;
+    struct slr_srtp_box *srtp;
     _Atomic uint8_t *active;
     struct slr_recfile *file;
     struct slr_worker *worker;
@@ -76,6 +77,18 @@ void slr_engine_emit_leg_open(struct slr_engine *e, const struct slr_session *s,
 /* Appends an OPEN leg to its session. On the session's worker. */
 enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s,
                                  uint32_t leg) SLR_CHECKED;
+
+/* engine_secure.c: a leg's SRTP. Worker, or control thread while the leg is in SETUP. */
+enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t leg, const struct slr_leg_params *p,
+                               bool running) SLR_CHECKED;
+/* Keys of a leg that is over are forgotten. */
+void slr_engine_secure_end(struct slr_engine *e, uint32_t leg);
+/* Nothing of what an earlier leg in the slot had is left. */
+void slr_engine_secure_reset(struct slr_engine *e, uint32_t leg);
+/* After a restart: open legs go on with their keys, all others lose them. */
+void slr_engine_secure_restore(struct slr_engine *e);
+/* Process memory only; the state file keeps what running sessions need. */
+void slr_engine_secure_close(struct slr_engine *e);
 
 /* engine_restore.c: sessions of an earlier process go on. */
 enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;

@@ -172,6 +172,7 @@ enum slr_err slr_engine_restore(struct slr_engine *e)
         restored++;
     }
     free_strays(e);
+    slr_engine_secure_restore(e);
     slr_engine_emit(
         e,
         json_pack("{s:s,s:i,s:I}", "ev", "engine_start", "restored", (int)restored, "down_ms",

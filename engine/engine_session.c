@@ -67,6 +67,7 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
 {
     struct slr_leg *leg = &e->state->leg[slot];
     uint32_t generation[SLR_LEG_STREAMS];
+    slr_engine_secure_reset(e, slot);
     for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
         generation[i] = leg->stream[i].generation;
     }
@@ -256,6 +257,7 @@ static void leg_stop(struct slr_worker *w, void *arg)
     }
     atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
                           memory_order_release);
+    slr_engine_secure_end(c->e, c->slot);
 }
 
 static void close_fds(struct slr_leg_fds *fds)
@@ -357,9 +359,13 @@ enum slr_err slr_engine_leg_open(struct slr_engine *e, const struct slr_leg_para
     enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
     slr_leg_codecs_build(&e->codecs[slot], leg);
     if (err == SLR_OK) {
+        err = slr_engine_secure(slr_engine_worker_of(e, s), slot, p, false);
+    }
+    if (err == SLR_OK) {
         err = leg_open_live(e, s, slot, p);
     }
     if (err != SLR_OK) {
+        slr_engine_secure_reset(e, slot);
         atomic_store(&leg->state, SLR_LEG_FREE);
         return err;
     }
@@ -379,6 +385,12 @@ static void leg_update(struct slr_worker *w, void *arg)
             return;
         }
         slr_leg_codecs_build(&w->place.codecs[c->slot], leg);
+    }
+    if (p->has & SLR_LEG_HAS_SRTP) {
+        c->err = slr_engine_secure(w, c->slot, p, true);
+        if (c->err != SLR_OK) {
+            return;
+        }
     }
     if (p->has & SLR_LEG_HAS_SOURCE) {
         leg->source = p->source;

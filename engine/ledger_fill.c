@@ -66,6 +66,23 @@ static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *s
     }
 }
 
+static void fill_srtp(struct slr_ledger_leg *to, const struct slr_leg *leg,
+                      const struct slr_srtp *srtp)
+{
+    uint32_t n = 0;
+    if (!atomic_load(&leg->secure)) {
+        return;
+    }
+    bool known = srtp->suite != SLR_SRTP_NONE && srtp->suite < SLR_SRTP_SUITE_COUNT;
+    to->srtp_suite = known ? slr_srtp_suite_row((enum slr_srtp_suite)srtp->suite)->name : "unknown";
+    to->srtp_packets = slr_count_get(&srtp->opened);
+    to->srtcp_packets = slr_count_get(&srtp->rtcp_opened);
+    for (int i = SLR_SRTP_AUTH; i < SLR_SRTP_RESULTS; i++) {
+        to->srtp_failed[n++] = (struct slr_ledger_refusal){
+            slr_srtp_result_name((enum slr_srtp_result)i), slr_count_get(&srtp->failed[i])};
+    }
+}
+
 static void fill_leg(struct slr_state *state, const struct slr_session *s, struct fill *f,
                      uint32_t number, struct slr_span **span_at)
 {
@@ -88,6 +105,7 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
         to->clock_more = to->clock_count - SLR_CLOCK_NOTES;
         to->clock_count = SLR_CLOCK_NOTES;
     }
+    fill_srtp(to, leg, &state->srtp[atomic_load(&s->leg[number])]);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
             fill_stream(&streams[to->stream_count++], &leg->stream[i]);

@@ -203,6 +203,28 @@ static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
     return NULL;
 }
 
+static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
+{
+    slr_flows_close_leg(&e->flows, slot, now);
+    e->flows.unclaimed--;
+    slr_queue_reset(e->state, slot);
+    atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
+}
+
+/* What was held of a flow that turns out to be secure was never decrypted: it begins anew, on the
+ * leg that has the keys. */
+static void forget_held(struct slr_engine *e, const struct slr_leg_params *p)
+{
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
+        struct slr_flow *f = &e->flows.at[i];
+        bool mine = f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
+                    (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
+        if (mine && is_unclaimed(e, f->leg)) {
+            drop_flow(e, f->leg, slr_clock_mono(e->clock));
+        }
+    }
+}
+
 /* Flows that a new leg asks for: the first held one gives the leg its slot, others and those of a
  * closed leg lead there from now on. */
 static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p)
@@ -236,6 +258,9 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
     if (!p->passive || p->passive_dst.family == 0) {
         return SLR_INVAL;
     }
+    if (p->srtp_count > 0) {
+        forget_held(e, p);
+    }
     uint32_t slot = claim_flows(e, p);
     bool held = slot != SLR_NONE;
     if (!held) {
@@ -257,6 +282,10 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
         return err;
     }
     slr_leg_codecs_build(&e->codecs[slot], leg);
+    err = slr_engine_secure(&e->worker[0], slot, p, false);
+    if (err != SLR_OK) {
+        return err;
+    }
     err = held ? adopt(e, s, slot) : slr_engine_leg_join(&e->worker[0], s, slot);
     if (err == SLR_OK) {
         redirect_closed(e, leg, slot);
@@ -387,14 +416,6 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
     if (partner && joined) {
         (void)join_auto(e, s, swap ? flow : partner, 1);
     }
-}
-
-static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
-{
-    slr_flows_close_leg(&e->flows, slot, now);
-    e->flows.unclaimed--;
-    slr_queue_reset(e->state, slot);
-    atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
 /* A signalled session that hears the other direction of this flow, and whose own leg for it hears

@@ -120,6 +120,7 @@ static void read_leg_params(struct run *r, struct slr_leg_params *p, bool openin
     p->dn = slr_fields_text(&r->f, "dn", SLR_FIELD_OPTIONAL, SLR_DN_SIZE - 1, opening ? "" : NULL);
     slr_fields_codecs(&r->f, p);
     slr_fields_ssrc(&r->f, p);
+    slr_fields_srtp(&r->f, p);
     read_source(r, p, opening);
     p->hold = slr_fields_bool(&r->f, "hold", SLR_FIELD_OPTIONAL, false);
     p->has |= slr_fields_has(&r->f, "hold") ? SLR_LEG_HAS_HOLD : 0u;
@@ -140,10 +141,11 @@ static enum slr_err run_leg_open(struct run *r)
         slr_fields_fail(&r->f, SLR_INVAL, "family: must be 4 or 6");
     }
     (void)slr_fields_int(&r->f, "ptime_ms", SLR_FIELD_OPTIONAL, 0, 1000, 0);
-    if (r->f.err != SLR_OK) {
-        return r->f.err;
+    enum slr_err err = r->f.err;
+    if (err == SLR_OK) {
+        err = r->env->api->leg_open(r->env->engine, &p, &a);
     }
-    enum slr_err err = r->env->api->leg_open(r->env->engine, &p, &a);
+    explicit_bzero(p.srtp, sizeof p.srtp);
     if (err == SLR_OK && a.rtp.family != 0) {
         slr_addr_format_ip(&a.rtp, ip);
         r->answer = json_pack("{s:s,s:i,s:i}", "ip", ip, "port", (int)a.rtp.port, "rtcp_port",
@@ -156,7 +158,9 @@ static enum slr_err run_leg_update(struct run *r)
 {
     struct slr_leg_params p = {.session = NULL};
     read_leg_params(r, &p, false);
-    return r->f.err == SLR_OK ? r->env->api->leg_update(r->env->engine, &p) : r->f.err;
+    enum slr_err err = r->f.err == SLR_OK ? r->env->api->leg_update(r->env->engine, &p) : r->f.err;
+    explicit_bzero(p.srtp, sizeof p.srtp);
+    return err;
 }
 
 static const char *read_reason(struct run *r)

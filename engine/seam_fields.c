@@ -220,3 +220,48 @@ void slr_fields_ssrc(struct slr_fields *f, struct slr_leg_params *p)
         }
     }
 }
+
+static void read_srtp_key(struct slr_fields *f, const json_t *row, struct slr_srtp_key *key)
+{
+    struct slr_fields in = {row, f->err, f->text, f->text_size};
+    if (!json_is_object(row)) {
+        slr_fields_fail(f, SLR_INVAL, "srtp: must be a list of objects");
+        return;
+    }
+    *key = (struct slr_srtp_key){.suite = SLR_SRTP_NONE};
+    const char *suite = slr_fields_text(&in, "suite", SLR_FIELD_REQUIRED, 64, "");
+    const char *text =
+        slr_fields_text(&in, "key", SLR_FIELD_REQUIRED, SLR_SRTP_KEY_TEXT_SIZE - 1, "");
+    key->mki_len =
+        (uint8_t)slr_fields_int(&in, "mki_len", SLR_FIELD_OPTIONAL, 0, SLR_SRTP_MKI_BYTES, 0);
+    key->mki = (uint64_t)slr_fields_int(&in, "mki", SLR_FIELD_OPTIONAL, 0, INT64_MAX, 0);
+    key->suite = (uint8_t)slr_srtp_suite_find(slr_slice_str(suite));
+    if (in.err == SLR_OK && key->suite == SLR_SRTP_NONE) {
+        slr_fields_fail(&in, SLR_UNSUPPORTED, "srtp: unknown suite");
+    } else if (in.err == SLR_OK && slr_srtp_key_text(slr_slice_str(text), key) != SLR_OK) {
+        slr_fields_fail(&in, SLR_INVAL, "srtp: a key of the wrong length, or no base64");
+    }
+    json_t *string = json_object_get(row, "key");
+    if (json_is_string(string)) {
+        explicit_bzero((char *)(uintptr_t)json_string_value(string), json_string_length(string));
+    }
+    f->err = in.err;
+}
+
+void slr_fields_srtp(struct slr_fields *f, struct slr_leg_params *p)
+{
+    const json_t *list = get(f, "srtp", SLR_FIELD_OPTIONAL);
+    p->srtp_unknown = slr_fields_bool(f, "srtp_unknown", SLR_FIELD_OPTIONAL, false);
+    if (!list) {
+        return;
+    }
+    if (!json_is_array(list) || json_array_size(list) > SLR_SRTP_KEYS) {
+        slr_fields_fail(f, SLR_INVAL, "srtp: must be a list of at most %u", SLR_SRTP_KEYS);
+        return;
+    }
+    p->has |= SLR_LEG_HAS_SRTP;
+    p->srtp_count = (uint32_t)json_array_size(list);
+    for (uint32_t i = 0; i < p->srtp_count && f->err == SLR_OK; i++) {
+        read_srtp_key(f, json_array_get(list, i), &p->srtp[i]);
+    }
+}

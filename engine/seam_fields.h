@@ -43,5 +43,7 @@ void slr_fields_addr(struct slr_fields *f, const char *key, int need, bool with_
 /* Members codecs and ssrc of a leg. */
 void slr_fields_codecs(struct slr_fields *f, struct slr_leg_params *p);
 void slr_fields_ssrc(struct slr_fields *f, struct slr_leg_params *p);
+/* Member srtp: master keys. Their text is overwritten in the message once it was read. */
+void slr_fields_srtp(struct slr_fields *f, struct slr_leg_params *p);
 
 #endif

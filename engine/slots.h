@@ -40,6 +40,7 @@ enum slr_leg_state { SLR_LEG_FREE, SLR_LEG_SETUP, SLR_LEG_OPEN, SLR_LEG_CLOSED }
 struct slr_leg {
     _Atomic uint32_t state;   /* C sets SETUP and FREE; W OPEN and CLOSED */
     _Atomic uint32_t session; /* slot number; SLR_NONE: an unclaimed flow of a passive run */
+    _Atomic uint8_t secure;   /* W: only what slr_srtp_take gives counts */
     char id[SLR_LEG_ID_SIZE];
     char dn[SLR_DN_SIZE];
     uint32_t channel;

@@ -285,17 +285,22 @@ static uint32_t newest(const struct slr_srtp *s)
                : 0;
 }
 
+static void close_group(struct slr_srtp_box *box, uint32_t which)
+{
+    for (uint32_t k = 0; k < SLR_SRTP_KEYS; k++) {
+        slr_srtp_crypt_close(box->crypt[which][k]);
+        box->crypt[which][k] = NULL;
+    }
+    box->turn[which] = 0;
+}
+
 static void forget_group(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which)
 {
     struct slr_srtp_group *g = &s->group[which];
     atomic_store_explicit(&g->turn, 0, memory_order_release);
     slr_srtp_crypt_wipe(g->key, sizeof g->key);
     g->key_count = 0;
-    for (uint32_t k = 0; k < SLR_SRTP_KEYS; k++) {
-        slr_srtp_crypt_close(box->crypt[which][k]);
-        box->crypt[which][k] = NULL;
-    }
-    box->turn[which] = 0;
+    close_group(box, which);
 }
 
 /* The newest group was used: what came before it has an end, and so has the wait for it. */
@@ -484,6 +489,12 @@ enum slr_err slr_srtp_restore(const struct slr_srtp *s, struct slr_srtp_box *box
         }
     }
     return err;
+}
+
+void slr_srtp_box_close(struct slr_srtp_box *box)
+{
+    close_group(box, 0);
+    close_group(box, 1);
 }
 
 void slr_srtp_wipe(struct slr_srtp *s, struct slr_srtp_box *box)

@@ -93,6 +93,9 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
 /* Makes the box from what the state file holds. */
 enum slr_err slr_srtp_restore(const struct slr_srtp *s, struct slr_srtp_box *box) SLR_CHECKED;
 
+/* Frees the box's part alone: the process ends, the session goes on in another. */
+void slr_srtp_box_close(struct slr_srtp_box *box);
+
 /* Forgets all keys, here and there; counters stay for the ledger. */
 void slr_srtp_wipe(struct slr_srtp *s, struct slr_srtp_box *box);
 

@@ -23,7 +23,7 @@ static uint64_t layout_bytes(void)
 {
     return (uint64_t)sizeof(struct slr_state_header) << 48 ^
            (uint64_t)sizeof(struct slr_session) << 24 ^ (uint64_t)sizeof(struct slr_leg) ^
-           (uint64_t)sizeof(struct slr_chunk) << 12;
+           (uint64_t)sizeof(struct slr_chunk) << 12 ^ (uint64_t)sizeof(struct slr_srtp) << 36;
 }
 
 static size_t round_page(size_t n)
@@ -36,6 +36,7 @@ static size_t map_size(uint32_t leg_max, uint32_t chunk_max)
     return round_page(sizeof(struct slr_state_header)) +
            round_page(sizeof(struct slr_session) * (size_t)leg_max) +
            round_page(sizeof(struct slr_leg) * (size_t)leg_max) +
+           round_page(sizeof(struct slr_srtp) * (size_t)leg_max) +
            sizeof(struct slr_chunk) * (size_t)chunk_max;
 }
 
@@ -61,6 +62,8 @@ static void lay_out(struct slr_state *s, uint8_t *base)
     base += round_page(sizeof(struct slr_session) * (size_t)s->session_max);
     s->leg = (struct slr_leg *)(void *)base;
     base += round_page(sizeof(struct slr_leg) * (size_t)s->leg_max);
+    s->srtp = (struct slr_srtp *)(void *)base;
+    base += round_page(sizeof(struct slr_srtp) * (size_t)s->leg_max);
     s->chunk = (struct slr_chunk *)(void *)base;
 }
 

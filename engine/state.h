@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "engine/slots.h"
+#include "engine/srtp.h"
 
 #define SLR_STATE_VERSION 9u
 #define SLR_CHUNK_BYTES 4096u
@@ -39,6 +40,7 @@ struct slr_state {
     struct slr_state_header *header;
     struct slr_session *session;
     struct slr_leg *leg;
+    struct slr_srtp *srtp; /* one for each leg slot */
     struct slr_chunk *chunk;
     uint32_t session_max, leg_max, chunk_max;
     size_t map_bytes;

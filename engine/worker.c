@@ -49,15 +49,11 @@ static enum slr_verdict take_rtcp(struct slr_worker *w, uint32_t leg, const stru
     return err == SLR_OK ? SLR_VERDICT_RTCP : SLR_VERDICT_RTCP_MALFORMED;
 }
 
-static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool rtcp_port,
-                                      const struct slr_packet *pkt)
+static enum slr_verdict take_plain(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                                   enum slr_payload_kind kind, const struct slr_packet *pkt)
 {
     struct slr_slice bytes = slr_slice_of(pkt->at, pkt->len_bytes);
     struct slr_rtp rtp;
-    if (pkt->truncated) {
-        return SLR_VERDICT_TRUNCATED;
-    }
-    enum slr_payload_kind kind = slr_rtp_classify(bytes);
     if (kind == SLR_IS_RTCP) {
         return take_rtcp(w, leg, pkt); /* on the RTP port too: rtcp-mux */
     }
@@ -72,6 +68,54 @@ static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool r
         return SLR_VERDICT_CLOSED;
     }
     return slr_placement_rtp(&w->place, leg, pkt, &rtp);
+}
+
+/* What does not authenticate goes no further: it neither latches nor counts for a stream. */
+static enum slr_verdict take_secure(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                                    enum slr_payload_kind kind, const struct slr_packet *pkt)
+{
+    static const enum slr_verdict verdicts[SLR_SRTP_RESULTS] = {
+        [SLR_SRTP_AUTH] = SLR_VERDICT_SRTP_AUTH,
+        [SLR_SRTP_REPLAY] = SLR_VERDICT_SRTP_REPLAY,
+        [SLR_SRTP_MKI] = SLR_VERDICT_SRTP_MKI,
+        [SLR_SRTP_SHORT] = SLR_VERDICT_SRTP_SHORT,
+        [SLR_SRTP_NO_KEY] = SLR_VERDICT_SRTP_NO_KEY};
+    size_t bytes = 0;
+    if (atomic_load_explicit(&w->place.state->leg[leg].state, memory_order_acquire) !=
+        SLR_LEG_OPEN) {
+        return SLR_VERDICT_CLOSED;
+    }
+    if (pkt->len_bytes > SLR_WORKER_PLAIN_BYTES) {
+        return SLR_VERDICT_MALFORMED;
+    }
+    enum slr_srtp_result result = slr_srtp_take(
+        &w->place.state->srtp[leg], &w->srtp[leg], slr_slice_of(pkt->at, pkt->len_bytes),
+        kind == SLR_IS_RTCP, pkt->arrival, w->plain, &bytes);
+    if (result == SLR_SRTP_PLAIN) {
+        return take_plain(w, leg, rtcp_port, kind, pkt);
+    }
+    if (result != SLR_SRTP_OK) {
+        return verdicts[result];
+    }
+    struct slr_packet plain = *pkt;
+    plain.at = w->plain;
+    plain.len_bytes = (uint32_t)bytes;
+    slr_count_own(&w->counters.at[SLR_CTR_SRTP_OPENED], 1);
+    return take_plain(w, leg, rtcp_port, kind, &plain);
+}
+
+static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                                      const struct slr_packet *pkt)
+{
+    if (pkt->truncated) {
+        return SLR_VERDICT_TRUNCATED;
+    }
+    enum slr_payload_kind kind = slr_rtp_classify(slr_slice_of(pkt->at, pkt->len_bytes));
+    if (atomic_load_explicit(&w->place.state->leg[leg].secure, memory_order_relaxed) &&
+        (kind == SLR_IS_RTP || kind == SLR_IS_RTCP)) {
+        return take_secure(w, leg, rtcp_port, kind, pkt);
+    }
+    return take_plain(w, leg, rtcp_port, kind, pkt);
 }
 
 void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,

@@ -22,14 +22,18 @@ struct slr_worker {
     _Atomic uint8_t *active; /* session slots, shared with the writers */
     uint32_t number, count;
     uint32_t batch_us;
-    int64_t silence_ns; /* -t */
+    int64_t silence_ns;        /* -t */
+    struct slr_srtp_box *srtp; /* one for each leg slot */
     /* own */
     int64_t housekeeping_ns;
+    uint8_t *plain; /* a decrypted packet, SLR_WORKER_PLAIN_BYTES */
     struct slr_mailbox calls;
     pthread_t thread;
     _Atomic bool stop;
     bool running;
 };
+
+#define SLR_WORKER_PLAIN_BYTES 65536u
 
 #define SLR_TAG_RTP(leg) ((leg) << 1)
 #define SLR_TAG_RTCP(leg) ((leg) << 1 | 1u)

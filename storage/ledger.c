@@ -245,6 +245,20 @@ static void put_others(struct render *r, json_t *o, const struct slr_ledger_othe
     put(r, o, "others", sum);
 }
 
+static json_t *render_srtp(struct render *r, const struct slr_ledger_leg *leg)
+{
+    json_t *o = json_object(), *failed = json_object();
+
+    put_text(r, o, "suite", leg->srtp_suite);
+    put_count(r, o, "packets", leg->srtp_packets);
+    put_count(r, o, "rtcp", leg->srtcp_packets);
+    for (int i = 0; i < SLR_LEDGER_REFUSALS && leg->srtp_failed[i].reason; i++) {
+        put_count(r, failed, leg->srtp_failed[i].reason, leg->srtp_failed[i].packets);
+    }
+    put(r, o, "failed", failed);
+    return o;
+}
+
 static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
 {
     json_t *o = json_object(), *streams = json_array(), *spans = json_array();
@@ -254,6 +268,9 @@ static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
     put_int(r, o, "channel", leg->channel);
     put_address(r, o, "local", &leg->local);
     put_count(r, o, "foreign", leg->foreign);
+    if (leg->srtp_suite) {
+        put(r, o, "srtp", render_srtp(r, leg));
+    }
     for (uint32_t i = 0; i < leg->stream_count; i++) {
         add(r, streams, render_stream(r, &leg->stream[i]));
     }

@@ -95,6 +95,13 @@ struct slr_ledger_digit {
     char digit;  /* '0'..'9' '*' '#' 'A'..'D', 'F' flash */
 };
 
+/* Why packets of a secure leg did not count. */
+struct slr_ledger_refusal {
+    const char *reason;
+    uint64_t packets;
+};
+#define SLR_LEDGER_REFUSALS 8
+
 struct slr_ledger_leg {
     const char *id; /* leg id given by the core, or "" */
     const char *dn; /* party, or "" */
@@ -104,13 +111,16 @@ struct slr_ledger_leg {
     uint32_t stream_count;
     const struct slr_span *span; /* ordered, gapless, sums to the session's length */
     uint32_t span_count;
-    uint64_t foreign; /* packets dropped: not from this leg's peer */
     const struct slr_clock_note *clock;
     uint32_t clock_count;
     uint32_t clock_more; /* corrections beyond those listed */
     const struct slr_ledger_late *late;
     uint32_t late_count;
     struct slr_ledger_others others; /* streams 0: none */
+    uint64_t foreign;                /* packets dropped: not from this leg's peer */
+    const char *srtp_suite;          /* newest; NULL: plain RTP */
+    uint64_t srtp_packets, srtcp_packets;
+    struct slr_ledger_refusal srtp_failed[SLR_LEDGER_REFUSALS]; /* up to reason NULL */
 };
 
 enum slr_digit_policy { SLR_DIGITS_KEEP, SLR_DIGITS_MASK, SLR_DIGITS_DROP };

@@ -205,7 +205,43 @@ Test(sdp, a_lone_cr_cannot_smuggle_lines_into_the_answer)
     cr_assert(sdp.repairs & SLR_SDP_FIX_JUNK);
 }
 
-Test(sdp, srtp_is_not_taken_and_keys_are_cut_from_records)
+static const char secure_offer[] =
+    "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    "m=audio 9 RTP/SAVP 0\r\n"
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+    "a=crypto:2 bad\r\n"
+    "a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20\r\n";
+
+Test(sdp, the_answer_names_the_line_it_took_and_has_a_key_of_its_own)
+{
+    char text[1024];
+    struct slr_sdp_local local = {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4000};
+    struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "192.0.2.9", .family = 4};
+    struct slr_put put = slr_put_of(text, sizeof text - 1);
+    cr_assert_eq(read_text(secure_offer), SLR_OK);
+    cr_assert(slr_sdp_media_usable(&sdp.media[0]));
+    cr_assert_eq(sdp.media[0].crypto_count, 2);
+    cr_assert_eq(sdp.media[0].crypto_bad, 1);
+    cr_assert_eq(slr_sdp_media_crypto(&sdp.media[0])->tag, 3u);
+    cr_assert(slr_sdp_crypto_make(SLR_SRTP_AES_CM_128_80, &local.own));
+    cr_assert_eq(slr_sdp_write_answer(&sdp, &local, &session, &put), SLR_OK);
+    text[put.len_bytes] = '\0';
+    cr_assert(strstr(text, "m=audio 4000 RTP/SAVP 0\r\n"), "%s", text);
+    cr_assert(strstr(text, "\r\na=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:"), "%s", text);
+    cr_assert_null(strstr(text, "PS1uQCVe"));
+}
+
+Test(sdp, crypto_under_plain_rtp_means_nothing)
+{
+    char text[sizeof secure_offer];
+    memcpy(text, secure_offer, sizeof text);
+    memcpy(strstr(text, "/SAVP"), "/AVPF", 5);
+    cr_assert_eq(read_text(text), SLR_OK);
+    cr_assert(slr_sdp_media_usable(&sdp.media[0]));
+    cr_assert_null(slr_sdp_media_crypto(&sdp.media[0]));
+}
+
+Test(sdp, srtp_without_a_key_is_not_taken_and_keys_are_cut_from_records)
 {
     const char *text =
         "v=0\nm=audio 9 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\n"

@@ -1,9 +1,23 @@
 /* SDP reader, answer writer and key cutter: no crash, and every answer reads back. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl/sdp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What is stored of a text is no longer than it was: keys are cut in place. */
+static void check_mask(struct slr_slice in)
+{
+    static char text[SLR_SDP_MAX_BYTES + 1];
+    if (!slr_slice_to_str(in, text, sizeof text)) {
+        return;
+    }
+    slr_sdp_crypto_mask(text);
+    if (strlen(text) > in.len_bytes) {
+        abort();
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +36,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                           .ip = "192.0.2.1",
                                           .family = 4,
                                           .port = 4000};
+        const struct slr_sdp_crypto *c = slr_sdp_media_crypto(&sdp.media[i]);
+        if (c) { /* a line that was read has keys, and its own key is its own */
+            if (c->key_count < 1 || c->key_count > SLR_SRTP_KEYS) {
+                abort();
+            }
+            local[i].own = c->key[0];
+        }
     }
     struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "192.0.2.1", .family = 4};
     struct slr_put put = slr_put_of(text, sizeof text);
@@ -30,5 +51,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          back.media_count != sdp.media_count)) {
         abort();
     }
+    for (uint8_t i = 0; i < sdp.media_count; i++) {
+        if (local[i].taken && slr_sdp_media_secure(&sdp.media[i]) &&
+            (back.media[i].crypto_count != 1 ||
+             memcmp(back.media[i].crypto[0].key[0].key, local[i].own.key, 16) != 0)) {
+            abort();
+        }
+    }
+    check_mask(in);
     return 0;
 }

@@ -1,0 +1,77 @@
+/*
+ * engine_secure: SRTP of legs as they open, change, end and survive a restart. The rules are in
+ * srtp.h; allocates when keys are installed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "engine/engine_priv.h"
+
+enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t slot, const struct slr_leg_params *p,
+                               bool running)
+{
+    struct slr_leg *leg = &w->place.state->leg[slot];
+    enum slr_err err = SLR_OK;
+    if (p->srtp_count == 0 && !p->srtp_unknown && !atomic_load(&leg->secure)) {
+        return SLR_OK;
+    }
+    if (p->srtp_count > 0 || !p->srtp_unknown) {
+        err = slr_srtp_install(&w->place.state->srtp[slot], &w->srtp[slot], p->srtp, p->srtp_count,
+                               running, slr_clock_mono(w->clock));
+    }
+    if (err == SLR_OK) {
+        atomic_store_explicit(&leg->secure, 1, memory_order_release);
+    }
+    return err;
+}
+
+void slr_engine_secure_end(struct slr_engine *e, uint32_t slot)
+{
+    if (atomic_load(&e->state->leg[slot].secure)) {
+        slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
+    }
+}
+
+void slr_engine_secure_reset(struct slr_engine *e, uint32_t slot)
+{
+    if (e->state->srtp[slot].turn != 0) {
+        slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
+        memset(&e->state->srtp[slot], 0, sizeof e->state->srtp[slot]);
+    }
+}
+
+void slr_engine_secure_restore(struct slr_engine *e)
+{
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        const struct slr_leg *leg = &e->state->leg[i];
+        if (e->state->srtp[i].turn == 0) {
+            continue;
+        }
+        enum slr_err err = SLR_OK;
+        if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
+            slr_srtp_wipe(&e->state->srtp[i], &e->srtp[i]);
+        } else {
+            err = slr_srtp_restore(&e->state->srtp[i], &e->srtp[i]);
+        }
+        if (err != SLR_OK) {
+            SLR_ERROR("srtp_restore_failed", "port=%u err=%s", leg->local.port, slr_err_name(err));
+        }
+    }
+}
+
+void slr_engine_secure_close(struct slr_engine *e)
+{
+    for (uint32_t i = 0; e->srtp && e->state && i < e->state->leg_max; i++) {
+        slr_srtp_box_close(&e->srtp[i]);
+    }
+    for (uint32_t i = 0; e->worker && i < e->worker_count; i++) {
+        if (e->worker[i].plain) {
+            slr_srtp_crypt_wipe(e->worker[i].plain, SLR_WORKER_PLAIN_BYTES);
+        }
+        free(e->worker[i].plain);
+        e->worker[i].plain = NULL;
+    }
+    free(e->srtp);
+    e->srtp = NULL;
+}
