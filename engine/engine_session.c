@@ -573,7 +573,8 @@ enum slr_err slr_engine_recording_delete(struct slr_engine *e, const char *sessi
     if (!slr_id_valid(session)) {
         return SLR_INVAL;
     }
-    if (slr_engine_session_find(e, session)) {
+    const struct slr_session *s = slr_engine_session_find(e, session);
+    if (s && !atomic_load(&s->published)) {
         return SLR_BUSY;
     }
     enum slr_err err = slr_sealer_delete(&e->sealer, session);

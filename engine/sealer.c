@@ -171,6 +171,7 @@ static enum slr_err seal(struct slr_sealer *s, struct slr_session *session)
         SLR_ERROR("seal_failed", "session=%s err=%s", session->id, slr_err_name(err));
         return err;
     }
+    atomic_store(&session->published, 1); /* before somebody is told, who may delete it at once */
     json_t *ev = slr_ledger_event(s->state, session, &sealed);
     if (ev) {
         s->sink->emit(s->sink->ctx, ev);

@@ -379,21 +379,11 @@ enum slr_err slr_seam_server_open(const struct slr_seam_server_config *cfg,
                                   struct slr_seam_server **out)
 {
     struct slr_seam_server *s = calloc(1, sizeof *s);
-    enum slr_err err = SLR_OK;
     if (!s) {
         return SLR_NOMEM;
     }
     s->cfg = *cfg;
     s->listen_fd = s->watch.fd = -1;
-    if (cfg->path) {
-        err = slr_seam_listen(cfg->path, &s->listen_fd);
-        if (err != SLR_OK) {
-            SLR_ERROR("control_listen_failed", "path=%s err=%s", SLR_Q(cfg->path),
-                      slr_err_name(err));
-            free(s);
-            return err;
-        }
-    }
     *out = s;
     return SLR_OK;
 }
@@ -418,10 +408,16 @@ void slr_seam_server_close(struct slr_seam_server *s)
 enum slr_err slr_seam_server_engine(struct slr_seam_server *s, struct slr_engine *e)
 {
     s->cfg.env.engine = e;
-    if (e && s->listen_fd >= 0 && s->watch.fd < 0) {
-        return slr_loop_add(s->cfg.loop, &s->watch, s->listen_fd, EPOLLIN, on_listen, s);
+    if (!e || !s->cfg.path || s->listen_fd >= 0) {
+        return SLR_OK;
     }
-    return SLR_OK;
+    enum slr_err err = slr_seam_listen(s->cfg.path, &s->listen_fd);
+    if (err != SLR_OK) {
+        SLR_ERROR("control_listen_failed", "path=%s err=%s", SLR_Q(s->cfg.path), slr_err_name(err));
+        s->listen_fd = -1;
+        return err;
+    }
+    return slr_loop_add(s->cfg.loop, &s->watch, s->listen_fd, EPOLLIN, on_listen, s);
 }
 
 /* Puts what fits; a core that is told of a loss takes a snapshot. True: there may be more. */

@@ -28,15 +28,15 @@ struct slr_seam_server_config {
 
 struct slr_seam_server;
 
-/* Listens; nobody is served before slr_seam_server_engine. Errors of slr_seam_listen, with a log
- * event. */
+/* Nothing listens before slr_seam_server_engine. SLR_NOMEM. */
 enum slr_err slr_seam_server_open(const struct slr_seam_server_config *cfg,
                                   struct slr_seam_server **out) SLR_CHECKED;
 /* Closes all connections and removes the socket. */
 void slr_seam_server_close(struct slr_seam_server *s);
 
-/* The engine is there: connections are taken from now on. NULL: it is gone, commands are answered
- * with STATE. */
+/* The engine is there: listens from now on, so whoever gets through finds the sessions restored and
+ * their ports bound. NULL: it is gone, commands are answered with STATE. Errors of slr_seam_listen,
+ * with a log event. */
 enum slr_err slr_seam_server_engine(struct slr_seam_server *s, struct slr_engine *e) SLR_CHECKED;
 
 /* Serves a connected stream socket like an accepted one; fd is the server's in any case. */

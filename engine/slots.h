@@ -135,7 +135,8 @@ struct slr_session {
     char dir[16];                 /* YYYYMMDD of the start */
     _Atomic uint32_t commit_index;
     struct slr_commit commit[2];
-    bool damaged; /* the file lost what was in it (removed or cut by somebody) */
+    _Atomic uint32_t published; /* the files have their final names: may be deleted */
+    bool damaged;               /* the file lost what was in it (removed or cut by somebody) */
 };
 
 /* Position on the session's timeline of a moment. */
