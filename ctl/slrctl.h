@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "common/err.h"
+#include "common/options.h"
 
 enum slrctl_exit {
     SLRCTL_OK = 0,
@@ -39,7 +40,8 @@ struct slrctl {
     const char *sip, *http, *media_ip;
     const char *engine_args, *core_args;
     const char *format, *channels;
-    char **arg; /* positional arguments */
+    struct slr_option_list pt; /* payload types without SDP, for slr */
+    char **arg;                /* positional arguments */
     int arg_count;
 };
 

@@ -126,6 +126,9 @@ static bool make_commands(struct import *im)
     slrctl_child_add(e, "--wait-core");
     slrctl_child_add(e, "-w");
     slrctl_child_add(e, "0");
+    for (size_t i = 0; i < im->ctl->pt.count; i++) {
+        slrctl_child_add(e, "--pt=%s", im->ctl->pt.item[i]);
+    }
     slrctl_child_add_words(e, im->ctl->engine_args);
     struct slrctl_child *c = &im->core;
     slrctl_child_add(c, "--import");

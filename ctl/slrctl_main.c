@@ -74,6 +74,8 @@ static const struct slr_option importing[] = {
     {0, "out", SLR_OPT_STR, AT(out), 0, 0, "DIR", NULL, "where the recordings go (needed)"},
     {0, "format", SLR_OPT_STR, AT(format), 0, 0, "NAME", "wav", "wav"},
     {0, "channels", SLR_OPT_STR, AT(channels), 0, 0, "KIND", "stereo", "stereo"},
+    {0, "pt", SLR_OPT_LIST, AT(pt), 0, 0, "PT=NAME/CLOCK", NULL,
+     "payload type of media without SDP; [/CHANNELS][;PARAMETERS] may follow"},
     {0, "json", SLR_OPT_FLAG, AT(json), 0, 0, NULL, NULL, "(always: one object a line)"},
     {0, "engine-args", SLR_OPT_STR, AT(engine_args), 0, 0, "ARGS", NULL, "more options for slr"},
     {0, "core-args", SLR_OPT_STR, AT(core_args), 0, 0, "ARGS", NULL, "more options for slr-core"},

@@ -17,6 +17,7 @@ struct slr_engine_config {
     uint32_t window_ms;               /* -m: minimum placement window */
     uint32_t pause_max_s;             /* a pause ends by itself after that; 0: never */
     struct slr_option_list accept_pt; /* -A */
+    struct slr_option_list pt;        /* payload types of flows without SDP */
     const char *log_config;           /* -l */
     const char *control;              /* seam socket path, NULL: none */
     struct slr_option_list media_ip;

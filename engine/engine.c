@@ -76,6 +76,15 @@ static enum slr_err read_words(struct slr_engine *e)
         }
         e->accept[pt] = 1;
     }
+    e->unsignalled_count = slr_leg_codecs_static(e->unsignalled, e->accept);
+    for (size_t i = 0; i < e->cfg->pt.count; i++) {
+        enum slr_err err =
+            slr_leg_codecs_add(e->unsignalled, &e->unsignalled_count, e->cfg->pt.item[i]);
+        if (err != SLR_OK) {
+            SLR_ERROR("bad_option", "option=pt value=%s", SLR_Q(e->cfg->pt.item[i]));
+            return err;
+        }
+    }
     return SLR_OK;
 }
 

@@ -45,6 +45,8 @@ struct slr_engine {
     enum slr_source_policy policy;
     enum slr_digit_policy digits;
     uint8_t accept[128];
+    struct slr_pt_map unsignalled[SLR_MAX_PTS]; /* payload types of flows without SDP */
+    uint32_t unsignalled_count;
     uint32_t session_cursor, leg_cursor;
     slr_mono started;
     const char *backend;

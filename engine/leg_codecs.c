@@ -3,6 +3,7 @@
  */
 #include "engine/leg_codecs.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -111,4 +112,51 @@ uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const 
     add_static(&out[n++], 19, "CN", 8000, 1);
     add_static(&out[n++], 101, "telephone-event", 8000, 1);
     return n;
+}
+
+/* "PT=NAME/CLOCK[/CHANNELS]" */
+static bool read_row(struct slr_slice text, struct slr_pt_map *out)
+{
+    struct slr_slice number, name, clock, channels;
+    uint64_t pt, clock_hz, n = 1;
+    if (!slr_slice_take_token(&text, '=', &number) || !slr_slice_to_u64(number, 127, &pt) ||
+        !slr_slice_take_token(&text, '/', &name) || name.len_bytes == 0 ||
+        !slr_slice_to_str(name, out->name, sizeof out->name) ||
+        !slr_slice_take_token(&text, '/', &clock) ||
+        !slr_slice_to_u64(clock, CLOCK_MAX_HZ, &clock_hz)) {
+        return false;
+    }
+    if (slr_slice_take_token(&text, '/', &channels) && !slr_slice_to_u64(channels, 2, &n)) {
+        return false;
+    }
+    for (char *c = out->name; *c != '\0'; c++) {
+        *c = (char)toupper((unsigned char)*c);
+    }
+    out->pt = (uint8_t)pt;
+    out->clock_hz = (uint32_t)clock_hz;
+    out->channels = (uint8_t)n;
+    return text.len_bytes == 0;
+}
+
+enum slr_err slr_leg_codecs_add(struct slr_pt_map pt[static SLR_MAX_PTS], uint32_t *count,
+                                const char *text)
+{
+    struct slr_pt_map row = {.pt = 0};
+    struct slr_slice rest = slr_slice_str(text), map;
+    struct slr_codec_use use;
+    uint32_t at = 0;
+    if (!slr_slice_take_token(&rest, ';', &map) || !read_row(map, &row) ||
+        !slr_slice_to_str(slr_slice_trim(rest), row.fmtp, sizeof row.fmtp) ||
+        kind_of(&row, &use) == SLR_PT_UNKNOWN) {
+        return SLR_INVAL;
+    }
+    while (at < *count && pt[at].pt != row.pt) {
+        at++;
+    }
+    if (at == SLR_MAX_PTS) {
+        return SLR_FULL;
+    }
+    pt[at] = row;
+    *count += at == *count;
+    return SLR_OK;
 }

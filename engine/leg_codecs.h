@@ -34,4 +34,10 @@ enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt
  * (128 flags) is not NULL, that are allowed. 101 is taken as telephone-event. Returns the count. */
 uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept);
 
+/* Adds a payload type as option --pt has it, "PT=NAME/CLOCK[/CHANNELS][;PARAMETERS]", or puts it in
+ * the place of the same number. SLR_INVAL: not of that form, or nothing that we decode. SLR_FULL.
+ */
+enum slr_err slr_leg_codecs_add(struct slr_pt_map pt[static SLR_MAX_PTS], uint32_t *count,
+                                const char *text) SLR_CHECKED;
+
 #endif

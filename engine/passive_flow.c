@@ -48,7 +48,6 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
 {
     uint32_t slot = find_claim(e, &pkt->src, &pkt->dst);
     if (slot == SLR_NONE) {
-        struct slr_pt_map pt[SLR_MAX_PTS];
         slot = slr_engine_leg_slot(e);
         if (slot == SLR_NONE) {
             return NULL;
@@ -56,8 +55,7 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
         slr_engine_leg_reset(e, slot);
         struct slr_leg *leg = leg_at(e, slot);
         leg->passive = true;
-        uint32_t n = slr_leg_codecs_static(pt, e->accept);
-        if (slr_leg_codecs_set(leg, pt, n) != SLR_OK) {
+        if (slr_leg_codecs_set(leg, e->unsignalled, e->unsignalled_count) != SLR_OK) {
             return NULL;
         }
         slr_leg_codecs_build(&e->codecs[slot], leg);

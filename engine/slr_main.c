@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "engine/control.h"
+#include "engine/leg_codecs.h"
 #include "engine/nofile.h"
 
 #define WINDOW_MIN_MS 40u
@@ -37,6 +38,8 @@ static const struct slr_option options[] = {
         "a pause ends by itself after that, unless the command says otherwise; 0: never"),
     {'A', "accept-pt", SLR_OPT_LIST, AT(accept_pt), 0, 0, "PT", NULL,
      "accept this RTP payload type; none given: any"},
+    {0, "pt", SLR_OPT_LIST, AT(pt), 0, 0, "PT=NAME/CLOCK", NULL,
+     "payload type of media without SDP; [/CHANNELS][;PARAMETERS] may follow"},
     {'l', "log-config", SLR_OPT_STR, AT(log_config), 0, 0, "FILE", NULL,
      "properties file: level, file, rate"},
     STR("control", control, "PATH", NULL, "Unix socket for control planes"),
@@ -99,6 +102,17 @@ static enum slr_err check(struct slr_engine_config *cfg)
         if (!slr_slice_to_u64(slr_slice_str(cfg->accept_pt.item[i]), 127, &pt)) {
             fprintf(stderr, "slr: --accept-pt: expected a number from 0 to 127, not \"%s\"\n",
                     cfg->accept_pt.item[i]);
+            return SLR_INVAL;
+        }
+    }
+    struct slr_pt_map pt[SLR_MAX_PTS];
+    uint32_t pt_count = slr_leg_codecs_static(pt, NULL);
+    for (size_t i = 0; i < cfg->pt.count; i++) {
+        enum slr_err err = slr_leg_codecs_add(pt, &pt_count, cfg->pt.item[i]);
+        if (err != SLR_OK) {
+            fprintf(stderr, "slr: --pt: %s \"%s\"\n",
+                    err == SLR_FULL ? "no room for" : "expected e.g. 118=AMR/8000, not",
+                    cfg->pt.item[i]);
             return SLR_INVAL;
         }
     }

@@ -122,3 +122,53 @@ Test(leg_codecs, static_types_follow_what_is_accepted)
     cr_assert_eq(codecs.row_of_pt[0], 0xff);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[101]], SLR_PT_EVENT);
 }
+
+Test(leg_codecs, all_static_types_fit)
+{
+    struct slr_pt_map out[SLR_MAX_PTS];
+    uint32_t n = slr_leg_codecs_static(out, NULL);
+    bool seen[128] = {false};
+    for (uint32_t i = 0; i < n; i++) {
+        seen[out[i].pt] = true;
+        cr_assert(out[i].pt != 10 || (out[i].clock_hz == 44100 && out[i].channels == 2));
+        cr_assert(out[i].pt != 11 || (out[i].clock_hz == 44100 && out[i].channels == 1));
+    }
+    static const uint8_t want[] = {0, 3, 8, 9, 10, 11, 13, 19, 101};
+    for (size_t i = 0; i < sizeof want; i++) {
+        cr_assert(seen[want[i]], "%u", want[i]);
+    }
+    cr_assert_eq(put(out, n), SLR_OK);
+    cr_assert_eq(codecs.use[codecs.row_of_pt[10]].sample_hz, 44100u);
+    cr_assert_eq(codecs.use[codecs.row_of_pt[10]].channels, 2u);
+    cr_assert_eq(codecs.use[codecs.row_of_pt[9]].clock_hz, 8000u);
+    cr_assert_eq(codecs.use[codecs.row_of_pt[9]].sample_hz, 16000u);
+}
+
+Test(leg_codecs, types_given_as_text)
+{
+    struct slr_pt_map out[SLR_MAX_PTS];
+    uint32_t n = 0;
+    cr_assert_eq(slr_leg_codecs_add(out, &n, "118=amr/8000;octet-align=1"), SLR_OK);
+    cr_assert_eq(slr_leg_codecs_add(out, &n, "99=L16/16000/2"), SLR_OK);
+    cr_assert_eq(slr_leg_codecs_add(out, &n, "118=AMR/8000"), SLR_OK); /* again: instead */
+    cr_assert_eq(slr_leg_codecs_add(out, &n, "96=telephone-event/16000"), SLR_OK);
+    cr_assert_eq(n, 3u);
+    cr_assert_eq(out[0].pt, 118);
+    cr_assert_str_eq(out[0].name, "AMR");
+    cr_assert_str_eq(out[0].fmtp, "");
+    cr_assert_eq(out[1].channels, 2);
+    static const char *const bad[] = {
+        "",           "118",          "=AMR/8000",      "128=AMR/8000",
+        "118=AMR",    "118=AMR/x",    "118=/8000",      "118=AMR/16000",
+        "5=FOO/8000", "5=L16/8000/3", "5=L16/8000/1/1", "5=AMR/8000;crc=1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(slr_leg_codecs_add(out, &n, bad[i]), SLR_INVAL, "%s", bad[i]);
+    }
+    cr_assert_eq(n, 3u);
+    for (unsigned pt = 64; n < SLR_MAX_PTS; pt++) {
+        char text[32];
+        snprintf(text, sizeof text, "%u=PCMA/8000", pt);
+        cr_assert_eq(slr_leg_codecs_add(out, &n, text), SLR_OK);
+    }
+    cr_assert_eq(slr_leg_codecs_add(out, &n, "127=PCMA/8000"), SLR_FULL);
+}

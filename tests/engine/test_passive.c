@@ -16,7 +16,7 @@ static void begin(struct fx *f)
     f->e.passive = true;
     f->worker.place.flow_session.start.ns = FX_START_NS;
     slr_idgen_init_seeded(&f->e.ids, 1);
-    memset(f->e.accept, 1, sizeof f->e.accept);
+    f->e.unsignalled_count = slr_leg_codecs_static(f->e.unsignalled, NULL);
     cr_assert_eq(slr_flows_init(&f->e.flows, 64), SLR_OK);
 }
 
