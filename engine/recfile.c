@@ -68,7 +68,7 @@ static enum slr_err refill(struct slr_recfile *f, struct slr_session *s)
     slr_render_silence(&block);
     enum slr_err err = f->media.base.ops->truncate(&f->media.base, 0);
     if (err == SLR_OK) {
-        err = wav->begin(f->state, &s->shape, &f->media.base, 0);
+        err = wav->begin(f->state, &s->shape, NULL, &f->media.base, 0);
     }
     while (err == SLR_OK && left > 0) {
         uint64_t n = left < block.frames ? left : block.frames;
@@ -99,7 +99,7 @@ enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_sess
     }
     f->is_open = true;
     f->since_checkpoint = 0;
-    err = wav->begin(f->state, &s->shape, &f->media.base, slr_session_commit(s)->frames);
+    err = wav->begin(f->state, &s->shape, NULL, &f->media.base, slr_session_commit(s)->frames);
     if (err == SLR_TRUNCATED || err == SLR_FORMAT) {
         err = refill(f, s);
     }

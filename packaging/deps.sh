@@ -14,12 +14,12 @@ set -eu
 
 RUN_PACKAGES='
     ca-certificates cmake espeak-ng gcc jq libbcg729-dev libc6-dev libcurl4-openssl-dev
-    libexpat1-dev libgsm1-dev libjansson-dev libmicrohttpd-dev libopencore-amrnb-dev
+    libexpat1-dev libgsm1-dev libjansson-dev libmicrohttpd-dev libogg-dev libopencore-amrnb-dev
     libopencore-amrwb-dev libopus-dev libpcap-dev libsofia-sip-ua-dev libspandsp-dev
-    libspeexdsp-dev libsqlite3-dev libssl-dev liburing-dev ninja-build pkg-config procps python3'
+    libsndfile1-dev libspeexdsp-dev libsqlite3-dev libssl-dev liburing-dev ninja-build pkg-config procps python3'
 TEST_PACKAGES='
     clang-14 clang-format-14 clang-tidy-14 curl e2fsprogs ffmpeg git iproute2 kamailio
-    libclang-rt-14-dev libcriterion-dev libsrtp2-dev libvo-amrwbenc-dev llvm-14 python3-pytest
+    libclang-rt-14-dev libcriterion-dev libsrtp2-dev libvo-amrwbenc-dev llvm-14 opus-tools python3-pytest
     rtpengine-daemon sip-tester sngrep sox tmux tshark util-linux valgrind'
 BARE_PACKAGES='debootstrap git make util-linux'
 

@@ -221,12 +221,14 @@ static enum slr_err check_resume(struct wav *w)
     return size_bytes < header_bytes_of(&w->shape) + w->media_bytes ? SLR_TRUNCATED : SLR_FORMAT;
 }
 
-static enum slr_err begin(void *state, const struct slr_audio_shape *shape, struct slr_sink *sink,
+static enum slr_err begin(void *state, const struct slr_audio_shape *shape,
+                          const struct slr_container_options *options, struct slr_sink *sink,
                           uint64_t resume_frames)
 {
     struct wav *w = state;
     enum slr_err err = check(shape);
 
+    (void)options;
     *w = (struct wav){.sink = sink, .shape = *shape};
     if (err != SLR_OK) {
         return err;
@@ -304,6 +306,7 @@ const struct slr_container slr_container_wav = {
     .extension = ".wav",
     .mime_type = "audio/wav",
     .state_bytes = sizeof(struct wav),
+    .resumable = true,
     .check = check,
     .begin = begin,
     .append = append,

@@ -112,7 +112,7 @@ Test(wav, becomes_rf64_beyond_4_gib)
         uint64_t offset = 0, len = 0;
         uint64_t frame_bytes = shape->channels * slr_sample_bytes(shape->format);
         uint64_t frames = MAX_RIFF / frame_bytes;
-        cr_assert_eq(wav()->begin(state, shape, &h.base, 0), SLR_OK);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 0), SLR_OK);
         cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
         cr_assert_eq(wav()->checkpoint(state), SLR_OK);
         check_header(&h, shape, frames);
@@ -123,10 +123,10 @@ Test(wav, becomes_rf64_beyond_4_gib)
         cr_assert_eq(wav()->append(state, &none, 6 * frames), SLR_OK);
         cr_assert_eq(wav()->checkpoint(state), SLR_OK);
         memset(state, 0x5a, wav()->state_bytes); /* death */
-        cr_assert_eq(wav()->begin(state, shape, &h.base, 7 * frames + 3), SLR_TRUNCATED);
-        cr_assert_eq(wav()->begin(state, shape, &h.base, 7 * frames + 1), SLR_OK);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 7 * frames + 3), SLR_TRUNCATED);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 7 * frames + 1), SLR_OK);
         check_header(&h, shape, 7 * frames + 1);
-        cr_assert_eq(wav()->begin(state, shape, &h.base, frames), SLR_OK);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, frames), SLR_OK);
         check_header(&h, shape, frames);
         cr_assert_eq(wav()->append(state, &none, 2 * frames), SLR_OK);
         cr_assert_eq(wav()->finish(state), SLR_OK);
@@ -145,15 +145,15 @@ Test(wav, refuses_what_no_file_can_hold)
     void *state = malloc(wav()->state_bytes);
     uint8_t none = 0;
     uint64_t frames = (1ull << 60) / 4;
-    cr_assert_eq(wav()->begin(state, &shape, &h.base, 0), SLR_OK);
+    cr_assert_eq(wav()->begin(state, &shape, NULL, &h.base, 0), SLR_OK);
     cr_assert_eq(wav()->append(state, &none, UINT64_MAX), SLR_TOOLONG);
     cr_assert_eq(wav()->append(state, &none, frames + 1), SLR_TOOLONG);
     cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
     cr_assert_eq(wav()->append(state, &none, 1), SLR_TOOLONG);
     cr_assert_eq(wav()->checkpoint(state), SLR_OK);
     cr_assert_eq(wav()->finish(state), SLR_OK);
-    cr_assert_eq(wav()->begin(state, &shape, &h.base, frames + 1), SLR_TOOLONG);
-    cr_assert_eq(wav()->begin(state, &shape, &h.base, UINT64_MAX), SLR_TOOLONG);
+    cr_assert_eq(wav()->begin(state, &shape, NULL, &h.base, frames + 1), SLR_TOOLONG);
+    cr_assert_eq(wav()->begin(state, &shape, NULL, &h.base, UINT64_MAX), SLR_TOOLONG);
     free(state);
 }
 
@@ -162,7 +162,7 @@ static void make_old_file(struct huge *h, const struct slr_audio_shape *shape, u
 {
     void *state = malloc(wav()->state_bytes);
     uint8_t none = 0;
-    cr_assert_eq(wav()->begin(state, shape, &h->base, 0), SLR_OK);
+    cr_assert_eq(wav()->begin(state, shape, NULL, &h->base, 0), SLR_OK);
     cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
     cr_assert_eq(wav()->checkpoint(state), SLR_OK);
     memmove(h->head + 12, h->head + 48, 64);
@@ -181,8 +181,8 @@ Test(wav, goes_on_with_files_without_the_reserve)
         uint64_t offset = 0, len = 0;
         uint8_t none = 0;
         make_old_file(&h, shape, 100);
-        cr_assert_eq(wav()->begin(state, shape, &h.base, 101), SLR_TRUNCATED);
-        cr_assert_eq(wav()->begin(state, shape, &h.base, 100), SLR_OK);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 101), SLR_TRUNCATED);
+        cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 100), SLR_OK);
         wav()->media_range(state, &offset, &len);
         cr_assert_eq(offset, header);
         cr_assert_eq(wav()->append(state, &none, MAX_RIFF / frame_bytes - 100), SLR_OK);
@@ -218,9 +218,9 @@ static void make_sparse(const struct slr_audio_shape *shape, const char *path, u
     uint8_t last[16];
     memset(last, 0x11, sizeof last);
     cr_assert_eq(slr_sink_posix_create(&sink, -1, path), SLR_OK);
-    cr_assert_eq(wav()->begin(state, shape, &sink.base, 0), SLR_OK);
+    cr_assert_eq(wav()->begin(state, shape, NULL, &sink.base, 0), SLR_OK);
     cr_assert_eq(sink.base.ops->truncate(&sink.base, 94 + frames * frame_bytes), SLR_OK);
-    cr_assert_eq(wav()->begin(state, shape, &sink.base, frames - 1), SLR_OK);
+    cr_assert_eq(wav()->begin(state, shape, NULL, &sink.base, frames - 1), SLR_OK);
     cr_assert_eq(wav()->append(state, last, 1), SLR_OK);
     cr_assert_eq(wav()->finish(state), SLR_OK);
     sink.base.ops->close(&sink.base);

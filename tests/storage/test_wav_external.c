@@ -55,7 +55,7 @@ static uint8_t *make_file(const struct slr_audio_shape *shape, const char *path,
         }
     }
     cr_assert_eq(slr_sink_posix_create(&sink, -1, path), SLR_OK);
-    cr_assert_eq(c->begin(state, shape, &sink.base, 0), SLR_OK);
+    cr_assert_eq(c->begin(state, shape, NULL, &sink.base, 0), SLR_OK);
     cr_assert_eq(c->append(state, frames, FRAMES), SLR_OK);
     cr_assert_eq(finished ? c->finish(state) : c->checkpoint(state), SLR_OK);
     sink.base.ops->close(&sink.base);

@@ -1,0 +1,253 @@
+/*
+ * sndfile: FLAC and GSM 6.10 in WAV, by libsndfile; the only file that sees it. The library writes
+ * through our sink (virtual I/O) and never touches a file itself.
+ *
+ * State is the caller's and points to the library's, which begin allocates and finish or drop
+ * frees. One thread; blocks on the sink. Such a file is complete only after finish.
+ */
+#include <sndfile.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/container.h"
+
+#define BUFFER_BYTES 16384u
+#define MAX_FLAC_CHANNELS 8u
+#define GSM_HZ 8000u
+#define PIECE_FRAMES (1u << 20)
+
+struct sndfile {
+    SNDFILE *lib;
+    struct slr_sink *sink;
+    struct slr_audio_shape shape;
+    uint64_t at_bytes, size_bytes; /* where the library is, and the file's length */
+    uint64_t buffered_at_bytes;    /* place of what waits in buffer */
+    uint32_t buffered_bytes;
+    bool open;
+    enum slr_err err; /* first failure of the sink */
+    uint8_t buffer[BUFFER_BYTES];
+};
+
+static bool flush(struct sndfile *f)
+{
+    if (f->buffered_bytes > 0 && f->err == SLR_OK) {
+        f->err =
+            f->sink->ops->write_at(f->sink, f->buffered_at_bytes, f->buffer, f->buffered_bytes);
+    }
+    f->buffered_bytes = 0;
+    return f->err == SLR_OK;
+}
+
+static sf_count_t get_size(void *user)
+{
+    const struct sndfile *f = user;
+    return (sf_count_t)f->size_bytes;
+}
+
+static sf_count_t seek_to(sf_count_t offset, int whence, void *user)
+{
+    struct sndfile *f = user;
+    int64_t base =
+        whence == SEEK_SET ? 0 : (int64_t)(whence == SEEK_CUR ? f->at_bytes : f->size_bytes);
+    if (offset < -base) {
+        return -1;
+    }
+    f->at_bytes = (uint64_t)(base + offset);
+    return (sf_count_t)f->at_bytes;
+}
+
+static sf_count_t tell(void *user)
+{
+    const struct sndfile *f = user;
+    return (sf_count_t)f->at_bytes;
+}
+
+static sf_count_t read_some(void *at, sf_count_t count, void *user)
+{
+    struct sndfile *f = user;
+    uint64_t left = f->size_bytes > f->at_bytes ? f->size_bytes - f->at_bytes : 0;
+    size_t n = count > 0 ? ((uint64_t)count < left ? (size_t)count : (size_t)left) : 0;
+    if (!flush(f) || f->sink->ops->read_at(f->sink, f->at_bytes, at, n) != SLR_OK) {
+        return 0;
+    }
+    f->at_bytes += n;
+    return (sf_count_t)n;
+}
+
+/* The library writes tens of bytes at a time. */
+static sf_count_t write_some(const void *at, sf_count_t count, void *user)
+{
+    struct sndfile *f = user;
+    const uint8_t *from = at;
+    size_t left = count > 0 ? (size_t)count : 0;
+    while (left > 0) {
+        if ((f->at_bytes != f->buffered_at_bytes + f->buffered_bytes ||
+             f->buffered_bytes == BUFFER_BYTES) &&
+            !flush(f)) {
+            return 0;
+        }
+        if (f->buffered_bytes == 0) {
+            f->buffered_at_bytes = f->at_bytes;
+        }
+        size_t room = BUFFER_BYTES - f->buffered_bytes;
+        size_t n = left < room ? left : room;
+        memcpy(f->buffer + f->buffered_bytes, from, n);
+        f->buffered_bytes += (uint32_t)n;
+        f->at_bytes += n;
+        from += n;
+        left -= n;
+    }
+    if (f->at_bytes > f->size_bytes) {
+        f->size_bytes = f->at_bytes;
+    }
+    return f->err == SLR_OK ? count : 0;
+}
+
+static void drop(void *state)
+{
+    struct sndfile *f = state;
+    if (f->open) {
+        f->open = false;
+        f->err = f->err == SLR_OK ? SLR_IO : f->err; /* what closing writes is not wanted */
+        sf_close(f->lib);
+    }
+}
+
+static enum slr_err begin_as(struct sndfile *f, int format, const struct slr_audio_shape *shape,
+                             struct slr_sink *sink)
+{
+    static const SF_VIRTUAL_IO io = {get_size, seek_to, read_some, write_some, tell};
+    SF_VIRTUAL_IO copy = io; /* the library wants no const */
+    SF_INFO info = {
+        .samplerate = (int)shape->sample_hz, .channels = (int)shape->channels, .format = format};
+    f->sink = sink;
+    f->shape = *shape;
+    f->at_bytes = f->size_bytes = f->buffered_at_bytes = 0;
+    f->buffered_bytes = 0;
+    f->err = SLR_OK;
+    f->lib = sf_open_virtual(&copy, SFM_WRITE, &info, f);
+    f->open = f->lib != NULL;
+    if (!f->open) {
+        return f->err != SLR_OK ? f->err : SLR_NOMEM;
+    }
+    return SLR_OK;
+}
+
+static enum slr_err append(void *state, const void *frames, uint64_t count_frames)
+{
+    struct sndfile *f = state;
+    const int16_t *from = frames;
+    if (!f->open) {
+        return SLR_STATE;
+    }
+    while (count_frames > 0 && f->err == SLR_OK) {
+        uint64_t n = count_frames < PIECE_FRAMES ? count_frames : PIECE_FRAMES;
+        if (sf_writef_short(f->lib, from, (sf_count_t)n) != (sf_count_t)n && f->err == SLR_OK) {
+            f->err = SLR_IO;
+        }
+        from += n * f->shape.channels;
+        count_frames -= n;
+    }
+    return f->err;
+}
+
+static enum slr_err checkpoint(void *state)
+{
+    const struct sndfile *f = state;
+    return f->open ? f->err : SLR_STATE;
+}
+
+static enum slr_err finish(void *state)
+{
+    struct sndfile *f = state;
+    if (!f->open) {
+        return SLR_STATE;
+    }
+    if (f->err != SLR_OK) {
+        return f->err;
+    }
+    f->open = false;
+    if (sf_close(f->lib) != 0 && f->err == SLR_OK) {
+        f->err = SLR_IO;
+    }
+    (void)flush(f);
+    return f->err == SLR_OK ? f->sink->ops->truncate(f->sink, f->size_bytes) : f->err;
+}
+
+static void media_range(const void *state, uint64_t *offset_bytes, uint64_t *len_bytes)
+{
+    const struct sndfile *f = state;
+    *offset_bytes = 0;
+    *len_bytes = f->size_bytes;
+}
+
+static enum slr_err check_flac(const struct slr_audio_shape *shape)
+{
+    bool good = shape->format == SLR_SAMPLE_S16 && shape->channels >= 1 &&
+                shape->channels <= MAX_FLAC_CHANNELS && shape->sample_hz >= 8000 &&
+                shape->sample_hz <= 48000;
+    return good ? SLR_OK : SLR_UNSUPPORTED;
+}
+
+static enum slr_err begin_flac(void *state, const struct slr_audio_shape *shape,
+                               const struct slr_container_options *options, struct slr_sink *sink,
+                               uint64_t resume_frames)
+{
+    struct sndfile *f = state;
+    (void)options;
+    f->open = false;
+    if (check_flac(shape) != SLR_OK || resume_frames > 0) {
+        return SLR_UNSUPPORTED;
+    }
+    return begin_as(f, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, shape, sink);
+}
+
+const struct slr_container slr_container_flac = {
+    .name = "flac",
+    .extension = ".flac",
+    .mime_type = "audio/flac",
+    .coding = "flac",
+    .state_bytes = sizeof(struct sndfile),
+    .check = check_flac,
+    .begin = begin_flac,
+    .append = append,
+    .checkpoint = checkpoint,
+    .finish = finish,
+    .drop = drop,
+    .media_range = media_range,
+};
+
+static enum slr_err check_gsm(const struct slr_audio_shape *shape)
+{
+    bool good =
+        shape->format == SLR_SAMPLE_S16 && shape->channels == 1 && shape->sample_hz == GSM_HZ;
+    return good ? SLR_OK : SLR_UNSUPPORTED;
+}
+
+static enum slr_err begin_gsm(void *state, const struct slr_audio_shape *shape,
+                              const struct slr_container_options *options, struct slr_sink *sink,
+                              uint64_t resume_frames)
+{
+    struct sndfile *f = state;
+    (void)options;
+    f->open = false;
+    if (check_gsm(shape) != SLR_OK || resume_frames > 0) {
+        return SLR_UNSUPPORTED;
+    }
+    return begin_as(f, SF_FORMAT_WAV | SF_FORMAT_GSM610, shape, sink);
+}
+
+const struct slr_container slr_container_gsm = {
+    .name = "gsm",
+    .extension = ".wav",
+    .mime_type = "audio/wav",
+    .coding = "gsm",
+    .state_bytes = sizeof(struct sndfile),
+    .check = check_gsm,
+    .begin = begin_gsm,
+    .append = append,
+    .checkpoint = checkpoint,
+    .finish = finish,
+    .drop = drop,
+    .media_range = media_range,
+};
