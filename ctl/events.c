@@ -174,6 +174,14 @@ static void on_silent(struct slr_core *core, const json_t *ev)
     }
 }
 
+/* An alarm of the engine about a leg; it ends with leg_audible. */
+static void on_leg_silent(const json_t *ev)
+{
+    SLR_WARN("leg_silent", "recording=%s leg=%s cause=%s since_ms=%lld",
+             SLR_Q(slr_json_str(ev, "session")), SLR_Q(slr_json_str(ev, "leg")),
+             SLR_Q(slr_json_str(ev, "cause")), (long long)slr_json_i64(ev, "since_ms", 0));
+}
+
 static void on_lost(struct slr_core *core, const json_t *ev)
 {
     int64_t from = slr_json_i64(ev, "from", 0), to = slr_json_i64(ev, "to", 0);
@@ -211,6 +219,8 @@ static void dispatch(struct slr_core *core, const char *name, const json_t *ev)
         on_leg_heard(core, ev);
     } else if (strcmp(name, "session_silent") == 0) {
         on_silent(core, ev);
+    } else if (strcmp(name, "leg_silent") == 0) {
+        on_leg_silent(ev);
     } else if (strcmp(name, "lost") == 0) {
         on_lost(core, ev);
     } else if (strcmp(name, "eof_input") == 0) {

@@ -14,6 +14,7 @@ struct slr_engine_config {
     uint32_t streams;                 /* -S: streams at once */
     uint32_t sniffer_port;            /* -w */
     uint32_t silence_timeout_s;       /* -t */
+    uint32_t silent_alarm_s;          /* a leg without sound for that long is told; 0: never */
     uint32_t window_ms;               /* -m: minimum placement window */
     uint32_t pause_max_s;             /* a pause ends by itself after that; 0: never */
     struct slr_option_list accept_pt; /* -A */

@@ -186,6 +186,10 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
         w->open_max = 4000 / e->writer_count;
         w->dirty_bytes = &e->dirty_bytes;
+        w->watch.state = e->state;
+        w->watch.sink = &e->sink;
+        w->watch.counters = &w->counters;
+        w->watch.alarm_ns = (int64_t)e->cfg->silent_alarm_s * SLR_NS_PER_S;
         enum slr_err err = slr_ring_init(w->to_sealer, SEAL_RING_SIZE);
         if (err == SLR_OK) {
             err = slr_writer_init(w);

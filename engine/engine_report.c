@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
+#include "engine/sound.h"
 
 static json_t *leg_json(const struct slr_engine *e, const struct slr_session *s, uint32_t slot)
 {
@@ -21,12 +22,13 @@ static json_t *leg_json(const struct slr_engine *e, const struct slr_session *s,
         packets += leg->stream[i].packets;
     }
     int64_t since = leg->heard_ns ? leg->heard_ns : s->start.ns;
-    return json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:b,s:b,s:b,s:I,s:I}", "leg", leg->id, "channel",
+    return json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:b,s:b,s:b,s:I,s:I,s:s}", "leg", leg->id, "channel",
                      (int)leg->channel, "dn", leg->dn, "ip", ip, "port", (int)leg->local.port,
                      "rtcp_port", (int)leg->rtcp_port, "heard", leg->heard_ns != 0, "hold",
                      atomic_load(&leg->holding) != 0, "open",
                      atomic_load(&leg->state) == SLR_LEG_OPEN, "packets", (json_int_t)packets,
-                     "silent_ms", (json_int_t)((now.ns - since) / SLR_NS_PER_MS));
+                     "silent_ms", (json_int_t)((now.ns - since) / SLR_NS_PER_MS), "silent_cause",
+                     slr_silence_name(atomic_load(&leg->silence.cause)));
 }
 
 static json_t *session_json(const struct slr_engine *e, const struct slr_session *s)

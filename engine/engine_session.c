@@ -198,8 +198,9 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, ui
     if (n == sizeof s->leg / sizeof s->leg[0]) {
         return SLR_FULL;
     }
+    leg->joined_ns = slr_clock_mono(w->clock).ns;
     if (atomic_load(&s->paused)) {
-        slr_intervals_open(&leg->pauses, slr_session_ticks(s, slr_clock_mono(w->clock)));
+        slr_intervals_open(&leg->pauses, slr_session_ticks(s, (slr_mono){leg->joined_ns}));
     }
     atomic_store(&leg->session, (uint32_t)(s - w->place.state->session));
     atomic_store(&s->leg[n], slot);

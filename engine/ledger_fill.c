@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/quality_json.h"
 #include "engine/stream.h"
 
 struct fill {
@@ -43,6 +44,12 @@ static enum slr_err read_journal(struct fill *f, const struct slr_session *s, in
     return SLR_OK;
 }
 
+/* As of the block that counts. */
+static const struct slr_sound *sound_of(const struct slr_session *s, const struct slr_leg *leg)
+{
+    return &leg->cursor[atomic_load(&s->commit_index) & 1].sound;
+}
+
 static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *st)
 {
     memset(to, 0, sizeof *to);
@@ -57,13 +64,14 @@ static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *s
     to->late = st->late;
     to->suppressed = st->suppressed;
     to->rejected = st->rejected;
-    to->jitter_ticks = (uint32_t)st->jitter;
+    to->jitter_ticks = (uint32_t)st->jitter.now;
     to->clock_hz = st->clock_hz;
     to->first_ticks = st->first_ticks;
     to->last_ticks = st->last_ticks;
     for (uint32_t i = 0; i < st->pt_kinds; i++) {
         to->pt_packets[st->pt_used[i] & 0x7f] += st->pt_count[i];
     }
+    to->rtcp = slr_rtcp_json(st);
 }
 
 static void fill_srtp(struct slr_ledger_leg *to, const struct slr_leg *leg,
@@ -100,6 +108,7 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
                                   .late_count = leg->late_count,
                                   .others = leg->others,
                                   .stream = streams,
+                                  .quality = slr_quality_json(leg, sound_of(s, leg)),
                                   .span = *span_at};
     if (to->clock_count > SLR_CLOCK_NOTES) {
         to->clock_more = to->clock_count - SLR_CLOCK_NOTES;
@@ -200,6 +209,12 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
         };
         err = slr_ledger_render(&ledger, text, len_bytes);
     }
+    for (uint32_t i = 0; i < sizeof f->leg / sizeof f->leg[0]; i++) {
+        json_decref(f->leg[i].quality);
+        for (uint32_t k = 0; k < f->leg[i].stream_count; k++) {
+            json_decref(f->leg[i].stream[k].rtcp);
+        }
+    }
     free(f->stream);
     free(f->span);
     free(f->journal);
@@ -208,7 +223,7 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
     return err;
 }
 
-static json_t *leg_event(const struct slr_leg *leg)
+static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
 {
     uint64_t packets = 0;
     uint64_t lost = 0;
@@ -223,9 +238,18 @@ static json_t *leg_event(const struct slr_leg *leg)
             late += st->late;
         }
     }
-    return json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I}", "leg", leg->id, "dn", leg->dn, "channel",
-                     (int)leg->channel, "packets", (json_int_t)packets, "lost", (json_int_t)lost,
-                     "duplicate", (json_int_t)duplicate, "late", (json_int_t)late);
+    json_t *o =
+        json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I}", "leg", leg->id, "dn", leg->dn, "channel",
+                  (int)leg->channel, "packets", (json_int_t)packets, "lost", (json_int_t)lost,
+                  "duplicate", (json_int_t)duplicate, "late", (json_int_t)late);
+    json_t *quality = slr_quality_json(leg, sound_of(s, leg));
+    static const char *const also[] = {"codec", "mos", "loss_pct"};
+    for (size_t i = 0; o && i < sizeof also / sizeof also[0]; i++) {
+        json_t *value = json_object_get(quality, also[i]);
+        json_object_set(o, also[i], value ? value : json_null());
+    }
+    json_decref(quality);
+    return o;
 }
 
 json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
@@ -235,7 +259,7 @@ json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
     int64_t len_ticks = atomic_load(&s->end_ticks);
     json_t *legs = json_array();
     for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
-        json_array_append_new(legs, leg_event(&state->leg[atomic_load(&s->leg[i])]));
+        json_array_append_new(legs, leg_event(s, &state->leg[atomic_load(&s->leg[i])]));
     }
     json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
     json_t *ev = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ev", "sealed", "session",

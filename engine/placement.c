@@ -328,6 +328,7 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     enum slr_pt_kind kind = kind_of(&x, rtp->pt, &row);
     if (kind == SLR_PT_UNKNOWN && !is_current(x.leg, rtp->ssrc, &pkt->src)) {
         x.leg->foreign++; /* an unknown type never begins a stream */
+        atomic_store_explicit(&x.leg->stray_ns, pkt->arrival.ns, memory_order_relaxed);
         return SLR_VERDICT_UNKNOWN_PT;
     }
     uint32_t index = 0;

@@ -1,5 +1,5 @@
 /*
- * slots: sessions, legs and streams as they lie in the state file. Who writes what: state.h.
+ * slots: sessions, legs, streams as they lie in the state file. Who writes what: state.h.
  */
 #ifndef SLR_ENGINE_SLOTS_H
 #define SLR_ENGINE_SLOTS_H
@@ -15,6 +15,7 @@
 #include "engine/clock_note.h"
 #include "engine/engine.h"
 #include "engine/intervals.h"
+#include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
 #include "storage/ledger.h"
 
@@ -32,6 +33,7 @@ struct slr_span_cursor {
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
     bool last_undecoded;
     bool open_valid;
+    struct slr_sound sound;
     struct slr_span open; /* last span, may still grow; file time */
 };
 
@@ -83,7 +85,9 @@ struct slr_leg {
     struct slr_ledger_late late[SLR_LEG_LATE];
     uint32_t late_count;
     struct slr_ledger_others others; /* streams whose slots were used again */
-    uint32_t held_chunk; /* packets that may begin a new sequence (held.c), plus 1; 0: none */
+    uint32_t held_chunk;      /* packets that may begin a new sequence (held.c), plus 1; 0: none */
+    int64_t joined_ns;        /* when it was opened */
+    _Atomic int64_t stray_ns; /* arrival of the newest one with an unknown payload type */
     uint8_t loss_flags; /* for the next record: the kernel or the queue dropped packets before it */
     uint32_t queue_tail;
     /* W at the first packet, then F */
@@ -91,6 +95,7 @@ struct slr_leg {
     /* F */
     struct slr_span_cursor cursor[2];
     _Atomic int64_t corr_ticks; /* of the cursor in force, for W */
+    struct slr_silence silence;
 };
 
 enum slr_session_state {

@@ -32,6 +32,8 @@ static const struct slr_option options[] = {
         "virtual sniffer port, 0: none"),
     U32('t', "silence-timeout", silence_timeout_s, 1, 86400, "SEC", "120",
         "end a stream that was silent so long"),
+    U32(0, "silent-alarm", silent_alarm_s, 0, 86400, "SEC", "10",
+        "tell of a leg without packets or without sound for so long, 0: never"),
     U32('m', "min-window", window_ms, 1, 60000, "MS", "40",
         "least placement window; it is 1000 or more in any case"),
     U32(0, "pause-max", pause_max_s, 0, 86400, "SEC", "0",

@@ -125,17 +125,35 @@ int64_t slr_stream_timestamp(const struct slr_stream *st, uint32_t ts)
     return st->ts_last_ext + (int32_t)(ts - (uint32_t)st->ts_last_ext);
 }
 
+/* Another clock: what was measured is the same in its units, the next transit is not. */
+static void jitter_clock(struct slr_jitter *j, uint32_t clock_hz)
+{
+    double ratio = j->clock_hz ? (double)clock_hz / (double)j->clock_hz : 1;
+    j->now *= ratio;
+    j->sum *= ratio;
+    j->max *= ratio;
+    j->clock_hz = clock_hz;
+    j->valid = false;
+}
+
 void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns)
 {
+    struct slr_jitter *j = &st->jitter;
     int64_t units = arrival_ns / SLR_NS_PER_S * (int64_t)st->clock_hz +
                     arrival_ns % SLR_NS_PER_S * (int64_t)st->clock_hz / SLR_NS_PER_S;
     int64_t transit = units - ts_ext;
-    if (st->transit_valid) {
-        int64_t d = transit - st->transit_last;
-        st->jitter += ((double)(d < 0 ? -d : d) - st->jitter) / 16.0;
+    if (j->clock_hz != st->clock_hz) {
+        jitter_clock(j, st->clock_hz);
     }
-    st->transit_last = transit;
-    st->transit_valid = true;
+    if (j->valid) {
+        int64_t d = transit - j->transit_last;
+        j->now += ((double)(d < 0 ? -d : d) - j->now) / 16.0;
+        j->sum += j->now;
+        j->max = j->now > j->max ? j->now : j->max;
+        j->count++;
+    }
+    j->transit_last = transit;
+    j->valid = true;
 }
 
 void slr_stream_count_pt(struct slr_stream *st, uint8_t pt)

@@ -33,7 +33,7 @@ enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int6
 /* Unwraps a timestamp next to that of the newest packet. */
 int64_t slr_stream_timestamp(const struct slr_stream *st, uint32_t ts);
 
-/* Interarrival jitter, from a packet in order. */
+/* Interarrival jitter (RFC 3550 6.4.1), from a packet in order. */
 void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns);
 
 void slr_stream_count_pt(struct slr_stream *st, uint8_t pt);

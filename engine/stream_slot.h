@@ -12,6 +12,7 @@
 #include "common/metrics.h"
 #include "common/net.h"
 #include "engine/rtcp_kept.h"
+#include "engine/sound_kept.h"
 
 #define SLR_NONE UINT32_MAX
 #define SLR_STREAM_PTS 8u
@@ -83,9 +84,7 @@ struct slr_stream {
     uint8_t pt_used[SLR_STREAM_PTS];
     uint64_t pt_count[SLR_STREAM_PTS];
     uint32_t pt_kinds;
-    double jitter; /* RFC 3550 6.4.1, clock units */
-    int64_t transit_last;
-    bool transit_valid;
+    struct slr_jitter jitter;
     uint64_t bytes, placed, duplicate, reordered, late, suppressed, rejected;
     uint64_t unique_run;      /* unique packets since seq_first_ext */
     uint64_t seq_lost_before; /* lost in sequences that ended by a restart */

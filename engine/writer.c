@@ -126,6 +126,7 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     slr_track_begin(&w->track, &block->shape, first, block->frames);
     slr_render_leg(w->state, leg_index, &w->codecs[leg_index], &w->track, &w->scratch,
                    &w->counters);
+    slr_sound_track(&run->cursor.sound, run->session, &w->track);
     slr_track_store(&w->track, &corrections, block->at, block->frames, run->leg->channel, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(&corrections);
     slr_spans_track(run, &w->track, &corrections, end * tpf);
@@ -358,6 +359,7 @@ uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
         uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
         if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
             waiting += !step_session(w, s, now);
+            slr_sound_watch(&w->watch, s, now);
             state = atomic_load_explicit(&s->state, memory_order_acquire);
         }
         if (state == SLR_SESSION_SEALING) {

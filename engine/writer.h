@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "engine/recfile.h"
+#include "engine/sound.h"
 
 /* So far the file stays behind the wall clock for a leg whose media is; what comes later than that
  * is late, and placement gives it a new anchor. */
@@ -27,6 +28,7 @@ struct slr_writer {
     int64_t window_ticks, block_ticks;
     uint32_t open_max;             /* files kept open between blocks */
     _Atomic uint64_t *dirty_bytes; /* written since the last sync */
+    struct slr_sound_watch watch;  /* alarm of silent legs */
     struct slr_counters counters;
     /* own */
     uint32_t open_count;

@@ -53,6 +53,14 @@ static void add(struct render *r, json_t *array, json_t *value)
     }
 }
 
+/* What the caller made, if it made any. */
+static void put_given(struct render *r, json_t *object, const char *key, json_t *value)
+{
+    if (value) {
+        put(r, object, key, json_incref(value));
+    }
+}
+
 static void put_int(struct render *r, json_t *object, const char *key, int64_t value)
 {
     put(r, object, key, json_integer((json_int_t)value));
@@ -156,6 +164,7 @@ static json_t *render_stream(struct render *r, const struct slr_ledger_stream *s
     put(r, o, "payload_types", render_payload_types(r, s));
     put_ticks(r, o, "first", s->first_ticks);
     put_ticks(r, o, "last", s->last_ticks);
+    put_given(r, o, "rtcp", s->rtcp);
     return o;
 }
 
@@ -278,6 +287,7 @@ static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
     if (leg->others.streams > 0) {
         put_others(r, o, &leg->others);
     }
+    put_given(r, o, "quality", leg->quality);
     for (uint32_t i = 0; i < leg->span_count; i++) {
         json_t *span = render_span(r, &leg->span[i]);
         if (is_loss((enum slr_span_kind)leg->span[i].kind)) {

@@ -7,6 +7,7 @@
 #ifndef SLR_STORAGE_LEDGER_H
 #define SLR_STORAGE_LEDGER_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,7 @@ struct slr_ledger_stream {
     uint32_t clock_hz;
     uint64_t pt_packets[128];
     int64_t first_ticks, last_ticks; /* positions: start of the first, end of the last packet */
+    json_t *rtcp;                    /* borrowed; NULL: left out */
 };
 
 /* Where RTP time and arrival of a leg did not agree, and which of them was believed. */
@@ -121,6 +123,7 @@ struct slr_ledger_leg {
     const char *srtp_suite;          /* newest; NULL: plain RTP */
     uint64_t srtp_packets, srtcp_packets;
     struct slr_ledger_refusal srtp_failed[SLR_LEDGER_REFUSALS]; /* up to reason NULL */
+    json_t *quality;                                            /* borrowed; NULL: left out */
 };
 
 enum slr_digit_policy { SLR_DIGITS_KEEP, SLR_DIGITS_MASK, SLR_DIGITS_DROP };

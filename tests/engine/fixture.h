@@ -95,6 +95,11 @@ static inline void fx_boot(struct fx *f)
                                     .block_ticks = SLR_TICKS_HZ / 2,
                                     .open_max = 100,
                                     .dirty_bytes = &e->dirty_bytes};
+    f->writer.watch =
+        (struct slr_sound_watch){.state = e->state,
+                                 .sink = &e->sink,
+                                 .counters = &f->writer.counters,
+                                 .alarm_ns = (int64_t)f->cfg.silent_alarm_s * SLR_NS_PER_S};
     cr_assert_eq(slr_ring_init(&f->ring, 1024), SLR_OK);
     cr_assert_eq(slr_writer_init(&f->writer), SLR_OK);
     memset(&e->sealer, 0, sizeof e->sealer);

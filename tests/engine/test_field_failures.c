@@ -2,7 +2,7 @@
  * What recorders are known for to get wrong in the field, one test each, by its name. Each failed
  * when the code that guards against it was broken.
  */
-#include "tests/engine/outcome.h"
+#include "tests/engine/silent.h"
 
 #define OLD 0x11111111u
 #define NEW 0x22222222u
@@ -188,4 +188,23 @@ Test(field_failures, faster_than_real_time)
     fx_assert_audio(&o.r, 0, 16000, 96000, OLD, 0);
     cr_assert_eq(json_array_size(json_object_get(fx_leg_json(&o.r, 0), "clock")), 1u);
     done(&o);
+}
+
+/* The transport of a leg is alive and sends comfort noise for ever: nobody is heard any more, and
+ * nobody noticed. */
+Test(field_failures, comfort_noise_hiding_a_dead_leg)
+{
+    struct silent t;
+    struct fx_result r;
+    silent_begin(&t, 10);
+    silent_run(&t, 5000, TALKS);
+    (void)silent_expect(&t, 10000, COMFORT_NOISE, "comfort-only");
+    silent_recovers(&t);
+    fx_end(&t.f, t.s, t.now_ms);
+    fx_result(&t.f, t.id, &r);
+    json_t *leg = json_array_get(json_object_get(r.ledger, "legs"), 1);
+    json_t *quality = json_object_get(leg, "quality");
+    cr_assert_eq(json_integer_value(json_object_get(quality, "silent_alarms")), 1);
+    fx_result_free(&r);
+    silent_end(&t);
 }

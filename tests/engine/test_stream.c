@@ -171,9 +171,21 @@ Test(stream, jitter)
     struct slr_stream st = begun(0, 0);
     slr_stream_jitter(&st, 0, 0);
     slr_stream_jitter(&st, 160, 30 * SLR_NS_PER_MS);
-    cr_assert_float_eq(st.jitter, 5.0, 1e-9);
+    cr_assert_float_eq(st.jitter.now, 5.0, 1e-9);
     slr_stream_jitter(&st, 320, 40 * SLR_NS_PER_MS);
-    cr_assert_float_eq(st.jitter, 5.0 + 75.0 / 16.0, 1e-9);
+    cr_assert_float_eq(st.jitter.now, 5.0 + 75.0 / 16.0, 1e-9);
+    double most = st.jitter.now;
+    slr_stream_jitter(&st, 480, 60 * SLR_NS_PER_MS);
+    cr_assert_float_eq(st.jitter.now, most * 15 / 16, 1e-9);
+    cr_assert_float_eq(st.jitter.max, most, 1e-9);
+    cr_assert_float_eq(st.jitter.sum, 5.0 + most + st.jitter.now, 1e-9);
+    cr_assert_eq(st.jitter.count, 3u);
+    double before = st.jitter.now;
+    st.clock_hz = 16000; /* from here on units are half as long, and nothing is compared */
+    slr_stream_jitter(&st, 99999, 80 * SLR_NS_PER_MS);
+    cr_assert_float_eq(st.jitter.now, before * 2, 1e-9);
+    cr_assert_float_eq(st.jitter.max, most * 2, 1e-9);
+    cr_assert_eq(st.jitter.count, 3u);
 }
 
 Test(stream, payload_types_beyond_the_list_fall_into_the_last)
