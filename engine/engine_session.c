@@ -506,17 +506,20 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
 {
     int64_t now = slr_session_ticks(s, slr_clock_mono(w->clock));
     int64_t highest = INT64_MIN;
-    int64_t placed = 0; /* audio of the stream that leads */
+    int64_t placed = 0; /* audio of the leg that leads */
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->place.state->leg[atomic_load(&s->leg[i])];
+        int64_t last = INT64_MIN;
+        int64_t of_leg = 0;
         for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
             const struct slr_stream *st = &leg->stream[k];
-            if (atomic_load(&st->state) == SLR_STREAM_TAKEN && st->placed > 0 &&
-                st->last_ticks > highest) {
-                highest = st->last_ticks;
-                placed = st->placed_ticks;
+            if (atomic_load(&st->state) == SLR_STREAM_TAKEN && st->placed > 0) {
+                last = st->last_ticks > last ? st->last_ticks : last;
+                of_leg += st->placed_ticks;
             }
         }
+        placed = last > highest ? of_leg : placed;
+        highest = last > highest ? last : highest;
     }
     int64_t end = end_ticks == INT64_MIN ? now : end_ticks;
     int64_t written = slr_session_written_ticks(s); /* ahead of time where the media was */

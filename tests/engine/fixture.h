@@ -6,7 +6,11 @@
 #ifndef SLR_TESTS_ENGINE_FIXTURE_H
 #define SLR_TESTS_ENGINE_FIXTURE_H
 
+#ifdef SLR_SIM
+#include "tests/sim/assert.h" /* a program without criterion */
+#else
 #include <criterion/criterion.h>
+#endif
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -21,6 +25,9 @@
 #define FX_START_NS (1700000000LL * SLR_NS_PER_S)
 #define FX_MS (SLR_TICKS_HZ / 1000)
 #define FX_PEER "192.0.2.1:4000"
+#ifndef FX_FOLDER
+#define FX_FOLDER "/tmp"
+#endif
 
 struct fx {
     struct slr_engine e;
@@ -140,7 +147,7 @@ static inline void fx_open_sized(struct fx *f, uint32_t legs, uint32_t chunks)
     slr_log_init("test", SLR_LOG_ERROR);
     f->legs = legs;
     f->chunks = chunks;
-    snprintf(f->root, sizeof f->root, "/tmp/slr-engine-XXXXXX");
+    snprintf(f->root, sizeof f->root, FX_FOLDER "/slr-engine-XXXXXX");
     cr_assert_not_null(mkdtemp(f->root));
     snprintf(f->state_dir, sizeof f->state_dir, "%s/state", f->root);
     snprintf(path, sizeof path, "%s/open", f->root);

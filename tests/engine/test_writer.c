@@ -309,3 +309,21 @@ Test(writer, files_beyond_the_limit)
     }
     fx_close(&f);
 }
+
+/* Media ahead of time whose last part has another SSRC: the lead is the leg's, and all of it is
+ * there. */
+Test(writer, a_lead_over_several_streams_is_not_cut)
+{
+    struct two t;
+    begin(&t, 8, 8);
+    for (uint32_t k = 0; k < 250; k++) { /* five seconds in half a second */
+        (void)fx_rtp(&t.f, t.slot[0], 1000 + k * 2, fx_audio(A, k, 100, 5000));
+    }
+    for (uint32_t k = 0; k < 20; k++) {
+        (void)fx_rtp(&t.f, t.slot[0], 1700 + k * 20, fx_audio(B, k, 7000, 9000));
+    }
+    end(&t, 2150);
+    cr_assert_eq(fx_stream_count(&t.r, 0, 1, "placed"), 20);
+    fx_assert_audio(&t.r, 0, (int64_t)t.r.wav.frames - 3200, 3200, B, 0);
+    done(&t);
+}

@@ -1,0 +1,245 @@
+/*
+ * check: the sealed recording against the truth, from the outside. First each segment is looked
+ * for where it may lie; then the fate of every packet is known, and with it what each frame of the
+ * file is to be and what the ledger may call it. Ends the process at the first difference.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/expect.h"
+#include "tests/sim/result.h"
+#include "tests/sim/sim.h"
+
+void sim_fail(const struct sim *m, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "seed %llu: ", (unsigned long long)m->seed);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+int64_t sim_number(json_t *o, const char *key)
+{
+    json_t *v = json_object_get(o, key);
+    return json_is_integer(v) ? json_integer_value(v) : -1;
+}
+
+static int32_t frame_of(const struct sim_result *r, uint32_t channel, int64_t frame)
+{
+    size_t at = (size_t)frame * r->wav.shape.channels + channel;
+    if (r->wav.shape.format == SLR_SAMPLE_S16) {
+        int16_t v = 0;
+        memcpy(&v, r->data + 2 * at, 2);
+        return v;
+    }
+    return r->data[at];
+}
+
+static bool lies_at(const struct sim *m, const struct sim_result *r, uint32_t channel,
+                    const struct sim_packet *p, int64_t frame)
+{
+    const struct sim_leg *leg = &m->leg[channel];
+    if (frame < 0 || frame + p->samples > (int64_t)r->wav.frames) {
+        return false;
+    }
+    for (uint32_t i = 0; i < p->samples; i++) {
+        int32_t want = sim_content_in_file(m, leg->key, p->content + i, (enum sim_codec)p->codec);
+        if (frame_of(r, channel, frame + i) != want) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Where pos_ticks of a segment came to lie, if a whole packet of it is in the file. */
+static void find_segment(const struct sim *m, const struct sim_result *r, uint32_t channel,
+                         struct sim_segment *g)
+{
+    const struct sim_leg *leg = &m->leg[channel];
+    int64_t tpf = sim_unit(m->hz);
+    for (uint32_t i = g->first; i < g->first + g->count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (p->arrival_ns == SIM_NEVER || p->kind != SIM_AUDIO) {
+            continue;
+        }
+        int64_t from = (p->pos_ticks + g->lo_ticks) / tpf - 2;
+        int64_t to = (p->pos_ticks + g->hi_ticks) / tpf + 2;
+        for (int64_t frame = from; frame <= to; frame++) {
+            if (lies_at(m, r, channel, p, frame)) {
+                g->at_ticks = frame * tpf - p->pos_ticks;
+                g->found = true;
+                return;
+            }
+        }
+    }
+}
+
+/* No later than what came before it on the leg lets it, no earlier than it may. */
+static void find_all(struct sim *m, const struct sim_result *r, uint32_t channel)
+{
+    struct sim_leg *leg = &m->leg[channel];
+    int64_t highest = INT64_MIN;
+    for (uint32_t k = 0; k < leg->segment_count; k++) {
+        struct sim_segment *g = &leg->segment[k];
+        int64_t end = INT64_MIN;
+        const struct sim_packet *first = NULL;
+        for (uint32_t i = g->first; i < g->first + g->count; i++) {
+            const struct sim_packet *p = &leg->packet[i];
+            if (p->arrival_ns != SIM_NEVER) {
+                int64_t to = p->pos_ticks + (int64_t)p->samples *
+                                                sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
+                end = to > end ? to : end;
+                first = !first || p->arrival_ns < first->arrival_ns ? p : first;
+            }
+        }
+        if (!first) {
+            continue;
+        }
+        if (highest != INT64_MIN && highest - first->pos_ticks > g->hi_ticks) {
+            g->hi_ticks = highest - first->pos_ticks; /* never over what was said before */
+        }
+        find_segment(m, r, channel, g);
+        int64_t place = end + (g->found ? g->at_ticks : g->hi_ticks);
+        highest = place > highest ? place : highest;
+    }
+}
+
+/* Packets that the truth left open: is their audio there? */
+static void resolve(struct sim *m, const struct sim_result *r, uint32_t channel)
+{
+    struct sim_leg *leg = &m->leg[channel];
+    int64_t tpf = sim_unit(m->hz);
+    for (uint32_t i = 0; i < leg->packet_count; i++) {
+        struct sim_packet *p = &leg->packet[i];
+        const struct sim_segment *g = &leg->segment[p->segment];
+        m->packets_all += p->fate != SIM_UNSENT;
+        m->packets_open += p->fate == SIM_EITHER;
+        if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED && !g->found) {
+            sim_fail(m, "leg %u: segment %u is nowhere between %+.3f and %+.3f ms", channel,
+                     p->segment, (double)g->lo_ticks / 14112.0, (double)g->hi_ticks / 14112.0);
+        }
+        if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER) {
+            bool here = g->found && lies_at(m, r, channel, p, (p->pos_ticks + g->at_ticks) / tpf);
+            p->fate = here ? SIM_PLACED : SIM_GONE;
+        }
+    }
+}
+
+static void check_length(const struct sim *m, const struct sim_result *r)
+{
+    int64_t len = sim_number(r->ledger, "len_ticks");
+    int64_t now = sim_ticks_of_ns(m->end_ns);
+    int64_t lo = now;
+    int64_t hi = now;
+    for (uint32_t n = 0; n < m->legs; n++) {
+        for (uint32_t i = 0; i < m->leg[n].packet_count; i++) {
+            const struct sim_packet *p = &m->leg[n].packet[i];
+            int64_t end = sim_place_end(m, &m->leg[n], p);
+            if (p->fate != SIM_UNSENT) {
+                hi = end > hi ? end : hi;
+                lo = end > lo && p->fate == SIM_PLACED ? end : lo;
+            }
+        }
+    }
+    int64_t tpf = sim_unit(m->hz);
+    if (len < lo || len > (hi + tpf - 1) / tpf * tpf) {
+        sim_fail(m, "length %lld, not %lld to %lld", (long long)len, (long long)lo, (long long)hi);
+    }
+    if ((int64_t)r->wav.frames != (len + tpf - 1) / tpf) {
+        sim_fail(m, "%llu frames for %lld ticks", (unsigned long long)r->wav.frames,
+                 (long long)len);
+    }
+}
+
+static void check_shape(const struct sim *m, const struct sim_result *r)
+{
+    static const enum slr_sample_format format[] = {[SIM_FILE_ALAW] = SLR_SAMPLE_ALAW,
+                                                    [SIM_FILE_ULAW] = SLR_SAMPLE_ULAW,
+                                                    [SIM_FILE_S16] = SLR_SAMPLE_S16};
+    const struct slr_audio_shape *s = &r->wav.shape;
+    if (s->format != format[m->format] || s->sample_hz != m->hz || s->channels != m->legs) {
+        sim_fail(m, "shape: format %d, %u Hz, %u channels", (int)s->format, s->sample_hz,
+                 s->channels);
+    }
+    if (json_array_size(json_object_get(r->ledger, "legs")) != m->legs) {
+        sim_fail(m, "the ledger has another number of legs");
+    }
+}
+
+static void check_answers(const struct sim *m)
+{
+    for (uint32_t i = 0; i < m->pause_count; i++) {
+        int64_t is = m->pause_answer[i][1];
+        const struct sim_interval *may = &m->pause_end[i];
+        if (m->pause[i].to != SIM_NEVER && (is < may->from || is > may->to)) {
+            sim_fail(m, "pause %u ends at %lld, not %lld to %lld", i, (long long)is,
+                     (long long)may->from, (long long)may->to);
+        }
+    }
+}
+
+static void check_frames(struct sim *m, const struct sim_result *r, uint32_t channel,
+                         const struct sim_expect *e)
+{
+    for (int64_t i = 0; i < e->frames; i++) {
+        if (e->sample[i] == SIM_ANY_SAMPLE) {
+            m->samples_open++;
+            continue;
+        }
+        int32_t is = frame_of(r, channel, i);
+        if (is != e->sample[i]) {
+            sim_fail(m, "leg %u: frame %lld (%.3f s) is %x, not %x", channel, (long long)i,
+                     (double)i / m->hz, (unsigned)is, (unsigned)e->sample[i]);
+        }
+    }
+    m->samples_exact += (uint64_t)e->frames;
+}
+
+/* Legs stand in the ledger in the order in which they joined. */
+static json_t *leg_named(const struct sim *m, const struct sim_result *r, uint32_t n)
+{
+    char name[16];
+    size_t i = 0;
+    json_t *leg = NULL;
+    snprintf(name, sizeof name, "leg-%u", n);
+    json_array_foreach(json_object_get(r->ledger, "legs"), i, leg)
+    {
+        if (strcmp(json_string_value(json_object_get(leg, "id")), name) == 0) {
+            if (sim_number(leg, "channel") != n) {
+                sim_fail(m, "leg %u is on channel %lld", n, (long long)sim_number(leg, "channel"));
+            }
+            return leg;
+        }
+    }
+    sim_fail(m, "leg %u is not in the ledger", n);
+}
+
+void sim_check(struct sim *m, struct sim_result *r)
+{
+    check_shape(m, r);
+    sim_truth_anchors(m);
+    for (uint32_t n = 0; n < m->legs; n++) {
+        find_all(m, r, n);
+    }
+    sim_truth_fates(m);
+    for (uint32_t n = 0; n < m->legs; n++) {
+        resolve(m, r, n);
+    }
+    check_length(m, r);
+    check_answers(m);
+    for (uint32_t n = 0; n < m->legs; n++) {
+        struct sim_expect e;
+        json_t *leg = leg_named(m, r, n);
+        sim_expect_make(m, n, (int64_t)r->wav.frames, sim_number(r->ledger, "len_ticks"), &e);
+        check_frames(m, r, n, &e);
+        sim_check_spans(m, n, leg, &e);
+        sim_check_streams(m, n, leg);
+        sim_expect_free(&e);
+    }
+    sim_check_digits(m, r->ledger);
+}

@@ -1,0 +1,294 @@
+/*
+ * expect: frames and their kinds from packets whose places and fates are known.
+ */
+#include "tests/sim/expect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IS_GAP 0x8000
+#define ANY_GAP (SIM_IS_COMFORT | SIM_IS_LOST | SIM_IS_ABSENT | SIM_IS_CLOCK | SIM_IS_PAUSED)
+#define DOWN_TICKS (SIM_TICKS_HZ / 4) /* about the engine's absence gaps may be of it, too */
+
+int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    return p->pos_ticks + leg->segment[p->segment].at_ticks;
+}
+
+int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p)
+{
+    int64_t unit = sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
+    return sim_place(leg, p) + (int64_t)p->samples * unit;
+}
+
+struct maker {
+    const struct sim *m;
+    const struct sim_leg *leg;
+    struct sim_expect *e;
+    int64_t tpf, longest;
+};
+
+static void set_kinds(struct maker *k, int64_t from, int64_t to, uint32_t kinds)
+{
+    int64_t a = (from + k->tpf - 1) / k->tpf;
+    int64_t b = (to + k->tpf - 1) / k->tpf;
+    a = a < 0 ? 0 : a;
+    b = b < k->e->frames ? b : k->e->frames;
+    for (int64_t i = a; i < b; i++) {
+        k->e->kinds[i] = (uint16_t)kinds;
+    }
+}
+
+static void add_kinds(struct maker *k, int64_t from, int64_t to, uint32_t kinds, uint32_t only)
+{
+    int64_t a = from / k->tpf;
+    int64_t b = (to + k->tpf - 1) / k->tpf;
+    a = a < 0 ? 0 : a;
+    b = b < k->e->frames ? b : k->e->frames;
+    for (int64_t i = a; i < b; i++) {
+        if (k->e->kinds[i] & only) {
+            k->e->kinds[i] |= (uint16_t)kinds;
+        }
+    }
+}
+
+static void put_samples(struct maker *k, const struct sim_packet *p)
+{
+    int64_t first = sim_place(k->leg, p) / k->tpf;
+    for (uint32_t i = 0; i < p->samples; i++) {
+        int64_t at = first + i;
+        int32_t v =
+            sim_content_in_file(k->m, k->leg->key, p->content + i, (enum sim_codec)p->codec);
+        if (at < 0 || at >= k->e->frames) {
+            continue;
+        }
+        bool free = k->e->sample[at] == sim_silence_in_file(k->m);
+        k->e->sample[at] = free || k->e->sample[at] == v ? v : SIM_ANY_SAMPLE;
+    }
+}
+
+static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing)
+{
+    struct sim_expect *e = k->e;
+    struct sim_gap *last = e->gap_count > 0 ? &e->gap[e->gap_count - 1] : NULL;
+    if (last && last->to == from) { /* one span: what is between them has no length */
+        last->to = to;
+        last->missing = missing == UINT32_MAX || last->missing == UINT32_MAX
+                            ? UINT32_MAX
+                            : last->missing + missing;
+        return;
+    }
+    if (e->gap_count == e->gap_size) {
+        e->gap_size = e->gap_size ? e->gap_size * 2 : 64;
+        e->gap = realloc(e->gap, e->gap_size * sizeof *e->gap);
+        if (!e->gap) {
+            abort();
+        }
+    }
+    e->gap[e->gap_count++] = (struct sim_gap){from, to, missing};
+}
+
+/* What lies between two packets, as far as numbers tell; *missing: how many, UINT32_MAX: open. */
+static uint32_t between(const struct sim_packet *a, const struct sim_packet *b, bool restarted,
+                        bool doubtful, uint32_t *missing)
+{
+    *missing = UINT32_MAX;
+    if (doubtful) {
+        return ANY_GAP;
+    }
+    if (!a || a->stream != b->stream) {
+        return SIM_IS_ABSENT;
+    }
+    if (a->segment != b->segment) {
+        return SIM_IS_CLOCK | SIM_IS_LOST | SIM_IS_COMFORT;
+    }
+    if (restarted) {
+        return SIM_IS_LOST | SIM_IS_COMFORT;
+    }
+    if (b->number <= a->number + 1) {
+        return SIM_IS_COMFORT;
+    }
+    *missing = b->number - a->number - 1;
+    return SIM_IS_LOST;
+}
+
+struct placed {
+    const struct sim_packet *p;
+    int64_t from, to;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct placed *x = a;
+    const struct placed *y = b;
+    if (x->from != y->from) {
+        return x->from < y->from ? -1 : 1;
+    }
+    if (x->p->stream != y->p->stream) {
+        return x->p->arrival_ns < y->p->arrival_ns ? -1 : 1;
+    }
+    return (x->p->number > y->p->number) - (x->p->number < y->p->number);
+}
+
+static uint32_t kind_of(const struct sim_packet *p)
+{
+    if (p->fate == SIM_GONE) {
+        return SIM_IS_PAUSED;
+    }
+    return p->kind == SIM_EVENT ? SIM_IS_EVENT : SIM_IS_RECEIVED;
+}
+
+/* Is a packet of whatever fate that isn't known among those by number? */
+static bool restart_between(const struct sim_leg *leg, const struct sim_packet *a,
+                            const struct sim_packet *b)
+{
+    for (const struct sim_packet *p = a + 1; a && p <= b && a->stream == b->stream; p++) {
+        if (p->restarts) {
+            return true;
+        }
+    }
+    (void)leg;
+    return false;
+}
+
+static void lay_out(struct maker *k, struct placed *list, uint32_t count)
+{
+    const struct sim_packet *before = NULL;
+    int64_t at = 0;
+    bool doubtful = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sim_packet *p = list[i].p;
+        if (p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused)) {
+            doubtful = true; /* whether it is there is open: so are the gaps about it */
+            continue;
+        }
+        if (list[i].from > at) {
+            uint32_t missing = 0;
+            uint32_t kinds =
+                between(before, p, restart_between(k->leg, before, p), doubtful, &missing);
+            if (list[i].from >= k->e->len_ticks) {
+                kinds |= SIM_IS_ENDED; /* what has no length and stands at the end is not there */
+                missing = UINT32_MAX;
+            }
+            set_kinds(k, at, list[i].from, kinds | IS_GAP);
+            if (kinds & SIM_IS_LOST) {
+                note_gap(k, at, list[i].from, missing);
+            }
+            at = list[i].from;
+        }
+        set_kinds(k, list[i].from > at ? list[i].from : at, list[i].to, kind_of(p));
+        at = list[i].to > at ? list[i].to : at;
+        if (!before || before->stream != p->stream || p->number > before->number) {
+            before = p;
+        }
+        doubtful = false;
+    }
+    uint32_t rest = before ? SIM_IS_ENDED : SIM_IS_ABSENT;
+    set_kinds(k, at, k->e->len_ticks, (doubtful ? ANY_GAP | SIM_IS_ENDED : rest) | IS_GAP);
+}
+
+/* Open packets may be there: their kinds are possible, too, and what they may cover. */
+static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sim_packet *p = list[i].p;
+        bool open = p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused);
+        if (open) {
+            uint32_t kinds = p->fate == SIM_EITHER ? kind_of(p) : 0;
+            add_kinds(k, list[i].from, list[i].to, kinds | (p->paused ? SIM_IS_PAUSED : 0), 0xffff);
+        }
+        if (p->fate == SIM_GONE && p->paused && p->doubtful) {
+            add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | IS_GAP, 0xffff);
+        }
+    }
+}
+
+/* Gaps inside an interval are of it; whole packets reach over its bounds. */
+static void overlay(struct maker *k, int64_t from, int64_t to, int64_t margin, uint32_t kind)
+{
+    int64_t a = (from + k->tpf - 1) / k->tpf;
+    int64_t b = to == SIM_NEVER ? k->e->frames : to / k->tpf;
+    add_kinds(k, from - margin, to == SIM_NEVER ? k->e->len_ticks : to + margin, kind, IS_GAP);
+    for (int64_t i = a < 0 ? 0 : a; i < b && i < k->e->frames; i++) {
+        if (k->e->kinds[i] & IS_GAP) {
+            k->e->kinds[i] = (uint16_t)(IS_GAP | kind);
+        }
+    }
+    for (uint32_t i = 0; i < k->e->gap_count; i++) {
+        struct sim_gap *g = &k->e->gap[i];
+        bool clear = g->to <= from - margin || (to != SIM_NEVER && g->from >= to + margin);
+        g->missing = clear ? g->missing : UINT32_MAX;
+    }
+}
+
+static void overlays(struct maker *k)
+{
+    const struct sim *m = k->m;
+    int64_t dur = k->longest;
+    for (uint32_t i = 0; i < m->restart_count; i++) {
+        int64_t at = sim_ticks_of_ns(m->restart_ns[i]);
+        add_kinds(k, at - DOWN_TICKS - dur, at + DOWN_TICKS + dur, SIM_IS_DOWN, IS_GAP);
+        overlay(k, at, at, DOWN_TICKS + dur, SIM_IS_DOWN);
+    }
+    if (m->hole_from_ns < m->end_ns) {
+        overlay(k, sim_ticks_of_ns(m->hole_from_ns), sim_ticks_of_ns(m->hole_to_ns),
+                DOWN_TICKS + dur, SIM_IS_DOWN);
+    }
+    for (uint32_t i = 0; i < k->leg->hold_count; i++) {
+        overlay(k, sim_ticks_of_ns(k->leg->hold[i].from), sim_ticks_of_ns(k->leg->hold[i].to),
+                dur + k->tpf, SIM_IS_HOLD);
+    }
+    for (uint32_t i = 0; i < m->pause_count; i++) {
+        const struct sim_interval *sure = &k->leg->pause[i];
+        const struct sim_interval *wide = &k->leg->pause_wide[i];
+        if (k->leg->join_ns >= m->pause[i].to) {
+            continue;
+        }
+        add_kinds(k, wide->from - dur, wide->to == SIM_NEVER ? k->e->len_ticks : wide->to + dur,
+                  SIM_IS_PAUSED, IS_GAP);
+        overlay(k, sure->from, sure->to, wide->from == sure->from ? dur + k->tpf : SIM_TICKS_HZ,
+                SIM_IS_PAUSED);
+    }
+}
+
+void sim_expect_make(const struct sim *m, uint32_t n, int64_t frames, int64_t len_ticks,
+                     struct sim_expect *e)
+{
+    const struct sim_leg *leg = &m->leg[n];
+    struct maker k = {.m = m, .leg = leg, .e = e, .tpf = sim_unit(m->hz)};
+    struct placed *list = malloc((leg->packet_count + 1) * sizeof *list);
+    uint32_t count = 0;
+    *e = (struct sim_expect){.frames = frames, .len_ticks = len_ticks};
+    e->sample = malloc((size_t)(frames + 1) * sizeof *e->sample);
+    e->kinds = calloc((size_t)frames + 1, sizeof *e->kinds);
+    if (!list || !e->sample || !e->kinds) {
+        abort();
+    }
+    for (int64_t i = 0; i < frames; i++) {
+        e->sample[i] = sim_silence_in_file(m);
+    }
+    for (uint32_t i = 0; i < leg->packet_count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (p->fate == SIM_UNSENT) {
+            continue;
+        }
+        list[count++] = (struct placed){p, sim_place(leg, p), sim_place_end(m, leg, p)};
+        int64_t dur = sim_place_end(m, leg, p) - sim_place(leg, p);
+        k.longest = dur > k.longest ? dur : k.longest;
+        if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED) {
+            put_samples(&k, p);
+        }
+    }
+    qsort(list, count, sizeof *list, by_place);
+    lay_out(&k, list, count);
+    overlays(&k);
+    lay_open(&k, list, count);
+    free(list);
+}
+
+void sim_expect_free(struct sim_expect *e)
+{
+    free(e->sample);
+    free(e->kinds);
+    free(e->gap);
+}
