@@ -232,6 +232,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
     x->rec.flags |= SLR_REC_NEW_SEGMENT;
     slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
     begin_anchor(x, &b, clock_hz);
+    x->st->jitter.valid = false; /* a jump of the clock, or another one, is no jitter */
     kind = x->restart && !still ? SLR_CLOCK_RESTART : kind;
     x->st->refine.note = note(x, kind, SLR_CLOCK_ARRIVAL, x->st->refine.start_ticks, pos);
 }

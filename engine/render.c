@@ -31,36 +31,27 @@ static bool kept_as_is(const struct slr_audio_shape *shape, const struct slr_cod
            (shape->format == SLR_SAMPLE_ULAW && codec->static_pt == 0);
 }
 
-/* Down to mono: a channel of the recording is one party. */
-static void to_mono(int16_t *pcm, uint32_t samples, uint32_t channels)
-{
-    for (uint32_t i = 0; channels == 2 && i < samples; i++) {
-        pcm[i] = (int16_t)((pcm[2 * i] + pcm[2 * i + 1]) / 2);
-    }
-}
-
-/* False: the payload could not be decoded. */
-static bool render_audio(struct slr_track *t, const struct slr_render_item *item,
-                         const struct slr_codec_use *use, struct slr_render_scratch *scratch)
+bool slr_render_direct(struct slr_render *r, const struct slr_render_item *item)
 {
     const struct slr_rec *rec = item->rec;
+    const struct slr_codec_use *use = &r->codecs->use[rec->pt];
+    struct slr_track *t = r->track;
+    int16_t *pcm = r->scratch->voice.pcm;
     struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
-    const struct slr_codec *codec = use->codec;
     int64_t frame = slr_floor_div(item->ticks, slr_ticks_per_frame(&t->shape));
     uint32_t samples = 0;
-    if (!codec || codec->decoder_bytes > 0 || use->sample_hz != t->shape.sample_hz) {
+    if (!use->codec) {
         return false;
     }
-    if (kept_as_is(&t->shape, codec)) {
+    if (kept_as_is(&t->shape, use->codec)) {
         slr_track_put_law(t, frame, payload.at, (uint32_t)payload.len_bytes);
         return true;
     }
-    if (codec->decode(NULL, use, payload, scratch->pcm, SLR_CODEC_MAX_SAMPLES, &samples) !=
-        SLR_OK) {
+    if (use->codec->decode(NULL, use, payload, pcm, SLR_CODEC_MAX_SAMPLES, &samples) != SLR_OK) {
         return false;
     }
-    to_mono(scratch->pcm, samples, use->channels);
-    slr_track_put_pcm(t, frame, scratch->pcm, samples);
+    slr_voice_to_mono(pcm, samples, use->channels);
+    slr_track_put_pcm(t, frame, pcm, samples);
     return true;
 }
 
@@ -127,28 +118,41 @@ static bool add_item(struct slr_render_scratch *scratch, const struct slr_leg *l
     return true;
 }
 
-/* The records that touch [from, to), in order. False: no memory. */
-static bool collect(struct slr_state *state, uint32_t leg_index, int64_t from, int64_t to,
-                    struct slr_render_scratch *scratch, struct slr_counters *counters)
+/* Keeps the first of those that come after the stretch. */
+static void consider_next(struct slr_render_scratch *scratch, const struct slr_leg *leg,
+                          const struct slr_rec *rec, int64_t ticks)
 {
-    const struct slr_leg *leg = &state->leg[leg_index];
+    const struct slr_stream *st = &leg->stream[rec->stream % SLR_LEG_STREAMS];
+    int64_t born_ns = atomic_load_explicit(&st->first_arrival_ns, memory_order_relaxed);
+    struct slr_render_item one = {ticks, born_ns, rec};
+    if (!scratch->next.rec || compare(&one, &scratch->next) < 0) {
+        scratch->next = one;
+    }
+}
+
+bool slr_render_collect(struct slr_render *r, int64_t from, int64_t to)
+{
+    struct slr_render_scratch *scratch = r->scratch;
+    const struct slr_leg *leg = &r->state->leg[r->leg_index];
     struct slr_queue_walk walk = {0};
+    int64_t end_ticks =
+        (r->track->first_frame + (int64_t)r->track->frames) * slr_ticks_per_frame(&r->track->shape);
     scratch->count = 0;
-    const struct slr_rec *rec = slr_queue_next(state, leg_index, &walk);
-    for (; rec; rec = slr_queue_next(state, leg_index, &walk)) {
+    scratch->next.rec = NULL;
+    const struct slr_rec *rec = slr_queue_next(r->state, r->leg_index, &walk);
+    for (; rec; rec = slr_queue_next(r->state, r->leg_index, &walk)) {
         int64_t start = slr_rec_ticks(leg, rec);
         int64_t end = start + rec->dur_ticks;
-        bool here = start < to && (end > from || (rec->dur_ticks == 0 && start >= from));
-        if (!here) {
+        if (end <= from && (rec->dur_ticks > 0 || start < from)) {
             continue;
         }
         if (!is_taken(leg, rec)) {
-            if (end <= to) {
-                slr_count(&counters->at[SLR_CTR_PROBATION_DROPPED], 1);
+            if (end <= end_ticks && start < to) {
+                slr_count(&r->counters->at[SLR_CTR_PROBATION_DROPPED], 1);
             }
-            continue;
-        }
-        if (!add_item(scratch, leg, rec, start)) {
+        } else if (start >= to) {
+            consider_next(scratch, leg, rec, start);
+        } else if (!add_item(scratch, leg, rec, start)) {
             return false;
         }
     }
@@ -156,46 +160,73 @@ static bool collect(struct slr_state *state, uint32_t leg_index, int64_t from, i
     return true;
 }
 
-static void render_item(struct slr_track *t, const struct slr_render_item *item,
-                        const struct slr_leg_codecs *codecs, struct slr_render_scratch *scratch)
+struct slr_note slr_render_note(const struct slr_render_item *item)
 {
     const struct slr_rec *rec = item->rec;
-    struct slr_note *note = slr_track_note(t);
-    if (!note) {
-        return;
-    }
-    note->start_ticks = item->ticks;
-    note->end_ticks = item->ticks + rec->dur_ticks;
-    note->seq_ext = rec->seq_ext;
-    note->stream = rec->generation << 8 | rec->stream;
-    note->flags = rec->flags;
+    struct slr_note note = {.start_ticks = item->ticks,
+                            .end_ticks = item->ticks + rec->dur_ticks,
+                            .seq_ext = rec->seq_ext,
+                            .stream = rec->generation << 8 | rec->stream,
+                            .flags = rec->flags,
+                            .kind = SLR_SPAN_RECEIVED};
     if (rec->flags & SLR_REC_SUPPRESSED) {
-        note->kind = SLR_SPAN_PAUSED;
+        note.kind = SLR_SPAN_PAUSED;
     } else if (rec->flags & SLR_REC_EVENT) {
-        note->kind = SLR_SPAN_EVENT;
+        note.kind = SLR_SPAN_EVENT;
     } else if (rec->flags & SLR_REC_UNDECODED) {
-        note->kind = SLR_SPAN_CONCEALED;
+        note.kind = SLR_SPAN_CONCEALED;
     } else if (rec->flags & SLR_REC_COMFORT) {
-        note->kind = SLR_SPAN_COMFORT;
-    } else {
-        note->sound = render_audio(t, item, &codecs->use[rec->pt], scratch);
-        note->kind = note->sound ? SLR_SPAN_RECEIVED : SLR_SPAN_CONCEALED;
+        note.kind = SLR_SPAN_COMFORT;
+    }
+    return note;
+}
+
+void slr_render_tell(struct slr_render *r, const struct slr_note *note)
+{
+    struct slr_note *told = slr_track_note(r->track);
+    if (told) {
+        *told = *note;
     }
 }
 
-void slr_render_leg(struct slr_state *state, uint32_t leg_index,
-                    const struct slr_leg_codecs *codecs, struct slr_track *track,
-                    struct slr_render_scratch *scratch, struct slr_counters *counters)
+static bool any_needs_voice(const struct slr_render *r)
 {
+    for (uint32_t i = 0; i < r->scratch->count; i++) {
+        const struct slr_rec *rec = r->scratch->item[i].rec;
+        if (rec->len_bytes > 0 &&
+            slr_voice_needed(&r->codecs->use[rec->pt], r->track->shape.sample_hz)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void slr_render_leg(struct slr_render *r)
+{
+    struct slr_track *track = r->track;
     int64_t tpf = slr_ticks_per_frame(&track->shape);
     int64_t from = track->first_frame * tpf;
-    int64_t to = from + (int64_t)track->frames * tpf;
-    if (!collect(state, leg_index, from, to, scratch, counters)) {
-        track->overflow = true;
+    if (!*r->voices) {
+        if (!slr_render_collect(r, from, from + (int64_t)track->frames * tpf)) {
+            track->overflow = true;
+            return;
+        }
+        if (any_needs_voice(r)) {
+            *r->voices = slr_leg_voices_open();
+            track->overflow |= !*r->voices;
+        }
+    }
+    if (*r->voices) {
+        slr_render_voiced(r);
         return;
     }
-    for (uint32_t i = 0; i < scratch->count; i++) {
-        render_item(track, &scratch->item[i], codecs, scratch);
+    for (uint32_t i = 0; i < r->scratch->count; i++) {
+        struct slr_note note = slr_render_note(&r->scratch->item[i]);
+        if (note.kind == SLR_SPAN_RECEIVED) {
+            note.sound = slr_render_direct(r, &r->scratch->item[i]);
+            note.kind = note.sound ? SLR_SPAN_RECEIVED : SLR_SPAN_CONCEALED;
+        }
+        slr_render_tell(r, &note);
     }
 }
 

@@ -32,6 +32,7 @@ struct slr_span_cursor {
     int64_t last_seq_ext;
     uint32_t last_stream; /* SLR_NONE: nothing rendered yet */
     bool last_undecoded;
+    uint8_t last_cause; /* of a loss whose beginning was concealed */
     bool open_valid;
     struct slr_sound sound;
     struct slr_span open; /* last span, may still grow; file time */

@@ -184,6 +184,14 @@ static void gap(struct slr_span_run *run, int64_t to, enum slr_span_kind base, u
     }
 }
 
+enum slr_span_kind slr_spans_loss(uint8_t flags)
+{
+    if (flags & SLR_REC_QUEUE_LOSS) {
+        return SLR_SPAN_LOST_QUEUE;
+    }
+    return flags & SLR_REC_KERNEL_LOSS ? SLR_SPAN_LOST_KERNEL : SLR_SPAN_LOST_NETWORK;
+}
+
 static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_note *note,
                               uint32_t *missing)
 {
@@ -199,15 +207,15 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_n
         return SLR_SPAN_CLOCK;
     }
     int64_t lost = note->seq_ext - run->cursor.last_seq_ext - 1;
+    if (lost <= 0 && run->cursor.last_cause != 0) {
+        return (enum slr_span_kind)run->cursor.last_cause; /* a loss that was concealed in part */
+    }
     if (lost <= 0) {
         return run->cursor.last_undecoded ? SLR_SPAN_CONCEALED : SLR_SPAN_COMFORT;
     }
     /* a new sequence is two cycles on (stream.c): how many are missing is not known then */
     *missing = lost < SEQ_CYCLE ? (uint32_t)lost : 0;
-    if (note->flags & SLR_REC_QUEUE_LOSS) {
-        return SLR_SPAN_LOST_QUEUE;
-    }
-    return note->flags & SLR_REC_KERNEL_LOSS ? SLR_SPAN_LOST_KERNEL : SLR_SPAN_LOST_NETWORK;
+    return slr_spans_loss(note->flags);
 }
 
 /* Closes the gap before the note, then covers it up to `to`. */
@@ -218,8 +226,14 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
         enum slr_span_kind base = why(run, note, &missing);
         gap(run, note->start_ticks, base, missing, note->end_ticks - note->start_ticks);
     }
-    put(run, note->end_ticks < to ? note->end_ticks : to,
-        (struct what){(enum slr_span_kind)note->kind, note->cause, note->info});
+    /* the rest of a filler comes again with the next piece, or what was missing after all */
+    bool whole = !note->filler || note->end_ticks <= to;
+    put(run, whole && note->end_ticks < to ? note->end_ticks : to,
+        (struct what){(enum slr_span_kind)note->kind, note->cause, whole ? note->info : 0});
+    if (!whole) {
+        return;
+    }
+    run->cursor.last_cause = note->filler ? note->cause : 0;
     if (run->cursor.last_stream != note->stream || note->seq_ext > run->cursor.last_seq_ext) {
         run->cursor.last_seq_ext = note->seq_ext;
         run->cursor.last_stream = note->stream;

@@ -41,6 +41,9 @@ struct slr_span_run {
 /* The engine is held responsible for a hole that begins or ends this near to its own absence. */
 #define SLR_DOWN_MARGIN_TICKS (SLR_TICKS_HZ / 4)
 
+/* What a loss before a record with these flags is. */
+enum slr_span_kind slr_spans_loss(uint8_t flags);
+
 /*
  * Covers what the track's notes cover, up to where its leg time ends: gaps get their cause,
  * corrections (frames of track->shape) their own spans, and the cursor's corr_ticks follows them.

@@ -10,11 +10,12 @@
 #include "engine/render.h"
 
 #define FIRST_NOTES 1024u
+#define MAX_FRAMES (SLR_PIECE_FRAMES + SLR_TRACK_SPARE_FRAMES + SLR_TRACK_AHEAD_FRAMES)
 
 enum slr_err slr_track_init(struct slr_track *t)
 {
     memset(t, 0, sizeof *t);
-    t->at = malloc((SLR_PIECE_FRAMES + SLR_TRACK_SPARE_FRAMES) * sizeof(int16_t));
+    t->at = malloc(MAX_FRAMES * sizeof(int16_t));
     t->note = malloc(FIRST_NOTES * sizeof *t->note);
     t->note_size = t->note ? FIRST_NOTES : 0;
     return t->at && t->note ? SLR_OK : SLR_NOMEM;
@@ -27,34 +28,51 @@ void slr_track_fini(struct slr_track *t)
     memset(t, 0, sizeof *t);
 }
 
+/* Silence up to there. */
+static void fill_until(struct slr_track *t, uint32_t frames)
+{
+    size_t bytes = slr_sample_bytes(t->shape.format);
+    if (frames > t->filled_frames) {
+        memset(t->at + t->filled_frames * bytes, slr_render_silence_byte(t->shape.format),
+               (frames - t->filled_frames) * bytes);
+        t->filled_frames = frames;
+    }
+}
+
 void slr_track_begin(struct slr_track *t, const struct slr_audio_shape *shape, int64_t first_frame,
                      uint32_t frames)
 {
     t->shape = *shape;
     t->first_frame = first_frame;
-    t->frames = frames;
+    t->frames = t->max_frames = frames;
+    t->filled_frames = 0;
     t->note_count = 0;
     t->overflow = false;
-    memset(t->at, slr_render_silence_byte(shape->format),
-           (size_t)frames * slr_sample_bytes(shape->format));
+    fill_until(t, frames);
+}
+
+void slr_track_look_ahead(struct slr_track *t)
+{
+    t->max_frames = t->frames + SLR_TRACK_AHEAD_FRAMES;
 }
 
 /* The part of [frame, frame + count) that is inside the track: how many to skip, how many to copy,
  * and where to. */
-static uint32_t clip(const struct slr_track *t, int64_t frame, uint32_t count, uint32_t *skip,
+static uint32_t clip(struct slr_track *t, int64_t frame, uint32_t count, uint32_t *skip,
                      uint32_t *at)
 {
     int64_t from = frame - t->first_frame;
     int64_t begin = from < 0 ? 0 : from;
     int64_t end = from + (int64_t)count;
-    if (end > (int64_t)t->frames) {
-        end = t->frames;
+    if (end > (int64_t)t->max_frames) {
+        end = t->max_frames;
     }
     if (begin >= end) {
         return 0;
     }
     *skip = (uint32_t)(begin - from);
     *at = (uint32_t)begin;
+    fill_until(t, (uint32_t)end);
     return (uint32_t)(end - begin);
 }
 
@@ -92,6 +110,13 @@ void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, u
     if (n > 0) {
         memcpy(t->at + at, law + skip, n);
     }
+}
+
+void slr_track_put_made(struct slr_track *t, const uint8_t *at, uint32_t frames)
+{
+    uint32_t n = frames < t->max_frames ? frames : t->max_frames;
+    fill_until(t, n);
+    memcpy(t->at, at, n * slr_sample_bytes(t->shape.format));
 }
 
 struct slr_note *slr_track_note(struct slr_track *t)

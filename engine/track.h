@@ -26,6 +26,8 @@
 /* One piece holds up to a second of frames; a track that many more, for samples to be taken out. */
 #define SLR_PIECE_FRAMES 48000u
 #define SLR_TRACK_SPARE_FRAMES 4800u
+/* And more beyond its end: what voices make of the last packet (leg_voices.h). */
+#define SLR_TRACK_AHEAD_FRAMES 48000u
 
 /* What a record, or a time without one, came to be. Leg time; `end` may lie beyond the track. */
 struct slr_note {
@@ -45,6 +47,8 @@ struct slr_track {
     struct slr_audio_shape shape;
     int64_t first_frame; /* leg time */
     uint32_t frames;
+    uint32_t max_frames;    /* frames, or more: samples beyond are kept, for the next track */
+    uint32_t filled_frames; /* frames, or up to where there are such samples */
     /* by start; the stream they came on may change from one to the next */
     struct slr_note *note;
     uint32_t note_count, note_size;
@@ -88,10 +92,16 @@ void slr_track_fini(struct slr_track *t);
 void slr_track_begin(struct slr_track *t, const struct slr_audio_shape *shape, int64_t first_frame,
                      uint32_t frames);
 
+/* Samples beyond the end are kept from now on. */
+void slr_track_look_ahead(struct slr_track *t);
+
 /* Lays samples from `frame` on (leg time); what is outside the track is left out. */
 void slr_track_put_pcm(struct slr_track *t, int64_t frame, const int16_t *pcm, uint32_t count);
 /* The same of bytes that are of the track's own law already. */
 void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, uint32_t count);
+
+/* The same of what an earlier track had beyond its end, from the first frame on. */
+void slr_track_put_made(struct slr_track *t, const uint8_t *at, uint32_t frames);
 
 /* Adds a note; NULL: no memory, and overflow is set. */
 struct slr_note *slr_track_note(struct slr_track *t);

@@ -17,8 +17,9 @@ enum slr_err slr_writer_init(struct slr_writer *w)
 {
     w->block_bytes = (size_t)SLR_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
     w->block_at = malloc(w->block_bytes);
+    w->voices = calloc(w->state->leg_max, sizeof *w->voices);
     enum slr_err err = slr_track_init(&w->track);
-    return w->block_at ? err : SLR_NOMEM;
+    return w->block_at && w->voices ? err : SLR_NOMEM;
 }
 
 void slr_writer_fini(struct slr_writer *w)
@@ -27,6 +28,11 @@ void slr_writer_fini(struct slr_writer *w)
     free(w->spans.at);
     slr_track_fini(&w->track);
     slr_render_scratch_fini(&w->scratch);
+    for (uint32_t i = 0; w->voices && i < w->state->leg_max; i++) {
+        slr_leg_voices_close(w->voices[i]);
+    }
+    free(w->voices);
+    w->voices = NULL;
     w->block_at = NULL;
     w->spans.at = NULL;
 }
@@ -124,11 +130,22 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     int64_t tpf = slr_ticks_per_frame(&block->shape);
     int64_t first = (int64_t)block->first_frame - run->cursor.corr_ticks / tpf;
     slr_track_begin(&w->track, &block->shape, first, block->frames);
-    slr_render_leg(w->state, leg_index, &w->codecs[leg_index], &w->track, &w->scratch,
-                   &w->counters);
+    struct slr_render r = {.state = w->state,
+                           .session = run->session,
+                           .leg_index = leg_index,
+                           .codecs = &w->codecs[leg_index],
+                           .voices = &w->voices[leg_index],
+                           .corr_ticks = run->cursor.corr_ticks,
+                           .track = &w->track,
+                           .scratch = &w->scratch,
+                           .counters = &w->counters};
+    slr_render_leg(&r);
     slr_sound_track(&run->cursor.sound, run->session, &w->track);
     slr_track_store(&w->track, &corrections, block->at, block->frames, run->leg->channel, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(&corrections);
+    if (w->voices[leg_index]) {
+        slr_leg_voices_next(w->voices[leg_index], end);
+    }
     slr_spans_track(run, &w->track, &corrections, end * tpf);
     w->spans.overflow |= w->track.overflow;
 }
@@ -180,7 +197,8 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
         struct slr_leg *leg = &w->state->leg[leg_index];
         int64_t corr = leg->cursor[!in_force].corr_ticks;
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
-        slr_queue_free_until(w->state, leg_index, written - corr);
+        int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
+        slr_queue_free_until(w->state, leg_index, written - corr - again);
     }
     uint64_t bytes =
         (uint64_t)block->frames * block->shape.channels * slr_sample_bytes(block->shape.format);
@@ -288,6 +306,15 @@ static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono n
     return true;
 }
 
+static void close_voices(struct slr_writer *w, const struct slr_session *s)
+{
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        uint32_t leg_index = atomic_load(&s->leg[i]);
+        slr_leg_voices_close(w->voices[leg_index]);
+        w->voices[leg_index] = NULL;
+    }
+}
+
 /* A session's part of a step. False: the disk refused. */
 static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono now)
 {
@@ -332,6 +359,7 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
         return false;
     }
     close_file(w, &w->file[s - w->state->session]);
+    close_voices(w, s);
     atomic_store_explicit(&s->state, SLR_SESSION_SEALING, memory_order_release);
     return true;
 }

@@ -37,7 +37,8 @@ struct slr_writer {
     struct slr_span_buffer spans;
     struct slr_track track;
     struct slr_render_scratch scratch;
-    int64_t error_until_ns; /* after a failed write: no new try before */
+    struct slr_leg_voices **voices; /* for each leg slot, NULL: none */
+    int64_t error_until_ns;         /* after a failed write: no new try before */
     pthread_t thread;
     _Atomic bool stop;
     bool running;

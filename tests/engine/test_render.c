@@ -30,6 +30,7 @@ struct one {
     uint8_t at[1600];
     struct slr_track track;
     struct slr_render_scratch scratch;
+    struct slr_leg_voices *voices;
 };
 
 static struct one *begin(void)
@@ -57,8 +58,16 @@ static void render(struct one *o, struct slr_block *b)
     static const struct slr_corrections none;
     slr_render_silence(b);
     slr_track_begin(&o->track, &b->shape, (int64_t)b->first_frame, b->frames);
-    slr_render_leg(o->f.e.state, o->slot, &o->f.e.codecs[o->slot], &o->track, &o->scratch,
-                   &o->f.writer.counters);
+    struct slr_render r = {.state = o->f.e.state,
+                           .session = o->s,
+                           .leg_index = o->slot,
+                           .codecs = &o->f.e.codecs[o->slot],
+                           .voices = &o->voices,
+                           .track = &o->track,
+                           .scratch = &o->scratch,
+                           .counters = &o->f.writer.counters};
+    slr_render_leg(&r);
+    cr_assert_null(o->voices);
     slr_track_store(&o->track, &none, b->at, b->frames, 1, false);
 }
 
