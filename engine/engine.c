@@ -222,6 +222,7 @@ static enum slr_err make_tables(struct slr_engine *e)
     e->active = calloc(legs, sizeof *e->active);
     e->file = calloc(legs, sizeof *e->file);
     e->srtp = calloc(legs, sizeof *e->srtp);
+    e->port_past = calloc(SLR_PORT_PAIRS, sizeof *e->port_past);
     if (!e->srtp || !e->codecs || !e->fds || !e->active || !e->file) {
         return SLR_NOMEM;
     }
@@ -413,6 +414,7 @@ void slr_engine_close(struct slr_engine *e, bool seal)
     free(e->to_sealer);
     free(e->codecs);
     free(e->fds);
+    free(e->port_past);
     free(e->active);
     free(e->file);
     free(e);

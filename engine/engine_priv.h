@@ -17,6 +17,13 @@ struct slr_leg_fds {
     int rtp, rtcp; /* -1: none */
 };
 
+/* What a pair of ports heard last. */
+struct slr_port_past {
+    uint32_t ssrc;
+    bool heard;
+};
+#define SLR_PORT_PAIRS 32768u
+
 struct slr_engine {
     const struct slr_engine_config *cfg;
     const struct slr_clock *clock;
@@ -42,6 +49,7 @@ struct slr_engine {
     struct slr_addr media_ip[SLR_MEDIA_IPS];
     uint32_t media_ip_count, media_ip_next;
     uint16_t port_lo, port_hi, port_cursor;
+    struct slr_port_past *port_past; /* by port / 2; NULL: not remembered */
     enum slr_source_policy policy;
     enum slr_digit_policy digits;
     uint8_t accept[128];

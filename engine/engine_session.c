@@ -246,6 +246,24 @@ static void leg_start(struct slr_worker *w, void *arg)
     }
 }
 
+/* The next leg on this port knows whose packets may still come. */
+static void remember_port(struct slr_engine *e, const struct slr_leg *leg)
+{
+    if (e->port_past && leg->local.family != 0) {
+        bool heard = leg->current != SLR_NONE;
+        e->port_past[leg->local.port / 2] =
+            (struct slr_port_past){heard ? leg->stream[leg->current].ssrc : 0, heard};
+    }
+}
+
+static void recall_port(const struct slr_engine *e, struct slr_leg *leg)
+{
+    if (e->port_past) {
+        leg->ssrc_stale = e->port_past[leg->local.port / 2].ssrc;
+        leg->has_stale = e->port_past[leg->local.port / 2].heard;
+    }
+}
+
 static void leg_stop(struct slr_worker *w, void *arg)
 {
     struct leg_call *c = arg;
@@ -256,6 +274,7 @@ static void leg_stop(struct slr_worker *w, void *arg)
     if (fds->rtcp >= 0) {
         w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
     }
+    remember_port(c->e, &w->place.state->leg[c->slot]);
     atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
                           memory_order_release);
     slr_engine_secure_end(c->e, c->slot);
@@ -320,6 +339,7 @@ static enum slr_err leg_open_live(struct slr_engine *e, struct slr_session *s, u
     leg->local = *ip;
     leg->local.port = port;
     leg->rtcp_port = (uint16_t)(port + 1);
+    recall_port(e, leg);
     struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p};
     slr_worker_call(slr_engine_worker_of(e, s), leg_start, &c);
     if (c.err != SLR_OK) {

@@ -58,6 +58,8 @@ struct slr_leg {
     _Atomic uint32_t pt_active; /* bit i: row i is in force */
     uint32_t ssrc_signalled[4];
     uint32_t ssrc_signalled_count;
+    uint32_t ssrc_stale; /* what the port heard for the leg before, that may still be under way */
+    bool has_stale;
 
     /* W */
     struct slr_stream stream[SLR_LEG_STREAMS];

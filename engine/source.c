@@ -100,6 +100,13 @@ static bool is_signalled(const struct slr_leg *leg, uint32_t ssrc)
     return false;
 }
 
+/* A recycled port: the stream of the call before may still come. It has to be alone for as long as
+ * one from a wrong address, unless it was signalled. */
+static bool is_stale(const struct slr_leg *leg, uint32_t ssrc)
+{
+    return leg->has_stale && ssrc == leg->ssrc_stale && !is_signalled(leg, ssrc);
+}
+
 static void take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
 {
     struct slr_stream *st = &leg->stream[index];
@@ -175,7 +182,8 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
     struct slr_leg *leg = &p->state->leg[leg_index];
     uint32_t i = find_stream(leg, rtp->ssrc, &pkt->src);
     if (i == SLR_NONE) {
-        return begin_stream(p, leg_index, source_is_right(leg, &pkt->src), pkt, rtp, index);
+        bool right = source_is_right(leg, &pkt->src) && !is_stale(leg, rtp->ssrc);
+        return begin_stream(p, leg_index, right, pkt, rtp, index);
     }
     *index = i;
     struct slr_stream *st = &leg->stream[i];

@@ -67,7 +67,7 @@ struct slr_stream {
     _Atomic int64_t first_arrival_ns;
     slr_counter packets;
     uint32_t ssrc;
-    bool foreign_ip; /* came from another address than signalled */
+    bool foreign_ip; /* came from another address than signalled, or from the call before */
     bool seq_bad_valid;
     uint16_t seq_bad; /* next number expected after a jump (RFC 3550 A.1) */
     struct slr_addr src;

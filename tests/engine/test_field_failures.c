@@ -208,3 +208,195 @@ Test(field_failures, comfort_noise_hiding_a_dead_leg)
     fx_result_free(&r);
     silent_end(&t);
 }
+
+/* A first packet that is not the party's: of a stranger, of another SSRC, with another timestamp.
+ * It neither holds the leg nor sets the time for what follows. */
+Test(field_failures, first_packet_poisoning)
+{
+    static const char *const from[] = {"198.51.100.7:7000", NULL, NULL, NULL};
+    static const uint32_t ssrc[] = {NEW, NEW, OLD, OLD};
+    static const uint32_t ts[] = {77, 77, 5000 + 8000, 0x90000000u};
+    for (uint32_t turn = 0; turn < 4; turn++) {
+        struct one o;
+        begin(&o);
+        struct fx_packet stray = fx_audio(ssrc[turn], 0, 99, ts[turn]);
+        stray.src = from[turn];
+        (void)fx_rtp(&o.f, o.leg, 500, stray);
+        for (uint32_t k = 0; k < 200; k++) {
+            int64_t at = 2000 + k * 20 + (k < 4 ? 30 : 0);
+            cr_assert_eq(feed(&o, at, OLD, k, 5000), SLR_VERDICT_TAKEN, "%u: %u", turn, k);
+        }
+        end(&o, 6000);
+        fx_assert_audio(&o.r, 0, 16000, 32000, OLD, 0);
+        fx_assert_silence(&o.r, 0, turn == 0 ? 0 : 4160, turn == 0 ? 16000 : 16000 - 4160);
+        done(&o);
+    }
+}
+
+/* The same leg is opened on the port of one that was closed, and the call before still sends. */
+Test(field_failures, stale_packets_on_recycled_port)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    char name[] = "a";
+    struct slr_leg_answer answer;
+    fx_open(&f);
+    f.e.port_past = calloc(SLR_PORT_PAIRS, sizeof *f.e.port_past);
+    cr_assert_not_null(f.e.port_past);
+    cr_assert_eq(slr_addr_parse("127.0.0.1", &f.e.media_ip[0]), SLR_OK);
+    f.e.media_ip_count = 1;
+    uint16_t port = 0;
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        int64_t base = turn * 5000;
+        fx_clock(&f, base);
+        struct slr_session *s = fx_session(&f, 1);
+        struct slr_leg_params p = {.session = s->id, .leg = name, .pt_count = 1};
+        memcpy(id, s->id, sizeof id);
+        fx_row(&p.pt[0], 8, "PCMA");
+        cr_assert_eq(slr_addr_parse(FX_PEER, &p.source), SLR_OK);
+        f.e.port_cursor = turn ? port : f.e.port_cursor;
+        cr_assert_eq(slr_engine_leg_open(&f.e, &p, &answer), SLR_OK);
+        cr_assert(turn == 0 || answer.rtp.port == port);
+        port = answer.rtp.port;
+        uint32_t leg = slr_engine_leg_find(&f.e, s, name);
+        for (uint32_t k = 0; k < 100; k++) {
+            if (turn == 0 || k < 20) {
+                (void)fx_rtp(&f, leg, base + k * 20, fx_audio(OLD, k + turn * 250, 100, 5000));
+            }
+            if (turn == 1 && k >= 10) {
+                enum slr_verdict v = fx_rtp(&f, leg, base + k * 20 + 5, fx_audio(NEW, k, 1, 1));
+                cr_assert_eq(fx_kept(v), SLR_VERDICT_TAKEN, "%u", k);
+            }
+        }
+        fx_end(&f, s, base + 2100);
+    }
+    fx_result(&f, id, &r);
+    fx_assert_silence(&r, 0, 0, 1640);
+    fx_assert_audio(&r, 0, 1640, 90 * 160, NEW, 1600);
+    cr_assert_eq(json_array_size(json_object_get(fx_leg_json(&r, 0), "streams")), 1u);
+    fx_result_free(&r);
+    free(f.e.port_past);
+    fx_close(&f);
+}
+
+/* Talk pauses are as long as they were, with or without a word of noise, marker or not. */
+Test(field_failures, dtx_concatenated)
+{
+    struct one o;
+    begin(&o);
+    uint32_t seq = 100;
+    for (uint32_t turn = 0; turn < 20; turn++) {
+        uint32_t first = turn * 150; /* 1 s of speech in 3 s */
+        for (uint32_t k = first; k < first + 50; k++, seq++) {
+            struct fx_packet p = fx_audio(OLD, k, (uint16_t)(seq - k), 5000);
+            cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20, p), SLR_VERDICT_TAKEN);
+            fx_write(&o.f, k * 20);
+        }
+        if (turn % 2 == 0) {
+            struct fx_packet noise = {.pt = 13,
+                                      .ssrc = OLD,
+                                      .seq = (uint16_t)seq++,
+                                      .ts = 5000 + (first + 50) * 160,
+                                      .len_bytes = 1,
+                                      .at = {70}};
+            cr_assert_eq(fx_rtp(&o.f, o.leg, (first + 50) * 20, noise), SLR_VERDICT_COMFORT);
+        }
+    }
+    end(&o, 60000);
+    for (int64_t turn = 0; turn < 20; turn++) {
+        fx_assert_audio(&o.r, 0, turn * 24000, 8000, OLD, turn * 24000);
+        fx_assert_silence(&o.r, 0, turn * 24000 + 8000, 16000);
+    }
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+    cr_assert_null(json_object_get(fx_leg_json(&o.r, 0), "clock"));
+    done(&o);
+}
+
+/* Hold is a span of its true length, whether the sender's clock goes on meanwhile or not. */
+Test(field_failures, hold_dropped)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct one o;
+        begin(&o);
+        struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+        for (uint32_t k = 0; k < 100; k++) {
+            cr_assert_eq(feed(&o, k * 20, OLD, k, 5000), SLR_VERDICT_TAKEN);
+        }
+        slr_placement_hold(o.s, leg, true, fx_time(2000 * SLR_NS_PER_MS));
+        slr_placement_hold(o.s, leg, false, fx_time(32000 * SLR_NS_PER_MS));
+        for (uint32_t k = 100; k < 200; k++) {
+            uint32_t ts0 = turn ? 5000 : 5000 + 30000 * 8;
+            cr_assert_eq(feed(&o, k * 20 + 30000, OLD, k, ts0), SLR_VERDICT_TAKEN);
+        }
+        end(&o, 34000);
+        fx_assert_audio(&o.r, 0, 0, 16000, OLD, 0);
+        fx_assert_audio(&o.r, 0, 256000, 16000, OLD, 16000);
+        fx_assert_spans(&o.r, 0, "received 0+2000, hold 2000+30000, received 32000+2000");
+        done(&o);
+    }
+}
+
+/* One leg sends 20 ms of one law, the other 30 ms of another: both keep their time. */
+Test(field_failures, legs_of_different_codec_and_packet_time)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 2);
+    uint32_t a = fx_leg(&f, s, 0, 8);
+    uint32_t b = fx_leg(&f, s, 1, 0);
+    memcpy(id, s->id, sizeof id);
+    for (uint32_t ms = 0; ms < 6000; ms += 10) {
+        if (ms % 20 == 0) {
+            (void)fx_rtp(&f, a, ms, fx_audio(OLD, ms / 20, 1, 1));
+        }
+        if (ms % 30 == 0) {
+            struct fx_packet p = {.pt = 0,
+                                  .ssrc = NEW,
+                                  .seq = (uint16_t)(ms / 30),
+                                  .ts = 9 + ms * 8,
+                                  .len_bytes = 240};
+            for (uint32_t i = 0; i < 240; i++) {
+                p.at[i] = fx_sample(NEW, ms * 8 + i);
+            }
+            (void)fx_rtp(&f, b, ms, p);
+        }
+        fx_write(&f, ms);
+    }
+    fx_end(&f, s, 6000);
+    fx_result(&f, id, &r);
+    cr_assert_eq(r.wav.shape.format, SLR_SAMPLE_S16);
+    cr_assert_eq(r.wav.frames, 48000u);
+    for (int64_t i = 0; i < 48000; i++) {
+        int16_t both[2];
+        memcpy(both, r.data + i * 4, sizeof both);
+        cr_assert_eq(both[0], slr_g711_alaw_to_s16(fx_sample(OLD, i)), "frame %lld", (long long)i);
+        cr_assert_eq(both[1], slr_g711_ulaw_to_s16(fx_sample(NEW, i)), "frame %lld", (long long)i);
+    }
+    fx_assert_spans(&r, 0, "received 0+6000");
+    fx_assert_spans(&r, 1, "received 0+6000");
+    fx_result_free(&r);
+    fx_close(&f);
+}
+
+/* Media that ends in the middle of a block, of a frame, of a packet time: the last sample is the
+ * last one sent, and what fills up to the end is silence. */
+Test(field_failures, end_of_file_click)
+{
+    for (uint32_t turn = 0; turn < 40; turn++) {
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 10 + turn; k++) {
+            cr_assert_eq(feed(&o, k * 20, OLD, k, 5000), SLR_VERDICT_TAKEN);
+        }
+        int64_t ms = 20 * (10 + turn) + turn * 7 % 23;
+        end(&o, ms);
+        cr_assert_eq(o.r.wav.frames, (uint64_t)ms * 8);
+        fx_assert_audio(&o.r, 0, 0, (10 + turn) * 160, OLD, 0);
+        fx_assert_silence(&o.r, 0, (10 + turn) * 160, turn * 7 % 23 * 8);
+        cr_assert_eq(o.r.wav.data_offset_bytes + o.r.wav.frames, o.r.len_bytes & ~1ull);
+        done(&o);
+    }
+}
