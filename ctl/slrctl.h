@@ -40,6 +40,7 @@ struct slrctl {
     const char *sip, *http, *media_ip;
     const char *engine_args, *core_args;
     const char *format, *channels;
+    struct slr_option_list srtp_keys;
     struct slr_option_list pt; /* payload types without SDP, for slr */
     char **arg;                /* positional arguments */
     int arg_count;

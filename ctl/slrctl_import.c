@@ -112,6 +112,38 @@ static bool make_folders(struct import *im)
     return im->log_fd >= 0;
 }
 
+/* The keys as a file in memory, since arguments of a process can be seen by others. */
+static bool write_keys(struct import *im)
+{
+    char path[128];
+    const struct slr_option_list *keys = &im->ctl->srtp_keys;
+    snprintf(path, sizeof(path), "%s/keys", im->tmp);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool good = fd >= 0;
+    for (size_t i = 0; good && i < keys->count; i++) {
+        good = dprintf(fd, "%s\n", keys->item[i]) > 0;
+    }
+    if (fd < 0 || close(fd) != 0 || !good) {
+        slrctl_say("cannot write %s: %s", path, strerror(errno));
+        return false;
+    }
+    slrctl_child_add(&im->engine, "--srtp-keys=%s", path);
+    return true;
+}
+
+static bool add_keys(struct import *im)
+{
+    const struct slr_option_list *keys = &im->ctl->srtp_keys;
+    if (keys->count == 0) {
+        return true;
+    }
+    if (keys->item[0][0] != '@') {
+        return write_keys(im);
+    }
+    slrctl_child_add(&im->engine, "--srtp-keys=%s", keys->item[0] + 1);
+    return true;
+}
+
 static bool make_commands(struct import *im)
 {
     if (slrctl_child_init(&im->engine, "slr") != SLR_OK ||
@@ -128,6 +160,9 @@ static bool make_commands(struct import *im)
     slrctl_child_add(e, "0");
     for (size_t i = 0; i < im->ctl->pt.count; i++) {
         slrctl_child_add(e, "--pt=%s", im->ctl->pt.item[i]);
+    }
+    if (!add_keys(im)) {
+        return false;
     }
     slrctl_child_add_words(e, im->ctl->engine_args);
     struct slrctl_child *c = &im->core;

@@ -76,6 +76,8 @@ static const struct slr_option importing[] = {
     {0, "channels", SLR_OPT_STR, AT(channels), 0, 0, "KIND", "stereo", "stereo"},
     {0, "pt", SLR_OPT_LIST, AT(pt), 0, 0, "PT=NAME/CLOCK", NULL,
      "payload type of media without SDP; [/CHANNELS][;PARAMETERS] may follow"},
+    {0, "srtp-key", SLR_OPT_LIST, AT(srtp_keys), 0, 0, "KEY", NULL,
+     "[SUITE:]BASE64[@SSRC] of SRTP without signalled keys; @FILE: one a line"},
     {0, "json", SLR_OPT_FLAG, AT(json), 0, 0, NULL, NULL, "(always: one object a line)"},
     {0, "engine-args", SLR_OPT_STR, AT(engine_args), 0, 0, "ARGS", NULL, "more options for slr"},
     {0, "core-args", SLR_OPT_STR, AT(core_args), 0, 0, "ARGS", NULL, "more options for slr-core"},

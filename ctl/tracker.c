@@ -420,17 +420,14 @@ static void look_at(struct slr_tracker *t, const struct slr_track_msg *m)
     }
 }
 
-void slr_tracker_take(struct slr_tracker *t, const json_t *event)
+static void take_data(struct slr_tracker *t, const char *data)
 {
     struct slr_track_msg m;
     size_t len_bytes = 0;
-    const char *data = slr_json_str(event, "data");
-    slr_core_count(t->core, SLR_CORE_M_TRACKED_MESSAGES);
-    if (!data || slr_track_base64(data, t->raw, sizeof t->raw, &len_bytes) != SLR_OK) {
-        slr_core_count(t->core, SLR_CORE_M_TRACKED_BAD);
-        return;
-    }
-    if (slr_track_msg_read(slr_slice_of(t->raw, len_bytes), &m) != SLR_OK) {
+    bool good = data && slr_track_base64(data, t->raw, sizeof t->raw, &len_bytes) == SLR_OK &&
+                slr_track_msg_read(slr_slice_of(t->raw, len_bytes), &m) == SLR_OK;
+    explicit_bzero(t->raw, len_bytes);
+    if (!good) {
         slr_core_count(t->core, SLR_CORE_M_TRACKED_BAD);
         return;
     }
@@ -439,6 +436,52 @@ void slr_tracker_take(struct slr_tracker *t, const json_t *event)
     if (++t->messages % SWEEP_EVERY == 0) {
         struct sweep s = {.t = t, .now_ns = slr_core_now(t->core).ns};
         slr_table_each(&t->calls, sweep_one, &s);
+    }
+}
+
+/* An event whose message has media keys: the event has none, the engine is asked for them. */
+struct asking {
+    struct slr_tracker *t;
+    json_t *event;
+};
+
+static void on_data(void *ctx, enum slr_err result, const json_t *answer)
+{
+    struct asking *a = ctx;
+    const char *data = result == SLR_OK ? slr_json_str(answer, "data") : NULL;
+    if (result != SLR_CLOSED) {
+        take_data(a->t, data ? data : slr_json_str(a->event, "data"));
+    }
+    on_answer(a->t, result, NULL);
+    json_decref(a->event);
+    free(a);
+}
+
+static bool ask_data(struct slr_tracker *t, const json_t *event)
+{
+    struct asking *a = calloc(1, sizeof *a);
+    json_t *cmd =
+        json_pack("{s:s, s:I}", "cmd", "sip_data", "n", (json_int_t)slr_json_i64(event, "n", 0));
+    if (!a || !cmd) {
+        free(a);
+        json_decref(cmd);
+        return false;
+    }
+    *a = (struct asking){t, json_deep_copy(event)};
+    if (slr_link_send(t->core->link, cmd, SLR_LINK_KEEP, 0, on_data, a) != SLR_OK) {
+        json_decref(a->event);
+        free(a);
+        return false;
+    }
+    t->core->tracker_pending++;
+    return true;
+}
+
+void slr_tracker_take(struct slr_tracker *t, const json_t *event)
+{
+    slr_core_count(t->core, SLR_CORE_M_TRACKED_MESSAGES);
+    if (!slr_json_bool(event, "keys", false) || !ask_data(t, event)) {
+        take_data(t, slr_json_str(event, "data"));
     }
 }
 

@@ -181,6 +181,7 @@ static enum slr_err open_servers(struct slr_control *c, bool passive)
                                             .env = {.api = c->api,
                                                     .cfg = c->cfg,
                                                     .passive = passive,
+                                                    .sip = &c->sip,
                                                     .add_counters = add_counters,
                                                     .ctx = c}};
         err = slr_seam_server_open(&sc, &c->seam);

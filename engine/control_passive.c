@@ -43,6 +43,27 @@ static char *base64(const uint8_t *at, size_t len)
     return out;
 }
 
+/* Whether a message carries media keys of RFC 4568. */
+static bool has_keys(const struct slr_passive_sip *sip)
+{
+    struct slr_slice rest = slr_slice_of(sip->at, sip->len_bytes), line;
+    while (slr_slice_take_line(&rest, &line)) {
+        if (line.len_bytes > 9 && slr_slice_eq_nocase(slr_slice_of(line.at, 9), "a=crypto:")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_sip(struct passive *p)
+{
+    if (p->c.sip.data) {
+        explicit_bzero(p->c.sip.data, strlen(p->c.sip.data));
+        free(p->c.sip.data);
+    }
+    p->c.sip = (struct slr_seam_sip){.data = NULL};
+}
+
 /* The event for a captured message. NULL: no memory. */
 static json_t *sip_event(struct passive *p, const struct slr_passive_sip *sip)
 {
@@ -65,6 +86,10 @@ static json_t *sip_event(struct passive *p, const struct slr_passive_sip *sip)
                                      (int)sip->tcp, "data", data)
                          : NULL;
     free(data);
+    if (event && has_keys(sip)) {
+        p->c.sip.data = base64(sip->at, sip->len_bytes);
+        json_object_set_new(event, "keys", json_true());
+    }
     return event;
 }
 
@@ -92,6 +117,7 @@ static enum slr_err tell(struct passive *p, json_t *event)
         return SLR_NOMEM;
     }
     uint64_t n = slr_control_append(&p->c, event);
+    p->c.sip.n = n;
     p->more = true;
     if (n == 0) {
         return SLR_OK; /* counted and logged; the capture goes on */
@@ -112,6 +138,7 @@ static enum slr_err read_all(struct passive *p)
         }
         if (err == SLR_OK) {
             err = tell(p, sip_event(p, &sip));
+            forget_sip(p);
         }
         if (err != SLR_OK) {
             return err;

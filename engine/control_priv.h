@@ -33,6 +33,7 @@ struct slr_control {
     struct slr_srv_counters counters;
     struct slr_watch mailbox_watch, wake_watch, timer_watch, signal_watch;
     int timer_fd, signal_fd;
+    struct slr_seam_sip sip; /* passive: the message that the core is looking at */
     bool stop;
 };
 

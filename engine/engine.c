@@ -282,6 +282,12 @@ static enum slr_err open_passive(struct slr_engine *e)
     }
     e->virtual_clock = slr_clock_virtual((slr_wall){0});
     e->clock = e->virtual_clock;
+    if (e->cfg->srtp_keys) {
+        enum slr_err err = slr_srtp_keys_load(e->cfg->srtp_keys, &e->keys);
+        if (err != SLR_OK) {
+            return err;
+        }
+    }
     return e->virtual_clock ? slr_flows_init(&e->flows, 65536) : SLR_NOMEM;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/flows.h"
 #include "engine/sealer.h"
+#include "engine/srtp_keys.h"
 #include "engine/worker.h"
 #include "engine/writer.h"
 
@@ -63,6 +64,7 @@ struct slr_engine {
     _Atomic bool sync_stop;
     bool sync_running;
     /* passive */
+    struct slr_srtp_keys keys;
     struct slr_flows flows;
     struct slr_packet burst[SLR_CAPTURE_BURST];
     uint32_t burst_at, burst_count;
@@ -91,6 +93,9 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s,
 /* engine_secure.c: a leg's SRTP. Worker, or control thread while the leg is in SETUP. */
 enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t leg, const struct slr_leg_params *p,
                                bool running) SLR_CHECKED;
+/* The same for a flow of a capture that no signalling has claimed: by keys from a file. */
+enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t leg,
+                                    const struct slr_packet *pkt) SLR_CHECKED;
 /* Keys of a leg that is over are forgotten. */
 void slr_engine_secure_end(struct slr_engine *e, uint32_t leg);
 /* Nothing of what an earlier leg in the slot had is left. */

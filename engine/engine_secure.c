@@ -26,6 +26,21 @@ enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t slot, const struct
     return err;
 }
 
+enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t slot,
+                                    const struct slr_packet *pkt)
+{
+    struct slr_leg_params p = {.session = NULL};
+    struct slr_slice bytes = slr_slice_of(pkt->at, pkt->len_bytes);
+    uint32_t ssrc = 0;
+    if (e->keys.count == 0 || !slr_slice_skip(&bytes, 8) || !slr_slice_take_u32(&bytes, &ssrc)) {
+        return SLR_OK;
+    }
+    p.srtp_count = slr_srtp_keys_for(&e->keys, &ssrc, p.srtp);
+    enum slr_err err = slr_engine_secure(&e->worker[0], slot, &p, false);
+    explicit_bzero(p.srtp, sizeof p.srtp);
+    return err;
+}
+
 void slr_engine_secure_end(struct slr_engine *e, uint32_t slot)
 {
     if (atomic_load(&e->state->leg[slot].secure)) {
@@ -62,6 +77,7 @@ void slr_engine_secure_restore(struct slr_engine *e)
 
 void slr_engine_secure_close(struct slr_engine *e)
 {
+    explicit_bzero(&e->keys, sizeof e->keys);
     for (uint32_t i = 0; e->srtp && e->state && i < e->state->leg_max; i++) {
         slr_srtp_box_close(&e->srtp[i]);
     }

@@ -59,6 +59,9 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
             return NULL;
         }
         slr_leg_codecs_build(&e->codecs[slot], leg);
+        if (slr_engine_secure_flow(e, slot, pkt) != SLR_OK) {
+            return NULL;
+        }
         atomic_store(&leg->state, SLR_LEG_OPEN);
         e->flows.unclaimed++;
     }
@@ -250,13 +253,26 @@ static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uin
     }
 }
 
+/* Where the signalling has no keys, those from a file are tried. */
+static enum slr_err secure_leg(struct slr_engine *e, uint32_t slot, const struct slr_leg_params *p)
+{
+    struct slr_leg_params with = *p;
+    if (p->srtp_unknown && e->keys.count > 0) {
+        with.srtp_count = slr_srtp_keys_for(&e->keys, NULL, with.srtp);
+        with.srtp_unknown = with.srtp_count == 0;
+    }
+    enum slr_err err = slr_engine_secure(&e->worker[0], slot, &with, false);
+    explicit_bzero(with.srtp, sizeof with.srtp);
+    return err;
+}
+
 enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
                                   const struct slr_leg_params *p)
 {
     if (!p->passive || p->passive_dst.family == 0) {
         return SLR_INVAL;
     }
-    if (p->srtp_count > 0) {
+    if (p->srtp_count > 0 || p->srtp_unknown) {
         forget_held(e, p);
     }
     uint32_t slot = claim_flows(e, p);
@@ -280,7 +296,7 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
         return err;
     }
     slr_leg_codecs_build(&e->codecs[slot], leg);
-    err = slr_engine_secure(&e->worker[0], slot, p, false);
+    err = secure_leg(e, slot, p);
     if (err != SLR_OK) {
         return err;
     }
@@ -471,11 +487,23 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);
 }
 
+/* A flow's packets go to a leg from now on; what was held of it is forgotten. */
+static void give_to(struct slr_engine *e, const struct slr_flow *flow, uint32_t slot)
+{
+    struct slr_flow *f = &e->flows.at[flow - e->flows.at];
+    drop_flow(e, f->leg, slr_clock_mono(e->clock));
+    f->leg = slot;
+    e->flows.closed--;
+}
+
 static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
 {
     uint32_t index = 0;
     struct slr_session *s = is_media(e, flow->leg) ? find_deaf(e, flow, &index) : NULL;
-    if (s) {
+    uint32_t deaf = s ? atomic_load(&s->leg[index]) : SLR_NONE;
+    if (s && atomic_load(&leg_at(e, deaf)->secure) && !atomic_load(&leg_at(e, flow->leg)->secure)) {
+        give_to(e, flow, deaf); /* the leg has the keys, and what was held is not decrypted */
+    } else if (s) {
         replace_deaf(e, s, index, flow);
     }
     return s != NULL;

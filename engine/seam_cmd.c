@@ -232,6 +232,19 @@ static enum slr_err run_recording_delete(struct run *r)
     return err;
 }
 
+static enum slr_err run_sip_data(struct run *r)
+{
+    int64_t n = slr_fields_int(&r->f, "n", SLR_FIELD_REQUIRED, 1, INT64_MAX, 0);
+    const struct slr_seam_sip *sip = r->env->sip;
+    if (r->f.err == SLR_OK && (!sip || !sip->data || sip->n != (uint64_t)n)) {
+        return SLR_NOTFOUND;
+    }
+    if (r->f.err == SLR_OK) {
+        r->answer = json_pack("{s:s}", "data", sip->data);
+    }
+    return r->f.err;
+}
+
 static enum slr_err run_drain(struct run *r)
 {
     bool on = slr_fields_bool(&r->f, "on", SLR_FIELD_REQUIRED, false);

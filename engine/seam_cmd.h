@@ -11,11 +11,19 @@
 #include "common/err.h"
 #include "engine/engine_api.h"
 
+/* A captured SIP message as it was, while its event n waits for the ack: media keys that the event
+ * does not have. */
+struct slr_seam_sip {
+    uint64_t n;
+    char *data; /* base64; NULL: none */
+};
+
 struct slr_seam_cmd_env {
     const struct slr_engine_api *api;
     struct slr_engine *engine;
     const struct slr_engine_config *cfg;
     bool passive;
+    const struct slr_seam_sip *sip; /* NULL: none is ever held */
     /* Adds members to the counters of `stats`; NULL: none. */
     void (*add_counters)(void *ctx, json_t *counters);
     void *ctx;

@@ -68,6 +68,8 @@ static const struct slr_option options[] = {
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
     {0, "wait-core", SLR_OPT_FLAG, AT(wait_core), 0, 0, NULL, NULL,
      "with a capture file: start when a core is connected"},
+    STR("srtp-keys", srtp_keys, "FILE", NULL,
+        "with a capture file: [SUITE:]BASE64[@SSRC] a line, for RTP without signalled keys"),
     {0, NULL, SLR_OPT_FLAG, 0, 0, 0, NULL, NULL, NULL},
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/srtp.h"
+#include "engine/srtp_keys.h"
 #include "tests/engine/srtp_oracle.h"
 
 #define PAYLOAD 160u
@@ -574,5 +575,29 @@ Test(srtp, keys_are_derived_as_the_rfcs_list_them)
             cr_assert(slr_srtp_crypt_derive(&key, (enum slr_srtp_label)label, got, n));
             cr_assert_eq(memcmp(got, want, n), 0, "case %zu label %d", i, label);
         }
+    }
+}
+
+Test(srtp_keys, files_of_keys_and_whose_they_are)
+{
+    static const char text[] = "# ours\n"
+                               "aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz@0xdeadbeef\r\n\n"
+                               "AES_CM_128_HMAC_SHA1_32:aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz\n";
+    struct slr_srtp_keys keys;
+    struct slr_srtp_key found[SLR_SRTP_KEYS];
+    uint32_t its = 0xdeadbeef, other = 7;
+    cr_assert_eq(slr_srtp_keys_read(slr_slice_str(text), &keys), SLR_OK);
+    cr_assert_eq(slr_srtp_keys_for(&keys, &its, found), 2u);
+    cr_assert_eq(found[0].suite, SLR_SRTP_AES_CM_128_80);
+    cr_assert_eq(slr_srtp_keys_for(&keys, &other, found), 1u);
+    cr_assert_eq(found[0].suite, SLR_SRTP_AES_CM_128_32);
+    cr_assert_eq(slr_srtp_keys_for(&keys, NULL, found), 2u);
+    static const char *const bad[] = {"x", "aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz@",
+                                      "aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz@x",
+                                      "aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz@0x1ffffffff",
+                                      "F8:aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(slr_srtp_keys_read(slr_slice_str(bad[i]), &keys), SLR_FORMAT, "%s", bad[i]);
+        cr_assert_eq(keys.count, 0u);
     }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/srtp.h"
+#include "engine/srtp_keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,8 +41,22 @@ static struct one *make(unsigned suite, unsigned mki)
     return made[suite][mki];
 }
 
+static void read_file(const uint8_t *data, size_t size)
+{
+    static struct slr_srtp_keys keys;
+    struct slr_srtp_key some[SLR_SRTP_KEYS];
+    uint32_t ssrc = 7;
+    if (slr_srtp_keys_read(slr_slice_of(data, size), &keys) != SLR_OK) {
+        require(keys.count == 0);
+        return;
+    }
+    require(keys.count <= SLR_SRTP_FILE_KEYS);
+    require(slr_srtp_keys_for(&keys, &ssrc, some) <= slr_srtp_keys_for(&keys, NULL, some));
+}
+
 static void read_texts(const uint8_t *data, size_t size)
 {
+    read_file(data, size);
     struct slr_srtp_key key = {.suite = (uint8_t)slr_srtp_suite_find(slr_slice_of(data, size))};
     char text[SLR_SRTP_KEY_TEXT_SIZE];
     for (int suite = 0; suite < SLR_SRTP_SUITE_COUNT; suite++) {

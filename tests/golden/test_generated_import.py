@@ -1,7 +1,9 @@
 """Generated captures with SIP and RTP through `slrctl import`. These always run."""
+import base64
+
 import pytest
 
-from lib import ledger, passive, pcap, rtp, sip, wav
+from lib import ledger, passive, pcap, rtp, sip, srtp, wav
 
 T0 = 1_700_000_000_000_000_000
 A, B, PROXY = "10.2.0.1", "10.2.0.2", "10.2.0.9"
@@ -158,3 +160,75 @@ def test_keys_and_passwords_never_leave_the_engine(tmp_path):
                     blobs.append(f.read())
         for secret in (key[7:].encode(), b"0123456789abcdef0123456789abcdef"):
             assert not any(secret in blob for blob in blobs)
+
+
+def secure_call(c, at_s, offer, answer, seconds, reoffer=None):
+    """One call whose descriptions carry the given a=crypto lines; reoffer: (at, caller's, callee's)."""
+    def sdp(who, lines, version=1):
+        return sip.offer([sip.M(who[1], ip=who[0], direction="sendrecv", proto="RTP/SAVP", extra=tuple(lines))],
+                         ip=who[0], version=version)
+    rows = [(at_s, 1, offer, answer)] + ([(reoffer[0], 2, reoffer[1], reoffer[2])] if reoffer else [])
+    for t, n, x, y in rows:
+        tag = "t1" if n > 1 else ""
+        c.sip(t, A, B, message(f"INVITE sip:2002@{B} SIP/2.0", "secure", f"{n} INVITE", sdp(MA, x, n), tag))
+        c.sip(t + 0.1, B, A, message("SIP/2.0 200 OK", "secure", f"{n} INVITE", sdp(MB, y, n), "t1"))
+        c.sip(t + 0.11, A, B, message(f"ACK sip:2002@{B} SIP/2.0", "secure", f"{n} ACK", to_tag="t1"))
+    c.sip(at_s + seconds, A, B, message(f"BYE sip:2002@{B} SIP/2.0", "secure", "9 BYE", to_tag="t1"))
+
+
+def no_key_in(result, *keys):
+    for k in keys:
+        assert k.text not in result.log
+        for r in result.recordings:
+            assert k.text.encode() not in r.ledger_bytes
+
+
+def test_keys_in_captured_sdp_decrypt(tmp_path):
+    """The answer names the line of the offer that is in force; a re-INVITE brings new keys."""
+    ka, kb, unused = srtp.Keys("AEAD_AES_128_GCM"), srtp.Keys("AEAD_AES_128_GCM"), srtp.Keys("AEAD_AES_256_GCM")
+    ka2, kb2 = srtp.Keys(), srtp.Keys()
+    c, a, b = Capture(), rtp.plan("sa", 6, seq0=65480), rtp.plan("sb", 6)
+    secure_call(c, 0, [unused.line(1), ka.line(2)], [kb.line(2)], 7, (3.05, [ka2.line(1)], [kb2.line(1)]))
+    for p, old, new in ((a, ka, ka2), (b, kb, kb2)):
+        srtp.protect(p, old, 0, 150)
+        srtp.protect(p, new, 150)
+    c.rtp(0.2, a, MA, MB), c.rtp(0.2, b, MB, MA)
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    r = check(result, (a, b))
+    for leg in r.ledger.legs:
+        assert leg.raw["srtp"]["packets"] == 300 and not any(leg.raw["srtp"]["failed"].values()), leg.raw["srtp"]
+    no_key_in(result, ka, kb, unused, ka2, kb2)
+
+
+def test_captured_srtp_without_keys_is_never_decoded_unless_they_are_given(tmp_path):
+    """DTLS, or keys that were cut from the capture: nothing of it is audio."""
+    ka, kb = srtp.Keys(), srtp.Keys()
+    c, a, b = Capture(), rtp.plan("na", 3), rtp.plan("nb", 3)
+    secure_call(c, 0, [], [], 4)
+    srtp.protect(a, ka), srtp.protect(b, kb)
+    c.rtp(0.2, a, MA, MB), c.rtp(0.2, b, MB, MA)
+    path = c.write(tmp_path / "c.pcap")
+    for leg in passive.imported(path).recordings[0].ledger.legs:
+        assert not leg.total("received") and leg.raw["srtp"]["failed"]["no_key"] == 150
+    result = passive.imported(path, "--srtp-key", f"{ka.text}@{a.ssrc}", "--srtp-key", kb.text)
+    check(result, (a, b))
+    no_key_in(result, ka, kb)
+
+
+def test_the_event_log_of_a_capture_has_no_keys(tmp_path):
+    """`slr` over the file, a core beside it: what stays on disk, and what each wrote to its log."""
+    ka, kb = srtp.Keys("AES_256_CM_HMAC_SHA1_32"), srtp.Keys("AES_256_CM_HMAC_SHA1_32")
+    c, a, b = Capture(), rtp.plan("ka", 2), rtp.plan("kb", 2)
+    secure_call(c, 0, [ka.line()], [kb.line()], 3)
+    srtp.protect(a, ka), srtp.protect(b, kb)
+    c.rtp(0.2, a, MA, MB), c.rtp(0.2, b, MB, MA)
+    path = c.write(tmp_path / "c.pcap")
+    with passive.pair(path) as run:
+        assert run.wait() == (0, 0), run.log()
+        found = list(run.files())
+        assert any("events" in name for name, _ in found) and any("core.db" in name for name, _ in found)
+        for k in (ka, kb):
+            raw, text = k.secret[:16], k.text.encode()
+            for name, blob in found:
+                assert text not in blob and raw not in blob and base64.b64encode(text)[4:40] not in blob, name
+        check(run.result(), (a, b))

@@ -92,3 +92,29 @@ def test_import_twice_gives_identical_bytes(name):
     assert a.recordings and sorted(r.raw for r in a.recordings) == sorted(r.raw for r in b.recordings)
     assert sorted(r.ledger_bytes for r in a.recordings) == sorted(r.ledger_bytes for r in b.recordings)
     assert a.files == b.files
+
+
+D08_KEY = "aSBrbm93IGFsbCB5b3VyIGxpdHRsZSBzZWNyZXRz"
+
+
+@pytest.mark.parametrize("how", ["key", "key-of-ssrc", "suite", "file"])
+def test_d08_decrypts_to_the_published_plaintext(how, tmp_path):
+    key = {"key": D08_KEY, "key-of-ssrc": f"{D08_KEY}@0xdeadbeef",
+           "suite": f"AES_CM_128_HMAC_SHA1_80:{D08_KEY}", "file": f"@{tmp_path}/keys"}[how]
+    (tmp_path / "keys").write_text(f"# of somebody else\n{'A' * 40}@7\n\n{D08_KEY}\n")
+    result = passive.imported(passive.capture("d08"), "--srtp-key", key)
+    entry = passive.manifest("d08")
+    assert len(result.recordings) == 1
+    r = result.recordings[0]
+    body = r.wav.channel(0)
+    assert len(body) == entry["plain_bytes"]
+    assert hashlib.sha256(body).hexdigest() == entry["plain_sha256"]
+    leg = r.ledger.leg(channel=0)
+    assert leg.raw["srtp"] == {"suite": "AES_CM_128_HMAC_SHA1_80", "packets": entry["auth_ok"], "rtcp": 0,
+                               "failed": {"auth": 0, "replay": 0, "unknown_mki": 0, "short": 0, "no_key": 0}}
+    assert D08_KEY not in result.log and all(D08_KEY.encode() not in x.ledger_bytes for x in result.recordings)
+
+
+def test_d08_with_a_wrong_key_is_never_decoded():
+    result = passive.imported(passive.capture("d08"), "--srtp-key", "A" * 40)
+    assert not any(leg.total("received") for r in result.recordings for leg in r.ledger.legs)

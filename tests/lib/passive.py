@@ -42,11 +42,16 @@ def capture(name):
     return os.path.join(folder, found[0])
 
 
+def manifest(name):
+    """MANIFEST.json's entry of a capture."""
+    capture(name)
+    entries = procs.load_json(os.path.join(procs.captures_dir(), "MANIFEST.json"))
+    return next(x for x in entries if x["file"].startswith(name + "-"))
+
+
 def truth(name):
     """MANIFEST.json's streams of a capture."""
-    capture(name)
-    manifest = procs.load_json(os.path.join(procs.captures_dir(), "MANIFEST.json"))
-    return next(x for x in manifest if x["file"].startswith(name + "-"))["streams"]
+    return manifest(name)["streams"]
 
 
 def collect(data):
@@ -172,3 +177,51 @@ def unique_payload(packets, ssrc, pt):
         if h.pt == pt:
             rows.append((((h.ts - base + 0x80000000) & 0xFFFFFFFF) - 0x80000000, h.payload))
     return rows
+
+
+class pair:
+    """Engine and core over a capture as `slrctl import` runs them, with everything left to look at."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        if procs.missing("slr", "slr-core"):
+            pytest.skip(f"not built: {procs.missing('slr', 'slr-core')} in {procs.bin_dir()}")
+        self.base = tempfile.mkdtemp(prefix="slr-pair-")
+        b = self.base
+        self.engine = procs.Proc("slr", [procs.binary("slr"), "--capture", f"pcapfile:{self.path}", "--data",
+                                         f"{b}/data", "--state", f"{b}/state", "--control", f"{b}/seam",
+                                         "--wait-core", "-w", "0"], f"{b}/slr.log").start()
+        self.core = procs.Proc("slr-core", [procs.binary("slr-core"), "--import", "--engine", f"{b}/seam",
+                                            "--data", f"{b}/data"], f"{b}/core.log").start()
+        return self
+
+    def wait(self, timeout_s=60):
+        """Exit codes of both."""
+        out = []
+        for p in (self.engine, self.core):
+            p.expected_exit = True
+            out.append(p.child.wait(timeout_s))
+        return tuple(out)
+
+    def log(self):
+        return self.engine.log() + self.core.log()
+
+    def files(self):
+        """(name, bytes) of every file they left, their logs among them."""
+        for root, _, names in os.walk(self.base):
+            for n in names:
+                path = os.path.join(root, n)
+                if os.path.isfile(path):
+                    with open(path, "rb") as f:
+                        yield os.path.relpath(path, self.base), f.read()
+
+    def result(self):
+        return collect(f"{self.base}/data")
+
+    def __exit__(self, *_):
+        for p in (self.engine, self.core):
+            if p.alive():
+                p.kill9()
+        shutil.rmtree(self.base, ignore_errors=True)
