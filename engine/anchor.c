@@ -136,10 +136,11 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
 }
 
 /* How far back a packet may come to lie: nothing that the writer may have written is moved into. */
-static int64_t lowest(const struct slr_place *x, int64_t floor_ticks)
+static int64_t lowest(const struct slr_place *x, int64_t floor_ticks, int64_t offset_ticks)
 {
     int64_t window = x->p->window_ticks;
     int64_t safe = x->arrival_ticks - (x->st->foreign_ip ? window / 4 : window);
+    safe += offset_ticks < 0 ? offset_ticks : 0; /* the file follows a slow clock */
     return most(most(floor_ticks, safe), 0);
 }
 
@@ -155,7 +156,7 @@ static void anchor_first(struct slr_place *x, uint32_t clock_hz)
     bool follows = is_heard(leg) && (!stranger || x->st->foreign_ip);
     int64_t offset = follows ? best_offset(leg) : 0;
     int64_t floor = follows ? slr_place_highest(leg) : 0;
-    struct begin b = {x->arrival_ticks + offset, lowest(x, floor), NO_LINE, offset};
+    struct begin b = {x->arrival_ticks + offset, lowest(x, floor, offset), NO_LINE, offset};
     begin_anchor(x, &b, clock_hz);
     if (is_heard(leg)) {
         x->rec.flags |= SLR_REC_NEW_SEGMENT;
@@ -225,7 +226,8 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
     offset = offset > SLR_LEAD_TICKS ? 0 : offset;
     bool still = kind == SLR_CLOCK_TS_STILL;
     highest += said_before(x, clock_hz);
-    struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
+    struct begin b = {x->arrival_ticks + offset, lowest(x, highest, offset), still ? pos : NO_LINE,
+                      offset};
     if (still) {
         b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
     }

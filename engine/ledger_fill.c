@@ -11,10 +11,15 @@
 #include "engine/quality_json.h"
 #include "engine/stream.h"
 
+#define NOTES_MAX (SLR_CLOCK_NOTES + SLR_SKEW_NOTES)
+
 struct fill {
     struct slr_ledger_leg leg[SLR_MAX_CHANNELS * 2];
     struct slr_ledger_stream *stream; /* legs * SLR_LEG_STREAMS */
     struct slr_span *span;            /* all legs' spans, one leg after the other */
+    int16_t *removed;                 /* what was taken out of them, in the same order */
+    struct slr_clock_note *clock;     /* legs * NOTES_MAX */
+    struct slr_ledger_late *late;     /* legs * SLR_LEG_LATE */
     struct slr_span_entry *journal;
     uint64_t journal_count;
     struct slr_ledger_digit *digit;
@@ -27,7 +32,8 @@ static enum slr_err read_journal(struct fill *f, const struct slr_session *s, in
     f->journal_count = bytes / sizeof *f->journal;
     f->journal = malloc(bytes + sizeof *f->journal);
     f->span = malloc((f->journal_count + 1) * sizeof *f->span);
-    if (!f->journal || !f->span) {
+    f->removed = malloc((f->journal_count + 1) * SLR_SPAN_SAMPLES * sizeof *f->removed);
+    if (!f->journal || !f->span || !f->removed) {
         return SLR_NOMEM;
     }
     uint64_t done = 0;
@@ -91,9 +97,111 @@ static void fill_srtp(struct slr_ledger_leg *to, const struct slr_leg *leg,
     }
 }
 
-static void fill_leg(struct slr_state *state, const struct slr_session *s, struct fill *f,
-                     uint32_t number, struct slr_span **span_at)
+/* Where leg time has come to lie in the file, by what the leg's spans say was corrected. */
+static int64_t file_ticks(const struct slr_ledger_leg *l, int64_t ticks_per_frame,
+                          int64_t leg_ticks)
 {
+    int64_t corr = 0;
+    for (uint32_t i = 0; i < l->span_count; i++) {
+        const struct slr_span *s = &l->span[i];
+        if (s->start_ticks > leg_ticks + corr) {
+            break;
+        }
+        if (s->kind == SLR_SPAN_CORRECTED && s->len_ticks > 0) {
+            corr += s->len_ticks;
+        } else if (s->kind == SLR_SPAN_CORRECTED) {
+            int64_t taken = (int64_t)s->info * ticks_per_frame;
+            int64_t into = leg_ticks + corr - s->start_ticks;
+            corr -= into < taken ? into : taken;
+        }
+    }
+    return leg_ticks + corr;
+}
+
+/* The leg's entries of the journal. */
+static void fill_spans(struct fill *f, uint32_t number, struct slr_span **span_at,
+                       int16_t **removed_at)
+{
+    struct slr_ledger_leg *to = &f->leg[number];
+    to->span = *span_at;
+    to->removed = *removed_at;
+    for (uint64_t i = 0; i < f->journal_count; i++) {
+        const struct slr_span_entry *e = &f->journal[i];
+        if (e->leg == number && e->samples == 0) {
+            *(*span_at)++ = e->span;
+            to->span_count++;
+        } else if (e->leg == number && e->samples <= SLR_SPAN_SAMPLES) {
+            memcpy(*removed_at, e->sample, e->samples * sizeof e->sample[0]);
+            *removed_at += e->samples;
+        }
+    }
+}
+
+static struct slr_clock_note note_of(const struct slr_skew_note *n)
+{
+    bool rate = n->event == SLR_SKEW_RATE || n->event == SLR_SKEW_RATE_BACK;
+    return (struct slr_clock_note){.at_ticks = n->at_ticks,
+                                   .rtp_ticks = n->at_ticks,
+                                   .arrival_ticks = n->arrival_ticks,
+                                   .kind = rate ? SLR_CLOCK_RATE : SLR_CLOCK_STEP,
+                                   .winner = n->event == SLR_SKEW_CLOCK_STEP ? SLR_CLOCK_ARRIVAL
+                                                                             : SLR_CLOCK_RTP};
+}
+
+/* Did the worker note it already? */
+static bool is_noted(const struct slr_ledger_leg *l, const struct slr_clock_note *n)
+{
+    for (uint32_t i = 0; i < l->clock_count; i++) {
+        int64_t apart = l->clock[i].at_ticks - n->at_ticks;
+        if (l->clock[i].kind == n->kind &&
+            (n->kind == SLR_CLOCK_RATE ||
+             (apart < 60 * SLR_TICKS_HZ && apart > -60 * SLR_TICKS_HZ))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What worker and writer noted of the clock, and what came late; places in file time. */
+static void fill_clock(const struct slr_session *s, struct fill *f, const struct slr_leg *leg,
+                       uint32_t number)
+{
+    struct slr_ledger_leg *to = &f->leg[number];
+    struct slr_clock_note *clock = f->clock + (size_t)number * NOTES_MAX;
+    struct slr_ledger_late *late = f->late + (size_t)number * SLR_LEG_LATE;
+    const struct slr_leg_skew *skew = &leg->skew[atomic_load(&s->commit_index) & 1];
+    uint32_t own = leg->clock_notes.count;
+    to->clock_more = own > SLR_CLOCK_NOTES ? own - SLR_CLOCK_NOTES : 0;
+    to->clock_count = own - to->clock_more;
+    memcpy(clock, leg->clock_notes.at, to->clock_count * sizeof *clock);
+    to->clock = clock;
+    uint32_t noted = to->clock_count;
+    for (uint32_t i = 0; i < skew->note_count && i < SLR_SKEW_NOTES; i++) {
+        struct slr_clock_note n = note_of(&skew->note[i]);
+        if (!is_noted(to, &n)) {
+            clock[to->clock_count++] = n;
+        }
+    }
+    int64_t tpf = s->shape.sample_hz ? SLR_TICKS_HZ / (int64_t)s->shape.sample_hz : 1;
+    for (uint32_t i = 0; i < to->clock_count; i++) {
+        int64_t corr = file_ticks(to, tpf, clock[i].at_ticks) - clock[i].at_ticks;
+        clock[i].at_ticks += corr;
+        clock[i].arrival_ticks += i >= noted ? corr : 0; /* the writer counts in leg time */
+        clock[i].rtp_ticks = file_ticks(to, tpf, clock[i].rtp_ticks);
+    }
+    memcpy(late, leg->late, leg->late_count * sizeof *late);
+    to->late = late;
+    to->late_count = leg->late_count;
+    for (uint32_t i = 0; i < to->late_count; i++) {
+        late[i].start_ticks = file_ticks(to, tpf, late[i].start_ticks);
+        late[i].end_ticks = file_ticks(to, tpf, late[i].end_ticks);
+    }
+}
+
+static void fill_leg(struct slr_state *state, const struct slr_session *s, struct fill *f,
+                     uint32_t number, struct slr_span **span_at, int16_t **removed_at)
+{
+    int64_t tpf = s->shape.sample_hz ? SLR_TICKS_HZ / (int64_t)s->shape.sample_hz : 1;
     const struct slr_leg *leg = &state->leg[atomic_load(&s->leg[number])];
     struct slr_ledger_leg *to = &f->leg[number];
     struct slr_ledger_stream *streams = f->stream + (size_t)number * SLR_LEG_STREAMS;
@@ -102,36 +210,28 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
                                   .channel = leg->channel,
                                   .local = leg->local,
                                   .foreign = leg->foreign,
-                                  .clock = leg->clock_notes.at,
-                                  .clock_count = leg->clock_notes.count,
-                                  .late = leg->late,
-                                  .late_count = leg->late_count,
                                   .others = leg->others,
                                   .stream = streams,
-                                  .quality = slr_quality_json(leg, sound_of(s, leg)),
-                                  .span = *span_at};
-    if (to->clock_count > SLR_CLOCK_NOTES) {
-        to->clock_more = to->clock_count - SLR_CLOCK_NOTES;
-        to->clock_count = SLR_CLOCK_NOTES;
-    }
+                                  .quality = slr_quality_json(leg, sound_of(s, leg))};
+    fill_spans(f, number, span_at, removed_at);
+    fill_clock(s, f, leg, number);
     fill_srtp(to, leg, &state->srtp[atomic_load(&s->leg[number])]);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
-            fill_stream(&streams[to->stream_count++], &leg->stream[i]);
+            struct slr_ledger_stream *stream = &streams[to->stream_count++];
+            fill_stream(stream, &leg->stream[i]);
+            stream->first_ticks = file_ticks(to, tpf, stream->first_ticks);
+            stream->last_ticks = file_ticks(to, tpf, stream->last_ticks);
         } else {
             to->foreign += leg->stream[i].packets; /* never left probation */
-        }
-    }
-    for (uint64_t i = 0; i < f->journal_count; i++) {
-        if (f->journal[i].leg == number) {
-            *(*span_at)++ = f->journal[i].span;
-            to->span_count++;
         }
     }
     if (leg->digit_count > 0) {
         memcpy(f->digit + f->digit_count, leg->digit, leg->digit_count * sizeof leg->digit[0]);
         for (uint32_t i = 0; i < leg->digit_count; i++) {
-            f->digit[f->digit_count + i].leg = (uint8_t)number;
+            struct slr_ledger_digit *d = &f->digit[f->digit_count + i];
+            d->leg = (uint8_t)number;
+            d->start_ticks = file_ticks(to, tpf, d->start_ticks);
         }
         f->digit_count += leg->digit_count;
     }
@@ -160,7 +260,9 @@ static enum slr_err fill_all(struct slr_state *state, const struct slr_session *
     uint32_t legs = atomic_load(&s->leg_count);
     f->stream = calloc((size_t)legs * SLR_LEG_STREAMS + 1, sizeof *f->stream);
     f->digit = calloc((size_t)legs * SLR_LEG_DIGITS + 1, sizeof *f->digit);
-    if (!f->stream || !f->digit) {
+    f->clock = calloc((size_t)legs * NOTES_MAX + 1, sizeof *f->clock);
+    f->late = calloc((size_t)legs * SLR_LEG_LATE + 1, sizeof *f->late);
+    if (!f->stream || !f->digit || !f->clock || !f->late) {
         return SLR_NOMEM;
     }
     enum slr_err err = read_journal(f, s, spans_fd);
@@ -168,8 +270,9 @@ static enum slr_err fill_all(struct slr_state *state, const struct slr_session *
         return err;
     }
     struct slr_span *span_at = f->span;
+    int16_t *removed_at = f->removed;
     for (uint32_t i = 0; i < legs; i++) {
-        fill_leg(state, s, f, i, &span_at);
+        fill_leg(state, s, f, i, &span_at, &removed_at);
     }
     qsort(f->digit, f->digit_count, sizeof *f->digit, by_start);
     return SLR_OK;
@@ -219,6 +322,9 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
     free(f->span);
     free(f->journal);
     free(f->digit);
+    free(f->removed);
+    free(f->clock);
+    free(f->late);
     free(f);
     return err;
 }

@@ -1,6 +1,7 @@
 /*
  * place: what is known of one RTP packet on its way through placement. Shared by placement.c
- * (the way), anchor.c (its place in time) and held.c (sequences that begin anew) only.
+ * (the way), anchor.c (its place in time), held.c (sequences that begin anew) and rtcp.c (the place
+ * of a report) only.
  */
 #ifndef SLR_ENGINE_PLACE_H
 #define SLR_ENGINE_PLACE_H

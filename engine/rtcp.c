@@ -3,6 +3,8 @@
  */
 #include "engine/rtcp.h"
 
+#include "engine/place.h"
+
 #define RTCP_SR 200u
 #define RTCP_RR 201u
 #define RTCP_XR 207u
@@ -137,6 +139,29 @@ enum slr_err slr_rtcp_parse(struct slr_slice bytes, struct slr_rtcp *out)
     return SLR_OK;
 }
 
+/* Of which moment it is on the leg's timeline: for the writer, which compares the clocks. */
+static void tell_report(struct slr_leg *leg, uint32_t index, const struct slr_rtcp_sr *sr)
+{
+    const struct slr_stream *st = &leg->stream[index];
+    const struct slr_anchor *a = slr_place_anchor(st);
+    struct slr_leg_report *r = &leg->report;
+    uint32_t turn = atomic_load_explicit(&r->turn, memory_order_relaxed) | 1u;
+    if (a->clock_hz == 0 || st->refine.since_ns != 0 || index != leg->current) {
+        return; /* its place may still change */
+    }
+    int64_t ts_ext = st->ts_last_ext + (int32_t)(sr->rtp_ts - (uint32_t)st->ts_last_ext);
+    int64_t position = a->ticks + slr_ticks_from_rtp(ts_ext - a->ts_ext, a->clock_hz) +
+                       slr_place_shift(leg, a->segment);
+    int64_t sender = (int64_t)sr->ntp_seconds * SLR_TICKS_HZ +
+                     (int64_t)((uint64_t)sr->ntp_fraction * (uint64_t)SLR_TICKS_HZ >> 32);
+    atomic_store_explicit(&r->turn, turn, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    atomic_store_explicit(&r->stream, st->generation << 8 | index, memory_order_relaxed);
+    atomic_store_explicit(&r->sender_ticks, sender, memory_order_relaxed);
+    atomic_store_explicit(&r->position_ticks, position, memory_order_relaxed);
+    atomic_store_explicit(&r->turn, turn + 1, memory_order_release);
+}
+
 static void keep_sr(struct slr_stream *st, const struct slr_rtcp_sr *sr, slr_mono arrival)
 {
     st->sr_ntp = (uint64_t)sr->ntp_seconds << 32 | sr->ntp_fraction;
@@ -185,6 +210,7 @@ enum slr_err slr_rtcp_take(struct slr_leg *leg, struct slr_slice bytes, slr_mono
         }
         if (r.has_sr && st->ssrc == r.sr.ssrc) {
             keep_sr(st, &r.sr, arrival);
+            tell_report(leg, i, &r.sr);
         }
         keep_reports(st, &r);
     }

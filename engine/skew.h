@@ -88,6 +88,29 @@ struct slr_skew_packet {
     bool new_segment; /* first one under a new anchor */
 };
 
+/* What the leg sounds like: mean size of 10 ms of samples, 0 to 32767. Zeroes: nothing known. */
+struct slr_skew_level {
+    float noise, speech;
+    uint32_t cells; /* heard so far, saturating */
+};
+
+/* What was recognised, for the ledger. */
+struct slr_skew_note {
+    int64_t at_ticks;      /* start of the packet with which it was, leg time */
+    int64_t arrival_ticks; /* where its arrival alone puts it */
+    uint8_t event;         /* enum slr_skew_event */
+};
+#define SLR_SKEW_NOTES 8u
+
+/* All that the writer's stage (skew_stage.c) keeps of a leg. */
+struct slr_leg_skew {
+    struct slr_skew clock;
+    struct slr_skew_level level;
+    struct slr_skew_note note[SLR_SKEW_NOTES];
+    uint32_t note_count;
+    uint32_t report_turn; /* of the newest sender report that was taken */
+};
+
 /* Zeroes mean: nothing known; no begin is needed. Returns what was recognised with this packet. */
 enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_packet *p);
 

@@ -15,6 +15,7 @@
 #include "engine/clock_note.h"
 #include "engine/engine.h"
 #include "engine/intervals.h"
+#include "engine/skew.h"
 #include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
 #include "storage/ledger.h"
@@ -36,6 +37,15 @@ struct slr_span_cursor {
     bool open_valid;
     struct slr_sound sound;
     struct slr_span open; /* last span, may still grow; file time */
+};
+
+/* Newest RTCP sender report of the stream that is heard. W writes, F reads: turn is odd meanwhile.
+ */
+struct slr_leg_report {
+    _Atomic uint32_t turn;
+    _Atomic uint32_t stream;        /* generation << 8 | slot */
+    _Atomic int64_t sender_ticks;   /* the sender's wall clock */
+    _Atomic int64_t position_ticks; /* of its RTP timestamp, leg time */
 };
 
 enum slr_leg_state { SLR_LEG_FREE, SLR_LEG_SETUP, SLR_LEG_OPEN, SLR_LEG_CLOSED };
@@ -93,11 +103,13 @@ struct slr_leg {
     _Atomic int64_t stray_ns; /* arrival of the newest one with an unknown payload type */
     uint8_t loss_flags; /* for the next record: the kernel or the queue dropped packets before it */
     uint32_t queue_tail;
+    struct slr_leg_report report;
     /* W at the first packet, then F */
     _Atomic uint32_t queue_head;
     /* F */
     struct slr_span_cursor cursor[2];
-    _Atomic int64_t corr_ticks; /* of the cursor in force, for W */
+    _Atomic int64_t corr_ticks;  /* of the cursor in force, for W */
+    struct slr_leg_skew skew[2]; /* chosen as the cursors are */
     struct slr_silence silence;
 };
 

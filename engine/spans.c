@@ -8,15 +8,13 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SEQ_CYCLE 0x10000
 
-static void flush_open(struct slr_span_run *run)
+static void append(struct slr_span_run *run, const struct slr_span_entry *entry)
 {
     struct slr_span_buffer *b = run->buffer;
-    if (!run->cursor.open_valid) {
-        return;
-    }
     if (b->count == b->size) {
         uint32_t size = b->size ? b->size * 2 : 256;
         struct slr_span_entry *at = realloc(b->at, size * sizeof *at);
@@ -27,8 +25,16 @@ static void flush_open(struct slr_span_run *run)
         b->at = at;
         b->size = size;
     }
-    b->at[b->count++] = (struct slr_span_entry){run->leg_number, 0, run->cursor.open};
-    run->cursor.open_valid = false;
+    b->at[b->count++] = *entry;
+}
+
+static void flush_open(struct slr_span_run *run)
+{
+    if (run->cursor.open_valid) {
+        struct slr_span_entry e = {.leg = run->leg_number, .span = run->cursor.open};
+        append(run, &e);
+        run->cursor.open_valid = false;
+    }
 }
 
 static bool is_loss(enum slr_span_kind kind)
@@ -74,14 +80,38 @@ static void tell_until(struct slr_span_run *run, int64_t end, const struct what 
     }
 }
 
-/* The correction that the cursor has come to. */
-static void tell_correction(struct slr_span_run *run, const struct slr_correction *c)
+/* What was taken out: a span without length, and the samples behind it. */
+static void tell_removal(struct slr_span_run *run, uint32_t count, enum slr_span_kind of)
+{
+    const int16_t *from = run->corrections->removed + run->removed_told;
+    struct slr_span_entry e = {
+        .leg = run->leg_number,
+        .span = {.start_ticks = run->cursor.at_ticks + run->cursor.corr_ticks,
+                 .kind = SLR_SPAN_CORRECTED,
+                 .cause = (uint8_t)of,
+                 .info = count}};
+    flush_open(run);
+    append(run, &e);
+    for (uint32_t i = 0; i < count; i += SLR_SPAN_SAMPLES) {
+        uint32_t left = count - i;
+        struct slr_span_entry more = {.leg = run->leg_number};
+        more.samples = left < SLR_SPAN_SAMPLES ? left : (uint32_t)SLR_SPAN_SAMPLES;
+        memcpy(more.sample, from + i, more.samples * sizeof more.sample[0]);
+        append(run, &more);
+    }
+    run->removed_told += count;
+}
+
+/* The correction that the cursor has come to, in time that is of that kind. */
+static void tell_correction(struct slr_span_run *run, const struct slr_correction *c,
+                            enum slr_span_kind of)
 {
     int64_t ticks = c->frames * slr_ticks_per_frame(&run->session->shape);
-    struct what w = {SLR_SPAN_CORRECTED, 0, 0};
+    struct what w = {SLR_SPAN_CORRECTED, (uint8_t)of, 0};
     if (ticks > 0) {
         tell(run, run->cursor.at_ticks + run->cursor.corr_ticks, ticks, &w);
     } else {
+        tell_removal(run, (uint32_t)-c->frames, of);
         run->cursor.at_ticks -= ticks; /* leg time goes on, file time does not */
     }
     run->cursor.corr_ticks += ticks;
@@ -101,7 +131,7 @@ static void put(struct slr_span_run *run, int64_t end, struct what w)
         int64_t before = run->cursor.at_ticks;
         tell_until(run, at, &w);
         w.info = run->cursor.at_ticks > before ? 0 : w.info; /* packets are missing once */
-        tell_correction(run, c);
+        tell_correction(run, c, w.kind);
         run->corrections_told++;
     }
     tell_until(run, end, &w);
@@ -245,7 +275,7 @@ void slr_spans_track(struct slr_span_run *run, const struct slr_track *track,
                      const struct slr_corrections *corrections, int64_t to_ticks)
 {
     run->corrections = corrections;
-    run->corrections_told = 0;
+    run->corrections_told = run->removed_told = 0;
     for (uint32_t i = 0; i < track->note_count; i++) {
         const struct slr_note *note = &track->note[i];
         if (note->start_ticks < to_ticks) {
@@ -276,6 +306,10 @@ void slr_spans_finish(struct slr_span_run *run, int64_t end_ticks)
         rest = SLR_SPAN_LOST_QUEUE; /* there was more, and no memory for it */
     }
     int64_t end_leg = end_ticks - run->cursor.corr_ticks;
+    if (run->off_ticks > 0 && rest == SLR_SPAN_ENDED) {
+        int64_t off = run->cursor.at_ticks + run->off_ticks;
+        gap(run, off < end_leg ? off : end_leg, SLR_SPAN_CLOCK, 0, 0);
+    }
     gap(run, end_leg, rest, 0, 0);
     cut(run, end_leg);
     flush_open(run);

@@ -15,10 +15,14 @@
 
 /* As it stands in the journal file: host byte order, the file never leaves the host. */
 struct slr_span_entry {
-    uint32_t leg; /* number in the session, not the slot */
-    uint32_t pad;
-    struct slr_span span;
+    uint32_t leg;     /* number in the session, not the slot */
+    uint32_t samples; /* 0: a span; else so many that the corrected span before has taken out */
+    union {
+        struct slr_span span;
+        int16_t sample[sizeof(struct slr_span) / sizeof(int16_t)];
+    };
 };
+#define SLR_SPAN_SAMPLES (sizeof(struct slr_span) / sizeof(int16_t))
 
 struct slr_span_buffer {
     struct slr_span_entry *at;
@@ -35,7 +39,8 @@ struct slr_span_run {
     struct slr_span_cursor cursor;
     /* own: what the skew stage did to this piece */
     const struct slr_corrections *corrections;
-    uint32_t corrections_told;
+    uint32_t corrections_told, removed_told;
+    int64_t off_ticks; /* at the end: so much time is the clock's, whose rate was no skew */
 };
 
 /* The engine is held responsible for a hole that begins or ends this near to its own absence. */

@@ -67,10 +67,12 @@ struct slr_correction {
 };
 
 #define SLR_CORRECTIONS 64u
+#define SLR_REMOVED 1024u /* samples, of one piece */
 
 struct slr_corrections {
     struct slr_correction at[SLR_CORRECTIONS];
-    uint32_t count;
+    uint32_t count, removed_count;
+    int16_t removed[SLR_REMOVED]; /* what was taken out, one after the other */
 };
 
 static inline int64_t slr_ticks_per_frame(const struct slr_audio_shape *shape)

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/ring.h"
+#include "engine/skew_stage.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
 
@@ -126,10 +127,11 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
 static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t leg_index,
                        struct slr_block *block, bool over)
 {
-    struct slr_corrections corrections = {.count = 0};
+    struct slr_corrections *corrections = &w->corrections;
     int64_t tpf = slr_ticks_per_frame(&block->shape);
     int64_t first = (int64_t)block->first_frame - run->cursor.corr_ticks / tpf;
-    slr_track_begin(&w->track, &block->shape, first, block->frames);
+    slr_track_begin(&w->track, &block->shape, first,
+                    block->frames + slr_skew_stage_spare(run, &block->shape));
     struct slr_render r = {.state = w->state,
                            .session = run->session,
                            .leg_index = leg_index,
@@ -141,12 +143,14 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
                            .counters = &w->counters};
     slr_render_leg(&r);
     slr_sound_track(&run->cursor.sound, run->session, &w->track);
-    slr_track_store(&w->track, &corrections, block->at, block->frames, run->leg->channel, over);
-    int64_t end = first + (int64_t)block->frames - slr_corrections_frames(&corrections);
+    slr_skew_stage_leg(run, &w->state->leg[leg_index], &w->track, &w->scratch, block->frames,
+                       corrections);
+    slr_track_store(&w->track, corrections, block->at, block->frames, run->leg->channel, over);
+    int64_t end = first + (int64_t)block->frames - slr_corrections_frames(corrections);
     if (w->voices[leg_index]) {
         slr_leg_voices_next(w->voices[leg_index], end);
     }
-    slr_spans_track(run, &w->track, &corrections, end * tpf);
+    slr_spans_track(run, &w->track, corrections, end * tpf);
     w->spans.overflow |= w->track.overflow;
 }
 
@@ -160,6 +164,9 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
     w->spans.count = 0;
     w->spans.overflow = false;
     slr_render_silence(block);
+    slr_skew_stage_begin(w->state, s,
+                         (int64_t)(block->first_frame + block->frames) *
+                             slr_ticks_per_frame(&block->shape));
     for (uint32_t i = 0; i < n; i++) {
         uint32_t leg_index = atomic_load(&s->leg[i]);
         struct slr_leg *leg = &w->state->leg[leg_index];
@@ -245,7 +252,9 @@ static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_ses
     int64_t last = 0;
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
-        last = leg->highest_ticks > last ? leg->highest_ticks : last;
+        int64_t highest = atomic_load(&leg->highest_ticks);
+        highest += highest == INT64_MIN ? 0 : atomic_load(&leg->corr_ticks);
+        last = highest > last ? highest : last;
     }
     return last;
 }
@@ -267,9 +276,12 @@ static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_sess
         if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
             continue;
         }
+        int64_t corr = atomic_load(&leg->corr_ticks);
         int64_t highest = atomic_load(&leg->highest_ticks);
+        bool heard = highest != INT64_MIN;
+        highest += heard ? corr : 0;
         ahead = highest < ahead ? highest : ahead;
-        int64_t lag = highest == INT64_MIN ? 0 : atomic_load(&leg->lag_ticks);
+        int64_t lag = heard ? atomic_load(&leg->lag_ticks) - corr : 0;
         behind = lag > behind ? lag : behind;
     }
     if (ahead != INT64_MAX && ahead > wall) {

@@ -36,6 +36,7 @@ struct slr_writer {
     size_t block_bytes;
     struct slr_span_buffer spans;
     struct slr_track track;
+    struct slr_corrections corrections;
     struct slr_render_scratch scratch;
     struct slr_leg_voices **voices; /* for each leg slot, NULL: none */
     int64_t error_until_ns;         /* after a failed write: no new try before */

@@ -174,9 +174,54 @@ static bool is_loss(enum slr_span_kind kind)
            kind == SLR_SPAN_LOST_QUEUE || kind == SLR_SPAN_LOST_DISK;
 }
 
+/* RFC 4648 section 4, of samples as little-endian bytes. NULL: no memory. */
+static char *base64_of(const int16_t *sample, uint32_t count)
+{
+    static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t len_bytes = (size_t)count * 2;
+    char *text = malloc((len_bytes + 2) / 3 * 4 + 1);
+    size_t n = 0;
+
+    for (size_t i = 0; text && i < len_bytes; i += 3) {
+        uint32_t group = 0;
+        for (size_t k = i; k < i + 3; k++) {
+            uint16_t v = k < len_bytes ? (uint16_t)sample[k / 2] : 0;
+            group = group << 8 | (k % 2 ? v >> 8 : v & 0xffu);
+        }
+        text[n++] = digit[group >> 18];
+        text[n++] = digit[group >> 12 & 63];
+        text[n++] = digit[group >> 6 & 63];
+        text[n++] = digit[group & 63];
+    }
+    if (text) {
+        if (len_bytes % 3 != 0) {
+            text[n - 1] = '=';
+        }
+        if (len_bytes % 3 == 1) {
+            text[n - 2] = '=';
+        }
+        text[n] = '\0';
+    }
+    return text;
+}
+
+/* What the skew stage did: inserted len, or took out samples, which are kept here. */
+static void put_corrected(struct render *r, json_t *o, const struct slr_span *s,
+                          const int16_t **removed)
+{
+    put_text(r, o, "in", slr_span_name((enum slr_span_kind)s->cause));
+    if (s->len_ticks == 0) {
+        char *text = base64_of(*removed, s->info);
+        put_int(r, o, "removed", s->info);
+        put(r, o, "samples", text ? json_string(text) : NULL);
+        free(text);
+        *removed += s->info;
+    }
+}
+
 /* The digit itself stands in the list of digits only, where the policy is applied: a span never
  * tells it. */
-static json_t *render_span(struct render *r, const struct slr_span *s)
+static json_t *render_span(struct render *r, const struct slr_span *s, const int16_t **removed)
 {
     enum slr_span_kind kind = (enum slr_span_kind)s->kind;
     json_t *o = json_object();
@@ -189,6 +234,9 @@ static json_t *render_span(struct render *r, const struct slr_span *s)
     }
     if (is_loss(kind) || (kind == SLR_SPAN_CONCEALED && s->cause != 0)) {
         put_int(r, o, "packets", s->info);
+    }
+    if (kind == SLR_SPAN_CORRECTED) {
+        put_corrected(r, o, s, removed);
     }
     return o;
 }
@@ -271,6 +319,7 @@ static json_t *render_srtp(struct render *r, const struct slr_ledger_leg *leg)
 static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
 {
     json_t *o = json_object(), *streams = json_array(), *spans = json_array();
+    const int16_t *removed = leg->removed;
 
     put_text(r, o, "id", leg->id);
     put_text(r, o, "dn", leg->dn);
@@ -289,7 +338,7 @@ static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
     }
     put_given(r, o, "quality", leg->quality);
     for (uint32_t i = 0; i < leg->span_count; i++) {
-        json_t *span = render_span(r, &leg->span[i]);
+        json_t *span = render_span(r, &leg->span[i], &removed);
         if (is_loss((enum slr_span_kind)leg->span[i].kind)) {
             put_late(r, span, leg, &leg->span[i]);
         }

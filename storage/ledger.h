@@ -33,10 +33,10 @@ struct slr_span {
     int64_t len_ticks;
     uint8_t kind;  /* enum slr_span_kind */
     uint8_t cause; /* concealed: the kind of loss (SLR_SPAN_LOST_*), 0: a payload that could not be
-                      decoded; else 0 */
+                      decoded; corrected: the kind of time in which it was done; else 0 */
     uint8_t pad[2];
-    uint32_t info; /* lost-*, concealed loss: packets missing; else 0 (digits stand in
-                      slr_ledger.digit only) */
+    uint32_t info; /* lost-*, concealed loss: packets missing; corrected without length: samples
+                      that were taken out; else 0 (digits stand in slr_ledger.digit only) */
 };
 
 struct slr_ledger_stream {
@@ -113,6 +113,7 @@ struct slr_ledger_leg {
     uint32_t stream_count;
     const struct slr_span *span; /* ordered, gapless, sums to the session's length */
     uint32_t span_count;
+    const int16_t *removed; /* samples of all corrected spans without length, one after the other */
     const struct slr_clock_note *clock;
     uint32_t clock_count;
     uint32_t clock_more; /* corrections beyond those listed */

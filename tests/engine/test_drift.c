@@ -2,7 +2,10 @@
  * Drift: senders whose clocks run slow or fast against ours, through the whole engine in virtual
  * time: what a leg said is never late for it, and what came is in the file.
  */
-#include "tests/engine/outcome.h"
+#include <math.h>
+
+#include "engine/rtcp.h"
+#include "tests/engine/undo.h"
 
 #define A 0xaaaa0001u
 #define B 0xbbbb0002u
@@ -112,4 +115,258 @@ Test(drift, a_leg_that_fell_silent_holds_nothing_back)
     }
     cr_assert_gt(slr_session_written_ticks(s), (30000 - 500 - 1000 - 600) * FX_MS);
     fx_close(&f);
+}
+
+/* Two parties, each on a clock of its own, through a network with jitter. */
+struct party {
+    uint32_t ssrc, slot;
+    double ppm, base_ms, jitter_ms;
+    double step_ms, step_at_s;
+    bool reports, talks; /* pauses between words, or noise without end */
+    uint32_t next;       /* packet */
+    uint64_t seed;
+};
+
+struct call {
+    struct fx f;
+    struct slr_session *s;
+    char id[SLR_ID_SIZE];
+    struct party *party;
+    uint32_t parties;
+    double seconds;
+    struct fx_result r;
+};
+
+static double draw(struct party *p)
+{
+    p->seed ^= p->seed << 13;
+    p->seed ^= p->seed >> 7;
+    p->seed ^= p->seed << 17;
+    return (double)(p->seed >> 11) / 9007199254740992.0;
+}
+
+/* Sample i: words of a second and a half, and half a second of faint noise between. */
+static uint8_t voice(const struct party *p, int64_t i)
+{
+    static const uint8_t faint[] = {0xd5, 0x55, 0xd4, 0x54};
+    bool pause = p->talks && i % 16000 >= 12000;
+    return pause ? faint[fx_sample(p->ssrc, i) & 3] : fx_sample(p->ssrc, i);
+}
+
+/* When sample i was spoken, seconds of true time since the session began. */
+static double spoken_s(const struct party *p, int64_t i)
+{
+    return (double)i / 8000.0 / (1.0 + p->ppm * 1e-6);
+}
+
+static void send_report(struct call *c, const struct party *p, uint32_t k, double t_s)
+{
+    double whole = floor(t_s);
+    uint32_t seconds = 3900000000u + (uint32_t)whole;
+    uint32_t fraction = (uint32_t)((t_s - whole) * 4294967296.0);
+    uint32_t field[7] = {0x80c80006u, p->ssrc, seconds, fraction, 5000 + k * 160, k, k * 160};
+    uint8_t at[28];
+    for (uint32_t i = 0; i < 28; i++) {
+        at[i] = (uint8_t)(field[i / 4] >> (24 - 8 * (i % 4)));
+    }
+    struct slr_leg *leg = &c->f.e.state->leg[p->slot];
+    cr_assert_eq(slr_rtcp_take(leg, slr_slice_of(at, sizeof at), fx_time(0)), SLR_OK);
+}
+
+/* Packet k of the party; when it arrives here. */
+static int64_t arrival_ns(struct party *p, uint32_t k)
+{
+    double t = spoken_s(p, (int64_t)k * 160);
+    double path = p->base_ms + (p->step_ms != 0.0 && t >= p->step_at_s ? p->step_ms : 0.0);
+    return (int64_t)((t + (path + draw(p) * p->jitter_ms) / 1000.0) * 1e9);
+}
+
+/* All packets of both in the order of their coming, and the writer's turn each half second. */
+static void run_call(struct call *c, uint32_t die_at_s)
+{
+    int64_t at[4];
+    int64_t write_ns = 0;
+    int64_t die_ns = (int64_t)die_at_s * SLR_NS_PER_S;
+    for (uint32_t i = 0; i < c->parties; i++) {
+        at[i] = arrival_ns(&c->party[i], 0);
+    }
+    for (;;) {
+        uint32_t i = c->parties > 1 && at[1] < at[0] ? 1 : 0;
+        struct party *p = &c->party[i];
+        if ((double)at[i] >= c->seconds * 1e9) {
+            break;
+        }
+        for (; write_ns < at[i]; write_ns += 250 * SLR_NS_PER_MS) {
+            fx_write(&c->f, write_ns / SLR_NS_PER_MS);
+        }
+        if (die_ns > 0 && at[i] > die_ns) {
+            die_ns = 0;
+            fx_die(&c->f);
+            fx_boot(&c->f);
+            c->s = slr_engine_session_find(&c->f.e, c->id);
+            cr_assert_not_null(c->s);
+        }
+        struct fx_packet k = fx_audio(p->ssrc, p->next, 100, 5000);
+        for (uint32_t n = 0; n < 160; n++) {
+            k.at[n] = voice(p, (int64_t)p->next * 160 + n);
+        }
+        enum slr_verdict v = fx_rtp_ns(&c->f, p->slot, at[i], &k);
+        cr_assert_eq(v, SLR_VERDICT_TAKEN, "packet %u of leg %u: verdict %d", p->next, i, (int)v);
+        if (p->reports && p->next % 250 == 249) {
+            send_report(c, p, p->next, spoken_s(p, (int64_t)p->next * 160));
+        }
+        p->next++;
+        at[i] = arrival_ns(p, p->next);
+    }
+}
+
+static void begin_call(struct call *c, struct party *party, uint32_t parties, double seconds)
+{
+    memset(c, 0, sizeof *c);
+    c->party = party;
+    c->parties = parties;
+    c->seconds = seconds;
+    fx_open(&c->f);
+    c->s = fx_session(&c->f, parties);
+    memcpy(c->id, c->s->id, sizeof c->id);
+    for (uint32_t i = 0; i < parties; i++) {
+        party[i].slot = fx_leg(&c->f, c->s, i, 8);
+        party[i].ssrc = 0xaaaa0000u + i;
+        party[i].seed = 0x9e3779b97f4a7c15u * (i + 3);
+    }
+}
+
+static void end_call(struct call *c)
+{
+    fx_end(&c->f, c->s, (int64_t)((c->seconds + 0.2) * 1000.0));
+    fx_result(&c->f, c->id, &c->r);
+}
+
+static void call_done(struct call *c)
+{
+    fx_result_free(&c->r);
+    fx_close(&c->f);
+}
+
+/* Every sample that was received is there again once the corrections are taken back. */
+static void expect_undone(struct call *c, uint32_t leg)
+{
+    struct fx_undone u;
+    const struct party *p = &c->party[leg];
+    fx_undo(&c->r, leg, &u);
+    int64_t first = fx_first_received(&c->r, leg);
+    for (int64_t i = 0; i < (int64_t)p->next * 160; i++) {
+        uint8_t is = u.at[first + i];
+        cr_assert_eq(is, voice(p, i), "leg %u sample %lld: %02x", leg, (long long)i, is);
+    }
+    fx_undone_free(&u);
+}
+
+/* How far the file is from the sender's time, worst of all minutes from the first on. */
+static double worst_ms(struct call *c, uint32_t leg)
+{
+    const struct party *p = &c->party[leg];
+    int64_t first = fx_first_received(&c->r, leg);
+    double worst = 0.0;
+    for (double minute = 1.0; minute * 60.0 < c->seconds; minute += 1.0) {
+        int64_t i = (int64_t)(minute * 60.0 * 8000.0 * (1.0 + p->ppm * 1e-6));
+        double is = (double)fx_file_frame(&c->r, leg, first + i) / 8000.0;
+        double off = fabs(is - spoken_s(p, i) - p->base_ms / 1000.0) * 1000.0;
+        worst = off > worst ? off : worst;
+    }
+    return worst;
+}
+
+static void expect_call(struct call *c, double bound_ms)
+{
+    for (uint32_t i = 0; i < c->parties; i++) {
+        double off = worst_ms(c, i);
+        expect_undone(c, i);
+        cr_expect_lt(off, bound_ms, "leg %u is off by %.2f ms", i, off);
+        cr_expect_eq(fx_stream_count(&c->r, i, 0, "late"), 0);
+    }
+}
+
+#define MINUTES_20 1200.0
+
+Test(drift, two_clocks_and_jitter)
+{
+    for (int talks = 0; talks < 2; talks++) {
+        struct call c;
+        struct party party[2] = {{.ppm = 200, .base_ms = 20, .jitter_ms = 50, .talks = talks},
+                                 {.ppm = -200, .base_ms = 20, .jitter_ms = 50, .talks = talks}};
+        begin_call(&c, party, 2, MINUTES_20);
+        run_call(&c, 0);
+        end_call(&c);
+        expect_call(&c, 10.0);
+        cr_expect_gt(fx_corrections(&c.r, 0), 0);
+        cr_expect_gt(fx_corrections(&c.r, 1), 0);
+        call_done(&c);
+    }
+}
+
+Test(drift, over_a_death_of_the_process)
+{
+    struct call c;
+    struct party party[2] = {
+        {.ppm = 200, .base_ms = 20, .jitter_ms = 50, .talks = true, .reports = true},
+        {.ppm = -200, .base_ms = 20, .jitter_ms = 50, .talks = true, .reports = true}};
+    begin_call(&c, party, 2, 600.0);
+    run_call(&c, 300);
+    end_call(&c);
+    expect_call(&c, 10.0);
+    cr_expect_gt(fx_corrections(&c.r, 0), 0);
+    call_done(&c);
+}
+
+/* The media server's clock is off, ours or theirs: both legs alike, and nothing is touched. */
+Test(drift, one_clock_for_both_legs)
+{
+    struct call c;
+    struct party party[2] = {{.ppm = -200, .base_ms = 20, .jitter_ms = 20, .talks = true},
+                             {.ppm = -200, .base_ms = 20, .jitter_ms = 20, .talks = true}};
+    begin_call(&c, party, 2, MINUTES_20);
+    run_call(&c, 0);
+    end_call(&c);
+    expect_undone(&c, 0);
+    expect_undone(&c, 1);
+    cr_assert_eq(fx_corrections(&c.r, 0), 0);
+    cr_assert_eq(fx_corrections(&c.r, 1), 0);
+    call_done(&c);
+}
+
+Test(drift, a_single_leg_is_not_touched)
+{
+    struct call c;
+    struct party party[1] = {{.ppm = -900, .base_ms = 20, .jitter_ms = 50, .talks = true}};
+    begin_call(&c, party, 1, MINUTES_20);
+    run_call(&c, 0);
+    end_call(&c);
+    expect_undone(&c, 0);
+    cr_assert_eq(fx_corrections(&c.r, 0), 0);
+    cr_assert_eq(fx_stream_count(&c.r, 0, 0, "late"), 0);
+    call_done(&c);
+}
+
+/* The path of one leg grows by 60 ms: that is told in the ledger, and nothing is moved. */
+Test(drift, a_step_of_the_path_is_told_and_left_alone)
+{
+    struct call c;
+    struct party party[2] = {
+        {.base_ms = 20, .jitter_ms = 10, .talks = true, .step_ms = 60, .step_at_s = 120},
+        {.base_ms = 20, .jitter_ms = 10, .talks = true}};
+    begin_call(&c, party, 2, 300.0);
+    run_call(&c, 0);
+    end_call(&c);
+    expect_call(&c, 2.0);
+    cr_assert_eq(fx_corrections(&c.r, 0), 0);
+    json_t *clock = json_object_get(fx_leg_json(&c.r, 0), "clock");
+    cr_assert_eq(json_array_size(clock), 1u);
+    json_t *note = json_array_get(clock, 0);
+    cr_assert_str_eq(json_string_value(json_object_get(note, "kind")), "step");
+    cr_assert_str_eq(json_string_value(json_object_get(note, "winner")), "rtp");
+    double moved = json_real_value(json_object_get(note, "arrival_ms")) -
+                   json_real_value(json_object_get(note, "rtp_ms"));
+    cr_assert(moved > 58.0 && moved < 62.0, "%.1f ms", moved);
+    call_done(&c);
 }

@@ -75,7 +75,7 @@ Test(track, notes_grow)
 Test(track, where_frames_come_to_lie)
 {
     struct one o;
-    static const struct slr_corrections c = {{{110, 5}, {120, -4}, {130, 1}}, 3};
+    static const struct slr_corrections c = {.at = {{110, 5}, {120, -4}, {130, 1}}, .count = 3};
     begin(&o, SLR_SAMPLE_ALAW, 100, 50);
     cr_assert_eq(slr_corrections_frames(&c), 2);
     cr_assert_eq(slr_track_offset(&o.t, &c, 100), 0);
@@ -161,9 +161,10 @@ static void spans_end(struct spans *x)
 Test(track, spans_follow_corrections)
 {
     struct spans *x = spans_begin();
-    static const struct slr_corrections first = {{{200, 160}}, 1};
+    static const struct slr_corrections first = {.at = {{200, 160}}, .count = 1};
     static const struct slr_corrections none;
-    static const struct slr_corrections second = {{{1200, -80}}, 1};
+    static const struct slr_corrections second = {
+        .at = {{1200, -80}}, .count = 1, .removed = {7, -7}};
     note(&x->o, 0, 400, SLR_SPAN_RECEIVED);
     note(&x->o, 400, 900, SLR_SPAN_RECEIVED);
     slr_spans_track(&x->run, &x->o.t, &first, 840 * FRAME);
@@ -184,9 +185,16 @@ Test(track, spans_follow_corrections)
     expect(x, 2, SLR_SPAN_RECEIVED, 360, 700);
     expect(x, 3, SLR_SPAN_COMFORT, 1060, 50);
     expect(x, 4, SLR_SPAN_HOLD, 1110, 50);
-    expect(x, 5, SLR_SPAN_RECEIVED, 1160, 320);
-    expect(x, 6, SLR_SPAN_ENDED, 1480, 120);
-    cr_assert_eq(x->buffer.count, 7u);
+    expect(x, 5, SLR_SPAN_RECEIVED, 1160, 200);
+    expect(x, 6, SLR_SPAN_CORRECTED, 1360, 0); /* and what was taken out behind it */
+    cr_assert_eq(x->buffer.at[6].span.info, 80u);
+    cr_assert_eq(x->buffer.at[7].samples, (uint32_t)SLR_SPAN_SAMPLES);
+    cr_assert_eq(x->buffer.at[7].sample[0], 7);
+    cr_assert_eq(x->buffer.at[7].sample[1], -7);
+    cr_assert_eq(x->buffer.at[13].samples, 80u % (uint32_t)SLR_SPAN_SAMPLES);
+    expect(x, 14, SLR_SPAN_RECEIVED, 1360, 120);
+    expect(x, 15, SLR_SPAN_ENDED, 1480, 120);
+    cr_assert_eq(x->buffer.count, 16u);
     spans_end(x);
 }
 

@@ -1,4 +1,6 @@
 """Reading and checking a recording's ledger: every tick of every leg is accounted for, once."""
+import array
+import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ class Span:
     length: int
     info: int = 0
     cause: str = ""
+    inside: str = ""  # corrected: the kind of time in which it was done
+    removed: tuple = ()  # corrected without length: samples that were taken out
 
     @property
     def end(self):
@@ -72,14 +76,22 @@ class Ledger:
         return sum(x.count("packets") for x in self.legs)
 
 
+def _span(s):
+    removed = ()
+    if "removed" in s:
+        removed = array.array("h", base64.b64decode(s["samples"], validate=True))
+        assert len(removed) == s["removed"] > 0 and s["len_ticks"] == 0, s
+    return Span(s["kind"], s["start_ticks"], s["len_ticks"], s.get("packets", 0), s.get("cause", ""), s.get("in", ""),
+                tuple(removed))
+
+
 def parse(raw):
     """raw: the JSON object (or its text)."""
     if isinstance(raw, (str, bytes)):
         raw = json.loads(raw)
     legs = []
     for x in raw["legs"]:
-        spans = [Span(s["kind"], s["start_ticks"], s["len_ticks"], s.get("packets", 0), s.get("cause", ""))
-                 for s in x["spans"]]
+        spans = [_span(s) for s in x["spans"]]
         legs.append(Leg(x, x["channel"], x.get("dn", ""), spans, x["streams"]))
     return Ledger(raw, raw["len_ticks"], legs)
 
@@ -92,7 +104,7 @@ def check(ledger, frames=None, rate=8000):
         at = 0
         for s in leg.spans:
             assert s.kind in KINDS, f"leg {n}: unknown kind {s.kind}"
-            assert s.length > 0, f"leg {n}: empty span {s}"
+            assert s.length > 0 or (s.kind == "corrected" and s.removed), f"leg {n}: empty span {s}"
             assert not s.cause or (s.kind == "concealed" and s.cause in LOSSES), f"leg {n}: {s}"
             assert s.start == at, f"leg {n}: span {s} does not begin at {at}"
             at = s.end
@@ -105,6 +117,56 @@ def check(ledger, frames=None, rate=8000):
         per = TICKS // rate
         assert abs(frames * per - ledger.length) <= per, f"{frames} frames against {ledger.length} ticks"
     return ledger
+
+
+def undo(leg, pcm, rate=8000):
+    """Takes back every correction for clock skew: pcm is the leg's channel of the media (samples, one a frame).
+    Returns what it was before, and its spans, both in the leg's own time: exactly what was received, at the
+    place that its RTP time gave it."""
+    per = TICKS // rate
+    out, spans, taken = array.array("h"), [], 0
+    for s in leg.spans:
+        if s.kind == "corrected" and s.length:
+            out.extend(pcm[taken : s.start // per])
+            assert s.start % per == 0 and s.length % per == 0, s
+            taken = s.end // per
+            continue
+        if s.kind == "corrected":
+            out.extend(pcm[taken : s.start // per])
+            taken = s.start // per
+            out.extend(s.removed)
+            _grow(spans, s.inside, len(s.removed) * per, 0, "")
+            continue
+        _grow(spans, s.kind, s.length, s.info, s.cause)
+    out.extend(pcm[taken:])
+    return out, spans
+
+
+def _grow(spans, kind, length, info, cause):
+    """Appends to spans that are without gap, and joins what a correction had parted."""
+    last = spans[-1] if spans else None
+    if last and (last.kind, last.cause) == (kind, cause):
+        last.length += length
+        last.info += info
+    else:
+        spans.append(Span(kind, last.end if last else 0, length, info, cause))
+
+
+def corrected(leg, rate=8000):
+    """File time minus leg time at the end of the recording, in samples, and how many corrections there were."""
+    per = TICKS // rate
+    found = leg.of("corrected")
+    return sum(s.length // per - len(s.removed) for s in found), len(found)
+
+
+def file_ticks(leg, ticks, rate=8000):
+    """Where a place in the leg's own time has come to lie in the media."""
+    per, corr = TICKS // rate, 0
+    for s in leg.of("corrected"):
+        if s.start > ticks + corr:
+            break
+        corr += s.length - min(len(s.removed) * per, ticks + corr - s.start)
+    return ticks + corr
 
 
 def media_hash(media):
