@@ -538,6 +538,7 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
                 of_leg += st->placed_ticks;
             }
         }
+        last += last == INT64_MIN ? 0 : atomic_load(&leg->corr_ticks);
         placed = last > highest ? of_leg : placed;
         highest = last > highest ? last : highest;
     }

@@ -259,6 +259,23 @@ static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_ses
     return last;
 }
 
+/* The end was chosen by what was corrected then; a piece that was being written may have put in a
+ * little more. The last packet is not cut for it. */
+static int64_t end_for_corrections(const struct slr_writer *w, struct slr_session *s, int64_t end)
+{
+    int64_t last = end;
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        int64_t corr = atomic_load(&leg->corr_ticks);
+        int64_t highest = corr > 0 ? atomic_load(&leg->highest_ticks) + corr : INT64_MIN;
+        last = highest > last && highest - end <= SLR_TICKS_HZ / 50 ? highest : last;
+    }
+    if (last != end) {
+        atomic_store_explicit(&s->end_ticks, last, memory_order_release);
+    }
+    return last;
+}
+
 /*
  * The session's clock: wall time; where a leg's own clock is behind that (it is slow, or its sender
  * stood still), the time of the leg that is furthest behind, so that none of its packets is ever
@@ -336,6 +353,7 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
     if (!shape_is_due(w, s, now, closing)) {
         return true;
     }
+    end = closing ? end_for_corrections(w, s, end) : end;
     int64_t tpf = slr_ticks_per_frame(&s->shape);
     int64_t to = closing ? end + tpf - 1 : media_now_ticks(w, s, now) - w->window_ticks;
     int64_t have = (int64_t)slr_session_commit(s)->frames;

@@ -127,15 +127,25 @@ def test_faster_than_real_time_is_placed_by_rtp_time(tmp_path):
 
 
 @pytest.mark.parametrize("ppm", [-300, 300])
-def test_skew_never_touches_speech(tmp_path, ppm):
-    """Legs whose clocks differ by 300 ppm: a correction may only fall into silence, and here is none."""
+def test_skew_in_speech_is_corrected_by_single_samples(tmp_path, ppm):
+    """Legs whose clocks differ by 300 ppm, and no silence: single samples, far apart, keep the error below 10 ms,
+    and taken back they leave what was sent."""
     a, b = rtp.plan("sk/a", seconds=60), rtp.plan("sk/b", seconds=60, start_s=0.5)
     b.schedule = [(t * (1 + ppm / 1e6), i) for t, i in b.schedule]
     path = tmp_path / "c.pcap"
     pcap.write(path, pcap.plan_items(a, A, B, T0) + pcap.plan_items(b, B, A, T0))
     r = one(passive.alone(path))
     for n, p in enumerate((a, b)):
-        assert wav.compare(r.wav, n, p.truth()).ok
+        leg = r.ledger.leg(channel=n)
+        media, before = ledger.undone(r.wav, leg)
+        assert wav.compare(media, 0, p.truth()).ok
+        assert before.of("corrected") == [] and sum(s.length for s in before.of("received")) == ledger.ticks(480000)
+    assert ledger.corrected(r.ledger.leg(channel=0)) == (0, 0)
+    found = r.ledger.leg(channel=1).of("corrected")
+    assert len(found) > 50 and all(max(s.length // 1764, len(s.removed)) == 1 for s in found)
+    assert all(y.start - x.start >= ledger.ticks(80) for x, y in zip(found, found[1:]))
+    moved, _ = ledger.corrected(r.ledger.leg(channel=1))
+    assert abs(moved * 0.125 - 60 * ppm / 1000) < 10.0, moved
 
 
 def test_too_late_is_counted_and_never_moves_anything(tmp_path):

@@ -5,6 +5,8 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from lib import wav
+
 TICKS = 14_112_000
 KINDS = {"received", "concealed", "comfort", "event", "hold", "paused", "absent", "ended", "lost-network",
          "lost-kernel", "lost-queue", "lost-disk", "engine-down", "clock", "corrected"}
@@ -140,6 +142,20 @@ def undo(leg, pcm, rate=8000):
         _grow(spans, s.kind, s.length, s.info, s.cause)
     out.extend(pcm[taken:])
     return out, spans
+
+
+def undone(wav_file, leg):
+    """(a file with this leg's channel alone, the leg), both as they were before any correction."""
+    w = wav_file
+    rate, raw, step = w.rate, w.channel(leg.channel), w.sample_bytes
+    per, out, taken = TICKS // w.rate, bytearray(), 0
+    for s in leg.of("corrected"):
+        out += raw[taken * step : s.start // per * step] + wav.encode(w.tag, s.removed)
+        taken = s.end // per
+    out += raw[taken * step :]
+    _, spans = undo(leg, array.array("h", bytes(2 * w.frames)), rate)
+    alone = wav.Wav(w.tag, 1, rate, step, bytes(out))
+    return alone, Leg(leg.raw, 0, leg.dn, spans, leg.streams)
 
 
 def _grow(spans, kind, length, info, cause):

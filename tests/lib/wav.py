@@ -137,6 +137,17 @@ def in_format(wav, payload, law):
     raise WavError(f"a stream of law {law} in a file of format {wav.tag}")
 
 
+def encode(tag, samples):
+    """Signed 16 bit samples in a file's format. They must be ones that its law has."""
+    if tag == PCM:
+        return array.array("h", samples).tobytes()
+    code = {}
+    for byte, value in enumerate(ALAW_TABLE if tag == ALAW else ULAW_TABLE):
+        if byte != 0x7F or tag == ALAW:  # mu-law has two zeroes: the one that is sent is 0xff
+            code[value] = byte
+    return bytes(code[x] for x in samples)
+
+
 def is_silence(wav, raw):
     """True when raw (bytes of a channel) is digital silence in the file's format."""
     if wav.tag == PCM:
