@@ -248,13 +248,18 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_n
     return slr_spans_loss(note->flags);
 }
 
-/* Closes the gap before the note, then covers it up to `to`. */
-static void put_note(struct slr_span_run *run, const struct slr_note *note, int64_t to)
+/* Closes the gap before the note, then covers what of it is in the piece [from, to). A packet that
+ * came when the place of its beginning was written already is not in the audio there. */
+static void put_note(struct slr_span_run *run, const struct slr_note *note, int64_t from,
+                     int64_t to)
 {
     if (note->start_ticks > run->cursor.at_ticks) {
         uint32_t missing = 0;
         enum slr_span_kind base = why(run, note, &missing);
         gap(run, note->start_ticks, base, missing, note->end_ticks - note->start_ticks);
+    }
+    if (note->start_ticks < from && run->cursor.at_ticks < from) {
+        gap(run, from < note->end_ticks ? from : note->end_ticks, SLR_SPAN_LOST_NETWORK, 0, 0);
     }
     /* the rest of a filler comes again with the next piece, or what was missing after all */
     bool whole = !note->filler || note->end_ticks <= to;
@@ -274,12 +279,13 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
 void slr_spans_track(struct slr_span_run *run, const struct slr_track *track,
                      const struct slr_corrections *corrections, int64_t to_ticks)
 {
+    int64_t from_ticks = track->first_frame * slr_ticks_per_frame(&track->shape);
     run->corrections = corrections;
     run->corrections_told = run->removed_told = 0;
     for (uint32_t i = 0; i < track->note_count; i++) {
         const struct slr_note *note = &track->note[i];
         if (note->start_ticks < to_ticks) {
-            put_note(run, note, to_ticks);
+            put_note(run, note, from_ticks, to_ticks);
         }
     }
     assert(run->corrections_told == corrections->count);
