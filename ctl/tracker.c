@@ -147,6 +147,15 @@ static const struct slr_sdp_crypto *crypto_of(const struct track_call *c, int i)
     return line ? line : slr_sdp_media_crypto(own);
 }
 
+/* Does the signalling say that party i's voice is not sent? Either it says so itself, or the other
+ * one wants nothing. */
+static bool voice_held(const struct track_call *c, int i)
+{
+    const struct slr_sdp_media *own = &c->party[i].media, *to = &c->party[1 - i].media;
+    return own->dir == SLR_SDP_RECVONLY || own->dir == SLR_SDP_INACTIVE || to->zero_addr ||
+           to->dir == SLR_SDP_SENDONLY || to->dir == SLR_SDP_INACTIVE;
+}
+
 /* The leg of party i: its voice travels to where the other one receives. */
 static json_t *leg_command(const struct track_call *c, const char *name, int i)
 {
@@ -155,7 +164,7 @@ static json_t *leg_command(const struct track_call *c, const char *name, int i)
     slr_addr_format(&to->addr, dst);
     json_t *cmd = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:{s:s, s:s}}", "cmd", name, "session",
                             c->session, "leg", i == 0 ? "caller" : "callee", "dn", c->user[i],
-                            "codecs", codecs_of(to), "hold", slr_sdp_media_held(to), "passive",
+                            "codecs", codecs_of(to), "hold", (int)voice_held(c, i), "passive",
                             "dst", dst, "src_ip", "");
     if (cmd && slr_sdp_media_secure(&c->party[i].media)) {
         const struct slr_sdp_crypto *line = crypto_of(c, i);

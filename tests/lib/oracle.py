@@ -12,11 +12,13 @@ import subprocess
 import pytest
 
 
-def decode(name, payloads, clock=8000, channels=1):
+def decode(name, payloads, clock=8000, channels=1, decoder=None):
     """Samples (interleaved, int16) of payloads in order, at the codec's own rate."""
     if not shutil.which("ffmpeg"):
         pytest.skip("ffmpeg is not installed")
     blob, form = _FORMS[name](payloads, clock, channels)
+    if decoder:
+        form = ["-c:a", decoder, *form]
     run = subprocess.run(["ffmpeg", "-v", "error", *form, "-i", "-", "-flags", "+bitexact", "-f", "s16le", "-c:a",
                           "pcm_s16le", "-"], input=blob, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     assert run.returncode == 0, run.stderr.decode()
