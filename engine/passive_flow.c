@@ -364,15 +364,20 @@ static const struct slr_flow *find_partner(struct slr_engine *e, const struct sl
     return NULL;
 }
 
+static bool is_exact_reverse(const struct slr_flow *a, const struct slr_flow *b)
+{
+    return is_reverse(a, b) && a->src.port == b->dst.port && a->dst.port == b->src.port;
+}
+
 /* A running session of our own making that lacks this direction. */
-static struct slr_session *find_half(struct slr_engine *e, const struct slr_flow *flow)
+static struct slr_session *find_half(struct slr_engine *e, const struct slr_flow *flow, bool exact)
 {
     for (uint32_t i = 0; i < e->state->session_max; i++) {
         struct slr_session *s = &e->state->session[i];
         if (e->active[i] && s->is_auto && atomic_load(&s->state) == SLR_SESSION_OPEN &&
             atomic_load(&s->leg_count) == 1) {
             const struct slr_flow *other = flow_of(e, atomic_load(&s->leg[0]));
-            if (other && is_reverse(flow, other)) {
+            if (other && (exact ? is_exact_reverse(flow, other) : is_reverse(flow, other))) {
                 return s;
             }
         }
@@ -509,20 +514,28 @@ static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
     return s != NULL;
 }
 
+/* The other direction of a recording that goes on is not held: time is being written. */
+static bool join_half(struct slr_engine *e, const struct slr_flow *flow, bool exact)
+{
+    struct slr_session *half = is_media(e, flow->leg) ? find_half(e, flow, exact) : NULL;
+    if (half) {
+        (void)join_auto(e, half, flow, 1);
+    }
+    return half != NULL;
+}
+
 void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
 {
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         const struct slr_flow *f = &e->flows.at[i];
         bool held = f->used && is_unclaimed(e, f->leg);
-        if (!held || join_signalled(e, f) || (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {
+        if (!held || join_signalled(e, f) || join_half(e, f, true) ||
+            (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {
             continue;
         }
         const struct slr_leg *leg = leg_at(e, f->leg);
         if (is_media(e, f->leg)) {
-            struct slr_session *half = find_half(e, f);
-            if (half) {
-                (void)join_auto(e, half, f, 1);
-            } else {
+            if (!join_half(e, f, false)) {
                 make_session(e, f);
             }
         } else if (all || (leg->current != SLR_NONE && now.ns - leg->heard_ns > SLR_FLOW_HOLD_NS) ||

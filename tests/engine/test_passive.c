@@ -97,6 +97,31 @@ Test(passive, two_directions_make_one_recording)
     end(&f);
 }
 
+/* The recording of the first direction has been written up to a second ago when the other one
+ * begins: nothing of that is lost while it is believed. */
+Test(passive, the_other_direction_begins_late)
+{
+    struct fx f;
+    struct fx_result r;
+    const char *id[8];
+    begin(&f);
+    for (uint32_t k = 0; k < 600; k++) {
+        feed(&f, 1000 + k * 20, A, k, PHONE, BOX);
+        if (k >= 400) {
+            feed(&f, 1005 + k * 20, B, k - 400, BOX, PHONE);
+        }
+        step(&f, 1006 + k * 20);
+    }
+    flush(&f, 14000);
+    cr_assert_eq(sealed(&f, id), 1u);
+    fx_result(&f, id[0], &r);
+    fx_assert_audio(&r, 0, 0, 96000, A, 0);
+    fx_assert_audio(&r, 1, 64040, 31960, B, 0);
+    fx_assert_spans(&r, 1, "absent 0+8005, received 8005+4000");
+    fx_result_free(&r);
+    end(&f);
+}
+
 /* Media before the session that asks for it: its beginning moves, nothing is lost. */
 Test(passive, a_session_claims_what_was_held)
 {
