@@ -70,7 +70,12 @@ char *slrctl_escape(const char *text);
 /* Prints JSON as one line. */
 void slrctl_print_json(const json_t *value);
 
+/* The ledger of a recording: what is the path of a file, or the id of a recording of the API.
+ * *ledger is the caller's. */
+enum slrctl_exit slrctl_ledger(struct slrctl *c, const char *what, json_t **ledger);
+
 /* The commands. */
+enum slrctl_exit slrctl_explain(struct slrctl *c);
 enum slrctl_exit slrctl_status(struct slrctl *c);
 enum slrctl_exit slrctl_calls(struct slrctl *c);
 enum slrctl_exit slrctl_recordings(struct slrctl *c);

@@ -93,6 +93,7 @@ static const struct command {
     {"calls", "", "recordings in progress", asking, slrctl_calls, 0},
     {"recordings", "", "the catalogue, newest first", listing, slrctl_recordings, 0},
     {"get", "ID", "fetch a recording's media", getting, slrctl_get, 1},
+    {"explain", "ID|LEDGER", "what happened to a recording, and why", asking, slrctl_explain, 1},
     {"delete", "ID", "delete a recording", asking, slrctl_delete, 1},
     {"pause", "ID", "pause a recording", pausing, slrctl_pause, 1},
     {"resume", "ID", "go on with a paused recording", asking, slrctl_resume, 1},
