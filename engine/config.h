@@ -35,6 +35,8 @@ struct slr_engine_config {
     uint32_t batch_us;
     uint32_t stall_memory_mb; /* packet memory pool */
     const char *digits;       /* keep | mask | drop default policy */
+    bool event_tones;         /* events are heard as tones where digits are kept */
+    const char *comfort;      /* silence | noise: what comfort noise payload is heard as */
     const char *node;         /* name of this engine in events, default host name */
     const char *srtp_keys;    /* passive: file with keys for RTP whose signalling has none */
     bool wait_core;           /* passive: wait for a core on the seam before reading */

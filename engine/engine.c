@@ -184,6 +184,8 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->count = e->writer_count;
         w->window_ticks = e->window_ticks;
         w->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
+        w->comfort_noise = e->cfg->comfort && strcmp(e->cfg->comfort, "noise") == 0;
+        w->event_tones = e->cfg->event_tones;
         w->open_max = 4000 / e->writer_count;
         w->dirty_bytes = &e->dirty_bytes;
         w->watch.state = e->state;

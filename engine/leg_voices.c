@@ -29,6 +29,8 @@ void slr_leg_voices_drop(struct slr_leg_voices *v)
     v->tail_frames = 0;
     v->done_count = 0;
     v->done_full = false;
+    v->noisy = false;
+    v->noise_ticks = 0;
     v->last_stream = SLR_NONE;
 }
 

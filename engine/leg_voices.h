@@ -15,6 +15,7 @@
 #ifndef SLR_ENGINE_LEG_VOICES_H
 #define SLR_ENGINE_LEG_VOICES_H
 
+#include "codecs/comfort.h"
 #include "engine/voice.h"
 
 /* A leg speaks with one voice at a time; more are kept while streams or payload types alternate. */
@@ -36,6 +37,11 @@ struct slr_leg_voices {
     struct slr_note done[SLR_LEG_DONE];
     uint32_t done_count;
     bool done_full;
+    /* comfort noise that was sent as payload, and is to be heard */
+    struct slr_comfort comfort;
+    bool noisy;
+    int64_t noise_ticks; /* made up to here */
+    uint32_t noise_stream;
     /* the newest record */
     uint32_t last_stream; /* SLR_NONE: none */
     int64_t last_seq_ext;

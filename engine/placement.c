@@ -188,7 +188,8 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
                             const struct slr_dtmf *event)
 {
     struct slr_leg *leg = x->leg;
-    bool kept = verdict == SLR_VERDICT_TAKEN || verdict == SLR_VERDICT_COMFORT;
+    bool kept = verdict == SLR_VERDICT_TAKEN || verdict == SLR_VERDICT_COMFORT ||
+                (verdict == SLR_VERDICT_EVENT && x->session->digit_policy == SLR_DIGITS_KEEP);
     size_t len = kept ? x->rtp->payload.len_bytes : 0;
     x->rec.flags |= leg->loss_flags;
     x->rec.generation = x->st->generation;

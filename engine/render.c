@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/dtmf_tone.h"
+
 #define FIRST_ITEMS 1024u
 
 uint8_t slr_render_silence_byte(enum slr_sample_format format)
@@ -189,11 +191,51 @@ void slr_render_tell(struct slr_render *r, const struct slr_note *note)
     }
 }
 
+/* Of the same event as the one that follows it? */
+static bool is_told_again(const struct slr_render *r, const struct slr_render_item *item)
+{
+    const struct slr_render_item *next = item + 1;
+    return next < r->scratch->item + r->scratch->count && next->ticks == item->ticks &&
+           next->rec->stream == item->rec->stream && (next->rec->flags & SLR_REC_EVENT) &&
+           next->rec->len_bytes > 0;
+}
+
+bool slr_render_event(struct slr_render *r, const struct slr_render_item *item)
+{
+    const struct slr_rec *rec = item->rec;
+    struct slr_track *t = r->track;
+    int16_t *pcm = r->scratch->voice.pcm;
+    struct slr_dtmf_tone tone;
+    int64_t tpf = slr_ticks_per_frame(&t->shape);
+    if (!r->event_tones || r->session->digit_policy != SLR_DIGITS_KEEP || rec->len_bytes == 0) {
+        return false;
+    }
+    if (is_told_again(r, item)) {
+        return true;
+    }
+    int64_t first = slr_floor_div(item->ticks, tpf);
+    int64_t end = slr_floor_div(item->ticks + rec->dur_ticks, tpf);
+    int64_t last = t->first_frame + (int64_t)t->frames;
+    slr_dtmf_tone_of(slr_slice_of(slr_rec_payload(rec), rec->len_bytes), t->shape.sample_hz,
+                     end - first, &tone);
+    for (int64_t at = first > t->first_frame ? first : t->first_frame; at < end && at < last;) {
+        uint32_t n = end - at < SLR_CODEC_MAX_SAMPLES ? (uint32_t)(end - at)
+                                                      : (uint32_t)SLR_CODEC_MAX_SAMPLES;
+        slr_dtmf_tone_make(&tone, at - first, pcm, n);
+        slr_track_put_pcm(t, at, pcm, n);
+        at += n;
+    }
+    return true;
+}
+
 static bool any_needs_voice(const struct slr_render *r)
 {
     for (uint32_t i = 0; i < r->scratch->count; i++) {
         const struct slr_rec *rec = r->scratch->item[i].rec;
-        if (rec->len_bytes > 0 &&
+        if (r->comfort_noise && (rec->flags & SLR_REC_COMFORT)) {
+            return true;
+        }
+        if (rec->len_bytes > 0 && !(rec->flags & (SLR_REC_EVENT | SLR_REC_COMFORT)) &&
             slr_voice_needed(&r->codecs->use[rec->pt], r->track->shape.sample_hz)) {
             return true;
         }
@@ -225,6 +267,8 @@ void slr_render_leg(struct slr_render *r)
         if (note.kind == SLR_SPAN_RECEIVED) {
             note.sound = slr_render_direct(r, &r->scratch->item[i]);
             note.kind = note.sound ? SLR_SPAN_RECEIVED : SLR_SPAN_CONCEALED;
+        } else if (note.kind == SLR_SPAN_EVENT) {
+            note.sound = slr_render_event(r, &r->scratch->item[i]);
         }
         slr_render_tell(r, &note);
     }

@@ -46,6 +46,8 @@ struct slr_render {
     uint32_t leg_index;
     const struct slr_leg_codecs *codecs;
     struct slr_leg_voices **voices; /* of the leg, made when they are needed */
+    bool comfort_noise;             /* comfort noise payload is heard, else silent */
+    bool event_tones;               /* so are telephone events, where digits are kept */
     int64_t corr_ticks;             /* file time minus leg time where the track begins */
     struct slr_track *track;
     struct slr_render_scratch *scratch;
@@ -75,6 +77,8 @@ struct slr_note slr_render_note(const struct slr_render_item *item);
 void slr_render_tell(struct slr_render *r, const struct slr_note *note);
 /* Audio whose payload can be decoded by itself. False: it can't. */
 bool slr_render_direct(struct slr_render *r, const struct slr_render_item *item);
+/* A telephone event, if it is to be heard: once, by the last of its packets. True: it was. */
+bool slr_render_event(struct slr_render *r, const struct slr_render_item *item);
 /* The leg has voices, or needs one. */
 void slr_render_voiced(struct slr_render *r);
 

@@ -112,6 +112,35 @@ static void fill_comfort(struct work *w, struct slr_voice *v, const struct slr_r
     }
 }
 
+/* Comfort noise that was sent as payload: up to the record, as far as that is known in time. */
+static void make_noise(struct work *w, const struct slr_rec *next, int64_t until_ticks)
+{
+    struct slr_leg_voices *v = w->voices;
+    struct slr_track *t = w->r->track;
+    int16_t *pcm = w->r->scratch->voice.pcm;
+    int64_t tpf = slr_ticks_per_frame(&t->shape);
+    while (v->noise_ticks < w->limit_ticks && v->noise_ticks < until_ticks) {
+        int64_t left = until_ticks - v->noise_ticks;
+        int64_t now = left < COMFORT_UNIT_TICKS ? left : COMFORT_UNIT_TICKS;
+        struct slr_note note = {.start_ticks = v->noise_ticks,
+                                .end_ticks = v->noise_ticks + now,
+                                .seq_ext = next->seq_ext - 1,
+                                .stream = v->noise_stream,
+                                .kind = SLR_SPAN_COMFORT,
+                                .filler = true,
+                                .sound = true};
+        int64_t first = slr_floor_div(note.start_ticks, tpf);
+        uint32_t n = (uint32_t)(slr_floor_div(note.end_ticks, tpf) - first);
+        slr_comfort_make(&v->comfort, pcm, n);
+        slr_track_put_pcm(t, first, pcm, n);
+        v->noise_ticks = note.end_ticks;
+        if (note.end_ticks > w->from_ticks) {
+            slr_render_tell(w->r, &note);
+            keep(w, &note);
+        }
+    }
+}
+
 /* Is the time one where nothing must be heard? */
 static bool is_silent(const struct work *w, int64_t start, int64_t end)
 {
@@ -146,6 +175,36 @@ static void fill_gap(struct work *w, struct slr_voice *v, const struct slr_rende
     } else if (missing > 0 && missing < SEQ_CYCLE) {
         fill_loss(w, v, rec, gap_ticks);
     }
+}
+
+/* The time since comfort noise was told ends with this record, or goes on if that says so. */
+static void follow_noise(struct work *w, const struct slr_render_item *next)
+{
+    struct slr_leg_voices *v = w->voices;
+    const struct slr_rec *rec = next->rec;
+    const uint8_t no = SLR_REC_SUPPRESSED | SLR_REC_NEW_SEGMENT;
+    uint32_t stream = rec->generation << 8 | rec->stream;
+    if (stream == v->noise_stream && (rec->flags & no) == 0 &&
+        rec->seq_ext == v->last_seq_ext + 1 && v->last_stream == stream &&
+        next->ticks > v->noise_ticks && !is_silent(w, v->noise_ticks, next->ticks)) {
+        make_noise(w, rec, next->ticks);
+    }
+}
+
+static void take_noise(struct work *w, const struct slr_render_item *item)
+{
+    struct slr_leg_voices *v = w->voices;
+    const struct slr_rec *rec = item->rec;
+    if (!w->r->comfort_noise || item->ticks < v->noise_ticks) {
+        return;
+    }
+    if (v->noise_ticks == 0) {
+        slr_comfort_reset(&v->comfort, (uint32_t)rec->seq_ext);
+    }
+    struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
+    v->noisy = slr_comfort_take(&v->comfort, payload) == SLR_OK;
+    v->noise_ticks = item->ticks;
+    v->noise_stream = rec->generation << 8 | rec->stream;
 }
 
 static void failed(struct work *w, struct slr_voice *v, const struct slr_render_item *item,
@@ -203,6 +262,11 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
     if (!done && slr_leg_voices_last(w->voices)) {
         fill_gap(w, slr_leg_voices_last(w->voices), item);
     }
+    bool fresh = w->voices->last_stream != stream || rec->seq_ext > w->voices->last_seq_ext;
+    if (w->voices->noisy && fresh) {
+        follow_noise(w, item);
+        w->voices->noisy = false;
+    }
     if (done) {
         note = *done;
     } else if (note.kind == SLR_SPAN_RECEIVED) {
@@ -214,6 +278,10 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
         } else {
             keep(w, &note);
         }
+    } else if (note.kind == SLR_SPAN_EVENT) {
+        note.sound = slr_render_event(r, item);
+    } else if (note.kind == SLR_SPAN_COMFORT) {
+        take_noise(w, item);
     }
     newest(w, stream, rec->seq_ext);
     if (here) {
@@ -232,6 +300,10 @@ static void end_track(struct work *w)
     if (v && r->scratch->next.rec) {
         fill_gap(w, v, &r->scratch->next);
     }
+    if (w->voices->noisy && r->scratch->next.rec) {
+        follow_noise(w, &r->scratch->next);
+    }
+    w->voices->noisy = w->voices->noisy && w->voices->noise_ticks >= w->to_ticks;
     for (uint32_t i = 0; i < SLR_LEG_VOICES && w->voices->voice[i]; i++) {
         if (w->voices->voice[i]->next_frame < end_frame) {
             slr_voice_end(w->voices->voice[i], r->track, &r->scratch->voice);

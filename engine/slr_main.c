@@ -65,6 +65,9 @@ static const struct slr_option options[] = {
     U32(0, "packet-memory", stall_memory_mb, 0, 65536, "MB", "0",
         "memory for packets while the disk stands still, 0: by -S"),
     STR("digits", digits, "HOW", "keep", "dialled digits in ledgers: keep, mask or drop"),
+    {0, "event-tones", SLR_OPT_FLAG, AT(event_tones), 0, 0, NULL, NULL,
+     "where digits are kept, telephone events are heard as tones"},
+    STR("comfort", comfort, "HOW", "silence", "comfort noise payload is heard as silence or noise"),
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
     {0, "wait-core", SLR_OPT_FLAG, AT(wait_core), 0, 0, NULL, NULL,
      "with a capture file: start when a core is connected"},
@@ -99,6 +102,10 @@ static enum slr_err check(struct slr_engine_config *cfg)
     const char *d = cfg->digits;
     if (strcmp(d, "keep") != 0 && strcmp(d, "mask") != 0 && strcmp(d, "drop") != 0) {
         fprintf(stderr, "slr: --digits: expected keep, mask or drop, not \"%s\"\n", d);
+        return SLR_INVAL;
+    }
+    if (strcmp(cfg->comfort, "silence") != 0 && strcmp(cfg->comfort, "noise") != 0) {
+        fprintf(stderr, "slr: --comfort: expected silence or noise, not \"%s\"\n", cfg->comfort);
         return SLR_INVAL;
     }
     for (size_t i = 0; i < cfg->accept_pt.count; i++) {

@@ -87,8 +87,19 @@ static bool leg_is(const struct slr_writer *w, uint32_t leg, int static_pt, bool
     return all;
 }
 
-/* Files of odd rates (L16 may have any) are made at this one. */
 #define MAX_HZ 48000u
+
+/* The lowest rate of files that holds all of it; L16 may have any rate. */
+static uint32_t file_rate(uint32_t hz)
+{
+    static const uint32_t rate[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100};
+    for (size_t i = 0; i < sizeof rate / sizeof rate[0]; i++) {
+        if (hz <= rate[i]) {
+            return rate[i];
+        }
+    }
+    return MAX_HZ;
+}
 
 /* One law everywhere keeps the payload as it is; anything else is PCM at the highest rate. */
 static void fix_shape(struct slr_writer *w, struct slr_session *s)
@@ -119,7 +130,7 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
     if (none) {
         s->shape.format = SLR_SAMPLE_ALAW;
     }
-    s->shape.sample_hz = rate > MAX_HZ || SLR_TICKS_HZ % rate != 0 ? MAX_HZ : rate;
+    s->shape.sample_hz = file_rate(rate);
 }
 
 /* One leg's way through the stages of track.h. over: its channel has another leg's track already.
@@ -138,6 +149,8 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
                            .codecs = &w->codecs[leg_index],
                            .voices = &w->voices[leg_index],
                            .corr_ticks = run->cursor.corr_ticks,
+                           .comfort_noise = w->comfort_noise,
+                           .event_tones = w->event_tones,
                            .track = &w->track,
                            .scratch = &w->scratch,
                            .counters = &w->counters};

@@ -26,9 +26,10 @@ struct slr_writer {
     int rec_fd;
     uint32_t number, count; /* this one of how many */
     int64_t window_ticks, block_ticks;
-    uint32_t open_max;             /* files kept open between blocks */
-    _Atomic uint64_t *dirty_bytes; /* written since the last sync */
-    struct slr_sound_watch watch;  /* alarm of silent legs */
+    bool comfort_noise, event_tones; /* as in struct slr_render */
+    uint32_t open_max;               /* files kept open between blocks */
+    _Atomic uint64_t *dirty_bytes;   /* written since the last sync */
+    struct slr_sound_watch watch;    /* alarm of silent legs */
     struct slr_counters counters;
     /* own */
     uint32_t open_count;

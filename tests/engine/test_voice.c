@@ -140,3 +140,27 @@ Test(voice, any_change_of_codec, .timeout = 120)
         }
     }
 }
+
+/* L16 at any rate: the file has the next usual one, and all there is keeps its pitch. */
+Test(voice, odd_rates)
+{
+    static const uint32_t rate[][2] = {{8000, 8000},   {9600, 11025},  {11025, 11025},
+                                       {15000, 16000}, {22050, 22050}, {30000, 32000},
+                                       {44100, 44100}, {48000, 48000}};
+    for (size_t i = 0; i < sizeof rate / sizeof rate[0]; i++) {
+        struct call c;
+        struct sp_party p;
+        struct slr_pt_map row;
+        int64_t at = 0;
+        begin(&c, 1);
+        sp_row(&row, 96, "L16", rate[i][0], 1);
+        uint32_t leg = sp_leg(&c.f, c.s, 0, &row, 1);
+        sp_begin(&p, &row, 7, 500);
+        sp_talk(&c.f, leg, &p, &at, 1600, 40);
+        finish(&c, at);
+        cr_assert_eq(c.r.wav.shape.sample_hz, rate[i][1]);
+        sp_assert_tone(&c.r, 0, 500, 100, 1500, "L16");
+        sp_end(&p);
+        done(&c);
+    }
+}
