@@ -372,6 +372,19 @@ static int64_t position_before(const struct slr_place *x, const struct slr_ancho
     return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
 }
 
+/* Does a packet that is not the newest lie under the anchor before? By number, unless its timestamp
+ * says that it was sent after a jump and overtaken by the packet that brought the word of it. */
+static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_force,
+                         const struct slr_anchor *before)
+{
+    if (x->newest || before->clock_hz == 0 || x->rec.seq_ext >= in_force->seq_ext) {
+        return false;
+    }
+    int64_t from_old = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
+    int64_t from_new = (int32_t)(x->rtp->ts - (uint32_t)in_force->ts_ext);
+    return llabs(from_old) <= llabs(from_new);
+}
+
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
 {
     struct slr_stream *st = x->st;
@@ -382,7 +395,7 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     }
     const struct slr_anchor *a = slr_place_anchor(st);
     const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
-    if (!x->newest && before->clock_hz != 0 && x->rec.seq_ext < a->seq_ext) {
+    if (is_straggler(x, a, before)) {
         x->rec.segment = (uint8_t)before->segment;
         x->rec.pos_ticks = position_before(x, a, before);
         return;

@@ -43,7 +43,7 @@ enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t slot,
 
 void slr_engine_secure_end(struct slr_engine *e, uint32_t slot)
 {
-    if (e->state->srtp[slot].turn != 0) {
+    if (atomic_load(&e->state->leg[slot].secure)) {
         slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
     }
 }

@@ -21,8 +21,7 @@
 /* In speech, one sample each so many cells. */
 #define URGENT_CELLS 2u
 
-/* USED: corrected already. */
-enum cell { BARRED, SPEECH, USED, QUIET, EMPTY };
+enum cell { BARRED, SPEECH, QUIET, EMPTY };
 
 struct plan {
     struct slr_track *track;
@@ -194,16 +193,14 @@ static bool note(struct plan *p, uint32_t at, int32_t frames)
 static void use_silence(struct plan *p)
 {
     for (uint32_t c = 1; c + 1 < p->cells && p->left != 0; c++) {
-        bool inside = p->cell[c - 1] >= USED && p->cell[c] >= QUIET && p->cell[c + 1] >= QUIET;
+        bool inside = p->cell[c - 1] >= QUIET && p->cell[c] >= QUIET && p->cell[c + 1] >= QUIET;
         if (!inside) {
             continue;
         }
         uint32_t most = p->cell[c] == EMPTY ? p->cell_frames : p->cell_frames / 4;
         int64_t n = p->left < 0 ? -p->left : p->left;
         n = n < (int64_t)most ? n : (int64_t)most;
-        if (note(p, c * p->cell_frames, p->left < 0 ? (int32_t)-n : (int32_t)n)) {
-            p->cell[c] = USED;
-        }
+        (void)note(p, c * p->cell_frames, p->left < 0 ? (int32_t)-n : (int32_t)n);
     }
 }
 
@@ -234,7 +231,7 @@ static void use_speech(struct plan *p)
         if (llabs(p->left) <= enough) {
             return;
         }
-        if (p->cell[c] == SPEECH || p->cell[c] == QUIET) {
+        if (p->cell[c] >= SPEECH && p->cell[c] != EMPTY) {
             (void)note(p, least_heard(p, c), p->left < 0 ? -1 : 1);
         }
     }

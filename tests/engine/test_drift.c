@@ -72,7 +72,6 @@ Test(drift, a_sender_slower_than_time)
     fx_result(&f, id, &r);
     fx_assert_audio(&r, 0, 0, 715 * 160, A, 0);
     fx_assert_audio(&r, 1, 0, 160000, B, 0);
-    fx_assert_spans(&r, 0, "received 0+14300, clock 14300+5692, ended 19992+8");
     cr_assert_eq(fx_stream_count(&r, 0, 0, "late"), 0);
     fx_result_free(&r);
     fx_close(&f);
@@ -124,7 +123,6 @@ struct party {
     double ppm, base_ms, jitter_ms;
     double step_ms, step_at_s;
     bool reports, talks; /* pauses between words, or noise without end */
-    uint8_t pt;          /* 0: PCMA alone; else the leg answered G.722 (9) and PCMA (8) */
     uint32_t next;       /* packet */
     uint64_t seed;
 };
@@ -209,7 +207,6 @@ static void run_call(struct call *c, uint32_t die_at_s)
             cr_assert_not_null(c->s);
         }
         struct fx_packet k = fx_audio(p->ssrc, p->next, 100, 5000);
-        k.pt = p->pt ? p->pt : 8;
         for (uint32_t n = 0; n < 160; n++) {
             k.at[n] = voice(p, (int64_t)p->next * 160 + n);
         }
@@ -223,18 +220,6 @@ static void run_call(struct call *c, uint32_t die_at_s)
     }
 }
 
-/* A leg that may send PCMA or G.722: the recording is PCM at 16 kHz. */
-static uint32_t wide_leg(struct call *c, uint32_t channel)
-{
-    struct slr_pt_map rows[2];
-    uint32_t slot = fx_leg(&c->f, c->s, channel, 8);
-    fx_row(&rows[0], 9, "G722");
-    fx_row(&rows[1], 8, "PCMA");
-    cr_assert_eq(slr_leg_codecs_set(&c->f.e.state->leg[slot], rows, 2), SLR_OK);
-    slr_leg_codecs_build(&c->f.e.codecs[slot], &c->f.e.state->leg[slot]);
-    return slot;
-}
-
 static void begin_call(struct call *c, struct party *party, uint32_t parties, double seconds)
 {
     memset(c, 0, sizeof *c);
@@ -245,10 +230,9 @@ static void begin_call(struct call *c, struct party *party, uint32_t parties, do
     c->s = fx_session(&c->f, parties);
     memcpy(c->id, c->s->id, sizeof c->id);
     for (uint32_t i = 0; i < parties; i++) {
-        party[i].slot = party[i].pt ? wide_leg(c, i) : fx_leg(&c->f, c->s, i, 8);
-        party[i].ssrc = party[i].ssrc ? party[i].ssrc : 0xaaaa0000u + i;
-        party[i].seed = 0x9e3779b97f4a7c15u * ((party[i].ssrc & 0xffu) + 3);
-        party[i].next = 0;
+        party[i].slot = fx_leg(&c->f, c->s, i, 8);
+        party[i].ssrc = 0xaaaa0000u + i;
+        party[i].seed = 0x9e3779b97f4a7c15u * (i + 3);
     }
 }
 
@@ -272,9 +256,8 @@ static void expect_undone(struct call *c, uint32_t leg)
     fx_undo(&c->r, leg, &u);
     int64_t first = fx_first_received(&c->r, leg);
     for (int64_t i = 0; i < (int64_t)p->next * 160; i++) {
-        int16_t want = slr_g711_alaw_to_s16(voice(p, i));
-        cr_assert_eq(u.at[first + i], want, "leg %u sample %lld: %d, not %d", leg, (long long)i,
-                     u.at[first + i], want);
+        uint8_t is = u.at[first + i];
+        cr_assert_eq(is, voice(p, i), "leg %u sample %lld: %02x", leg, (long long)i, is);
     }
     fx_undone_free(&u);
 }
@@ -306,20 +289,13 @@ static void expect_call(struct call *c, double bound_ms)
 
 #define MINUTES_20 1200.0
 
-/* `make soak` runs four hours of it. */
-static double call_seconds(void)
-{
-    const char *hours = getenv("SLR_DRIFT_HOURS");
-    return hours ? strtod(hours, NULL) * 3600.0 : MINUTES_20;
-}
-
 Test(drift, two_clocks_and_jitter)
 {
     for (int talks = 0; talks < 2; talks++) {
         struct call c;
         struct party party[2] = {{.ppm = 200, .base_ms = 20, .jitter_ms = 50, .talks = talks},
                                  {.ppm = -200, .base_ms = 20, .jitter_ms = 50, .talks = talks}};
-        begin_call(&c, party, 2, call_seconds());
+        begin_call(&c, party, 2, MINUTES_20);
         run_call(&c, 0);
         end_call(&c);
         expect_call(&c, 10.0);
@@ -327,43 +303,6 @@ Test(drift, two_clocks_and_jitter)
         cr_expect_gt(fx_corrections(&c.r, 1), 0);
         call_done(&c);
     }
-}
-
-/* Decoders with memory and a resampler, cut by the bounds of pieces that corrections move: undone,
- * the audio is what it is for each leg alone, which is never corrected. */
-Test(drift, codecs_with_memory)
-{
-    struct call c;
-    struct party party[2] = {
-        {.ppm = 400, .base_ms = 20, .jitter_ms = 30, .talks = true, .pt = 9, .ssrc = 0xbb01},
-        {.ppm = -400, .base_ms = 20, .jitter_ms = 30, .talks = true, .pt = 8, .ssrc = 0xbb02}};
-    begin_call(&c, party, 2, 300.0);
-    run_call(&c, 0);
-    end_call(&c);
-    cr_assert_eq(c.r.wav.shape.sample_hz, 16000u);
-    for (uint32_t i = 0; i < 2; i++) {
-        struct call alone;
-        struct party one = party[i];
-        struct fx_undone u;
-        uint32_t packets = party[i].next;
-        begin_call(&alone, &one, 1, 300.0);
-        run_call(&alone, 0);
-        end_call(&alone);
-        cr_assert_eq(one.next, packets);
-        cr_assert_eq(fx_corrections(&alone.r, 0), 0);
-        cr_expect_gt(fx_corrections(&c.r, i), 1000);
-        fx_undo(&c.r, i, &u);
-        int64_t first = fx_first_received(&c.r, i);
-        cr_assert_eq(first, fx_first_received(&alone.r, 0));
-        for (int64_t k = 0; k < first + (int64_t)packets * 320 - 160; k++) {
-            int16_t want = fx_pcm(&alone.r, 0, k);
-            cr_assert_eq(u.at[k], want, "leg %u frame %lld: %d, not %d", i, (long long)k, u.at[k],
-                         want);
-        }
-        fx_undone_free(&u);
-        call_done(&alone);
-    }
-    call_done(&c);
 }
 
 Test(drift, over_a_death_of_the_process)
@@ -386,7 +325,7 @@ Test(drift, one_clock_for_both_legs)
     struct call c;
     struct party party[2] = {{.ppm = -200, .base_ms = 20, .jitter_ms = 20, .talks = true},
                              {.ppm = -200, .base_ms = 20, .jitter_ms = 20, .talks = true}};
-    begin_call(&c, party, 2, call_seconds());
+    begin_call(&c, party, 2, MINUTES_20);
     run_call(&c, 0);
     end_call(&c);
     expect_undone(&c, 0);
@@ -399,8 +338,8 @@ Test(drift, one_clock_for_both_legs)
 Test(drift, a_single_leg_is_not_touched)
 {
     struct call c;
-    struct party party[1] = {{.ppm = -300, .base_ms = 20, .jitter_ms = 50, .talks = true}};
-    begin_call(&c, party, 1, call_seconds());
+    struct party party[1] = {{.ppm = -900, .base_ms = 20, .jitter_ms = 50, .talks = true}};
+    begin_call(&c, party, 1, MINUTES_20);
     run_call(&c, 0);
     end_call(&c);
     expect_undone(&c, 0);

@@ -11,6 +11,7 @@
 #include "tests/sim/expect.h"
 #include "tests/sim/result.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/undo.h"
 
 void sim_fail(const struct sim *m, const char *format, ...)
 {
@@ -29,27 +30,16 @@ int64_t sim_number(json_t *o, const char *key)
     return json_is_integer(v) ? json_integer_value(v) : -1;
 }
 
-static int32_t frame_of(const struct sim_result *r, uint32_t channel, int64_t frame)
-{
-    size_t at = (size_t)frame * r->wav.shape.channels + channel;
-    if (r->wav.shape.format == SLR_SAMPLE_S16) {
-        int16_t v = 0;
-        memcpy(&v, r->data + 2 * at, 2);
-        return v;
-    }
-    return r->data[at];
-}
-
-static bool lies_at(const struct sim *m, const struct sim_result *r, uint32_t channel,
+static bool lies_at(const struct sim *m, const struct sim_channel *c, uint32_t channel,
                     const struct sim_packet *p, int64_t frame)
 {
     const struct sim_leg *leg = &m->leg[channel];
-    if (frame < 0 || frame + p->samples > (int64_t)r->wav.frames) {
+    if (frame < 0 || frame + p->samples > c->frames) {
         return false;
     }
     for (uint32_t i = 0; i < p->samples; i++) {
         int32_t want = sim_content_in_file(m, leg->key, p->content + i, (enum sim_codec)p->codec);
-        if (frame_of(r, channel, frame + i) != want) {
+        if (c->sample[frame + i] != want) {
             return false;
         }
     }
@@ -57,7 +47,7 @@ static bool lies_at(const struct sim *m, const struct sim_result *r, uint32_t ch
 }
 
 /* Where pos_ticks of a segment came to lie, if a whole packet of it is in the file. */
-static void find_segment(const struct sim *m, const struct sim_result *r, uint32_t channel,
+static void find_segment(const struct sim *m, const struct sim_channel *c, uint32_t channel,
                          struct sim_segment *g)
 {
     const struct sim_leg *leg = &m->leg[channel];
@@ -70,7 +60,7 @@ static void find_segment(const struct sim *m, const struct sim_result *r, uint32
         int64_t from = (p->pos_ticks + g->lo_ticks) / tpf - 2;
         int64_t to = (p->pos_ticks + g->hi_ticks) / tpf + 2;
         for (int64_t frame = from; frame <= to; frame++) {
-            if (lies_at(m, r, channel, p, frame)) {
+            if (lies_at(m, c, channel, p, frame)) {
                 g->at_ticks = frame * tpf - p->pos_ticks;
                 g->found = true;
                 return;
@@ -80,7 +70,7 @@ static void find_segment(const struct sim *m, const struct sim_result *r, uint32
 }
 
 /* No later than what came before it on the leg lets it, no earlier than it may. */
-static void find_all(struct sim *m, const struct sim_result *r, uint32_t channel)
+static void find_all(struct sim *m, const struct sim_channel *c, uint32_t channel)
 {
     struct sim_leg *leg = &m->leg[channel];
     int64_t highest = INT64_MIN;
@@ -103,17 +93,49 @@ static void find_all(struct sim *m, const struct sim_result *r, uint32_t channel
         if (highest != INT64_MIN && highest - first->pos_ticks > g->hi_ticks) {
             g->hi_ticks = highest - first->pos_ticks; /* never over what was said before */
         }
-        find_segment(m, r, channel, g);
+        find_segment(m, c, channel, g);
         int64_t place = end + (g->found ? g->at_ticks : g->hi_ticks);
         highest = place > highest ? place : highest;
     }
 }
 
-/* Packets that the truth left open: is their audio there? */
-static void resolve(struct sim *m, const struct sim_result *r, uint32_t channel)
+/* How many of its last samples are there. */
+static uint32_t tail_at(const struct sim *m, const struct sim_channel *c, uint32_t channel,
+                        const struct sim_packet *p, int64_t frame)
+{
+    const struct sim_leg *leg = &m->leg[channel];
+    uint32_t count = 0;
+    while (count < p->samples) {
+        uint32_t i = p->samples - 1 - count;
+        int32_t want = sim_content_in_file(m, leg->key, p->content + i, (enum sim_codec)p->codec);
+        if (frame + i < 0 || frame + i >= c->frames || c->sample[frame + i] != want) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+/* A packet that the truth left open: is its audio there? */
+static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32_t channel,
+                        struct sim_packet *p)
+{
+    const struct sim_segment *g = &m->leg[channel].segment[p->segment];
+    int64_t frame = (p->pos_ticks + g->at_ticks) / sim_unit(m->hz);
+    uint32_t there = g->found ? tail_at(m, c, channel, p, frame) : 0;
+    bool whole = there == p->samples;
+    if (!whole && (!p->late || there < 4)) { /* fewer may be there by chance: they are open */
+        p->fate = SIM_GONE;
+        return;
+    }
+    p->fate = SIM_PLACED;
+    p->cut = p->samples - there;
+}
+
+/* Packets that the truth left open. */
+static void resolve(struct sim *m, const struct sim_channel *c, uint32_t channel)
 {
     struct sim_leg *leg = &m->leg[channel];
-    int64_t tpf = sim_unit(m->hz);
     for (uint32_t i = 0; i < leg->packet_count; i++) {
         struct sim_packet *p = &leg->packet[i];
         const struct sim_segment *g = &leg->segment[p->segment];
@@ -124,8 +146,7 @@ static void resolve(struct sim *m, const struct sim_result *r, uint32_t channel)
                      p->segment, (double)g->lo_ticks / 14112.0, (double)g->hi_ticks / 14112.0);
         }
         if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER) {
-            bool here = g->found && lies_at(m, r, channel, p, (p->pos_ticks + g->at_ticks) / tpf);
-            p->fate = here ? SIM_PLACED : SIM_GONE;
+            resolve_one(m, c, channel, p);
         }
     }
 }
@@ -147,6 +168,8 @@ static void check_length(const struct sim *m, const struct sim_result *r)
         }
     }
     int64_t tpf = sim_unit(m->hz);
+    lo -= m->corrected_ticks; /* the end follows the corrections */
+    hi += m->corrected_ticks;
     if (len < lo || len > (hi + tpf - 1) / tpf * tpf) {
         sim_fail(m, "length %lld, not %lld to %lld", (long long)len, (long long)lo, (long long)hi);
     }
@@ -176,14 +199,15 @@ static void check_answers(const struct sim *m)
     for (uint32_t i = 0; i < m->pause_count; i++) {
         int64_t is = m->pause_answer[i][1];
         const struct sim_interval *may = &m->pause_end[i];
-        if (m->pause[i].to != SIM_NEVER && (is < may->from || is > may->to)) {
+        int64_t slack = m->corrected_ticks ? m->corrected_ticks + sim_unit(m->hz) : 0;
+        if (m->pause[i].to != SIM_NEVER && (is < may->from - slack || is > may->to + slack)) {
             sim_fail(m, "pause %u ends at %lld, not %lld to %lld", i, (long long)is,
                      (long long)may->from, (long long)may->to);
         }
     }
 }
 
-static void check_frames(struct sim *m, const struct sim_result *r, uint32_t channel,
+static void check_frames(struct sim *m, const struct sim_channel *c, uint32_t channel,
                          const struct sim_expect *e)
 {
     for (int64_t i = 0; i < e->frames; i++) {
@@ -191,13 +215,34 @@ static void check_frames(struct sim *m, const struct sim_result *r, uint32_t cha
             m->samples_open++;
             continue;
         }
-        int32_t is = frame_of(r, channel, i);
+        int32_t is = c->sample[i];
         if (is != e->sample[i]) {
             sim_fail(m, "leg %u: frame %lld (%.3f s) is %x, not %x", channel, (long long)i,
                      (double)i / m->hz, (unsigned)is, (unsigned)e->sample[i]);
         }
     }
     m->samples_exact += (uint64_t)e->frames;
+}
+
+/* What was corrected is nearer to the sender's time than it would be without: by the last packet of
+ * a leg whose clock did nothing but go wrong steadily. */
+static void check_correction(const struct sim *m, uint32_t n, const struct sim_channel *c)
+{
+    const struct sim_leg *leg = &m->leg[n];
+    uint64_t leaps = 1ULL << SIM_HAS_STILL | 1ULL << SIM_HAS_JUMP | 1ULL << SIM_HAS_FAST |
+                     1ULL << SIM_HAS_STALL | 1ULL << SIM_HAS_HOLE | 1ULL << SIM_HAS_SSRC;
+    if (leg->segment_count != 1 || !leg->segment[0].found || (m->present & leaps)) {
+        return;
+    }
+    const struct sim_packet *last = &leg->packet[leg->packet_count - 1];
+    int64_t media = last->pos_ticks - leg->packet[0].pos_ticks;
+    int64_t right = sim_ticks_of_ns(leg->net.base_ns) + media / 1000000 * leg->skew_ppm;
+    int64_t before = llabs(leg->segment[0].at_ticks - right);
+    int64_t after = llabs(leg->segment[0].at_ticks + c->corrected_ticks - right);
+    if (after > before + SIM_TICKS_HZ / 1000) {
+        sim_fail(m, "leg %u: %.3f ms from its time, %.3f after correction", n,
+                 (double)before / 14112.0, (double)after / 14112.0);
+    }
 }
 
 /* Legs stand in the ledger in the order in which they joined. */
@@ -221,25 +266,33 @@ static json_t *leg_named(const struct sim *m, const struct sim_result *r, uint32
 
 void sim_check(struct sim *m, struct sim_result *r)
 {
+    struct sim_channel c[SIM_LEGS];
     check_shape(m, r);
     sim_truth_anchors(m);
     for (uint32_t n = 0; n < m->legs; n++) {
-        find_all(m, r, n);
+        sim_undo(m, r, n, leg_named(m, r, n), &c[n]);
+        m->corrected_ticks =
+            c[n].most_ticks > m->corrected_ticks ? c[n].most_ticks : m->corrected_ticks;
+        find_all(m, &c[n], n);
     }
     sim_truth_fates(m);
     for (uint32_t n = 0; n < m->legs; n++) {
-        resolve(m, r, n);
+        resolve(m, &c[n], n);
     }
     check_length(m, r);
     check_answers(m);
     for (uint32_t n = 0; n < m->legs; n++) {
         struct sim_expect e;
-        json_t *leg = leg_named(m, r, n);
-        sim_expect_make(m, n, (int64_t)r->wav.frames, sim_number(r->ledger, "len_ticks"), &e);
-        check_frames(m, r, n, &e);
-        sim_check_spans(m, n, leg, &e);
-        sim_check_streams(m, n, leg);
+        sim_expect_make(m, n, c[n].frames, c[n].len_ticks, &e);
+        check_frames(m, &c[n], n, &e);
+        sim_check_spans(m, n, &c[n], &e);
+        sim_check_streams(m, n, c[n].ledger);
+        check_correction(m, n, &c[n]);
         sim_expect_free(&e);
     }
-    sim_check_digits(m, r->ledger);
+    sim_check_digits(m, r->ledger, c);
+    for (uint32_t n = 0; n < m->legs; n++) {
+        m->corrections += c[n].most_ticks > 0;
+        sim_undo_free(&c[n]);
+    }
 }

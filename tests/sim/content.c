@@ -58,6 +58,19 @@ int32_t sim_content_in_file(const struct sim *m, uint64_t key, int64_t i, enum s
     return sim_content_byte(key, i, codec);
 }
 
+/* Every code of a law is another number, but for the two zeros of mu-law. */
+int32_t sim_linear_in_file(const struct sim *m, int16_t v)
+{
+    for (uint32_t b = 0; b < 256 && m->format != SIM_FILE_S16; b++) {
+        bool is = m->format == SIM_FILE_ALAW ? linear_of_alaw((uint8_t)b) == v
+                                             : b != 0x7f && linear_of_ulaw((uint8_t)b) == v;
+        if (is) {
+            return (int32_t)b;
+        }
+    }
+    return v;
+}
+
 int32_t sim_silence_in_file(const struct sim *m)
 {
     if (m->format == SIM_FILE_S16) {

@@ -103,7 +103,8 @@ static void draw_leg(struct sim *m, uint32_t n, int64_t total_ms)
     struct sim_leg *leg = &m->leg[n];
     uint64_t x = rng_fork(m->seed, FOR_LEG + n);
     uint32_t other = ptime[rng_in(&x, 0, 10)];
-    int32_t skew = (int32_t)rng_in(&x, -200, 200);
+    int64_t most_ppm = rng_odds(&x, 70) ? 200 : 900;
+    int32_t skew = (int32_t)rng_in(&x, -most_ppm, most_ppm);
     int64_t join = rng_in(&x, 0, 3000);
     leg->key = rng_fork(m->seed, 1000 + n);
     leg->join_ns = n > 0 && chance(m, &x, 40, SIM_HAS_JOIN) ? join * SIM_MS + 1 : 0;

@@ -55,7 +55,7 @@ static void add_kinds(struct maker *k, int64_t from, int64_t to, uint32_t kinds,
 static void put_samples(struct maker *k, const struct sim_packet *p)
 {
     int64_t first = sim_place(k->leg, p) / k->tpf;
-    for (uint32_t i = 0; i < p->samples; i++) {
+    for (uint32_t i = p->cut; i < p->samples; i++) {
         int64_t at = first + i;
         int32_t v =
             sim_content_in_file(k->m, k->leg->key, p->content + i, (enum sim_codec)p->codec);
@@ -151,6 +151,13 @@ static bool restart_between(const struct sim_leg *leg, const struct sim_packet *
     return false;
 }
 
+/* Is it open whether, or where, it stands in the ledger? */
+static bool is_open(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    return p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused) ||
+           !leg->segment[p->segment].found;
+}
+
 static void lay_out(struct maker *k, struct placed *list, uint32_t count)
 {
     const struct sim_packet *before = NULL;
@@ -158,7 +165,7 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
     bool doubtful = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_packet *p = list[i].p;
-        if (p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused)) {
+        if (is_open(k->leg, p)) {
             doubtful = true; /* whether it is there is open: so are the gaps about it */
             continue;
         }
@@ -192,10 +199,17 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_packet *p = list[i].p;
-        bool open = p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused);
-        if (open) {
-            uint32_t kinds = p->fate == SIM_EITHER ? kind_of(p) : 0;
-            add_kinds(k, list[i].from, list[i].to, kinds | (p->paused ? SIM_IS_PAUSED : 0), 0xffff);
+        const struct sim_segment *g = &k->leg->segment[p->segment];
+        uint32_t kinds = p->fate == SIM_EITHER ? kind_of(p) : 0;
+        kinds |= p->paused ? SIM_IS_PAUSED : 0;
+        if (!g->found) { /* all of it in a pause, or never believed */
+            add_kinds(k, list[i].from + g->lo_ticks, list[i].to + g->hi_ticks,
+                      kinds | ANY_GAP | IS_GAP, 0xffff);
+        } else if (is_open(k->leg, p)) {
+            add_kinds(k, list[i].from, list[i].to, kinds, 0xffff);
+        }
+        if (p->cut > 0) {
+            add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN, 0xffff);
         }
         if (p->fate == SIM_GONE && p->paused && p->doubtful) {
             add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | IS_GAP, 0xffff);
@@ -203,17 +217,10 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
     }
 }
 
-/* Gaps inside an interval are of it; whole packets reach over its bounds. */
-static void overlay(struct maker *k, int64_t from, int64_t to, int64_t margin, uint32_t kind)
+/* Gaps about an interval may be of it. */
+static void overlay_maybe(struct maker *k, int64_t from, int64_t to, int64_t margin, uint32_t kind)
 {
-    int64_t a = (from + k->tpf - 1) / k->tpf;
-    int64_t b = to == SIM_NEVER ? k->e->frames : to / k->tpf;
     add_kinds(k, from - margin, to == SIM_NEVER ? k->e->len_ticks : to + margin, kind, IS_GAP);
-    for (int64_t i = a < 0 ? 0 : a; i < b && i < k->e->frames; i++) {
-        if (k->e->kinds[i] & IS_GAP) {
-            k->e->kinds[i] = (uint16_t)(IS_GAP | kind);
-        }
-    }
     for (uint32_t i = 0; i < k->e->gap_count; i++) {
         struct sim_gap *g = &k->e->gap[i];
         bool clear = g->to <= from - margin || (to != SIM_NEVER && g->from >= to + margin);
@@ -221,10 +228,24 @@ static void overlay(struct maker *k, int64_t from, int64_t to, int64_t margin, u
     }
 }
 
+/* Gaps inside an interval are of it; whole packets reach over its bounds. */
+static void overlay(struct maker *k, int64_t from, int64_t to, int64_t margin, uint32_t kind)
+{
+    int64_t slack = k->m->corrected_ticks;
+    int64_t a = (from + slack + k->tpf - 1) / k->tpf;
+    int64_t b = to == SIM_NEVER ? k->e->frames : (to - slack) / k->tpf;
+    overlay_maybe(k, from, to, margin, kind);
+    for (int64_t i = a < 0 ? 0 : a; i < b && i < k->e->frames; i++) {
+        if (k->e->kinds[i] & IS_GAP) {
+            k->e->kinds[i] = (uint16_t)(IS_GAP | kind);
+        }
+    }
+}
+
 static void overlays(struct maker *k)
 {
     const struct sim *m = k->m;
-    int64_t dur = k->longest;
+    int64_t dur = k->longest + m->corrected_ticks; /* commands are given in file time */
     for (uint32_t i = 0; i < m->restart_count; i++) {
         int64_t at = sim_ticks_of_ns(m->restart_ns[i]);
         add_kinds(k, at - DOWN_TICKS - dur, at + DOWN_TICKS + dur, SIM_IS_DOWN, IS_GAP);
@@ -235,6 +256,12 @@ static void overlays(struct maker *k)
                 DOWN_TICKS + dur, SIM_IS_DOWN);
     }
     for (uint32_t i = 0; i < k->leg->hold_count; i++) {
+        if (k->leg->packet_count > 0 && k->leg->packet[k->leg->packet_count - 1].lead_ticks > 0) {
+            /* ahead of time the file may have been written before anybody knew of the hold */
+            overlay_maybe(k, sim_ticks_of_ns(k->leg->hold[i].from), SIM_NEVER, dur + k->tpf,
+                          SIM_IS_HOLD);
+            continue;
+        }
         overlay(k, sim_ticks_of_ns(k->leg->hold[i].from), sim_ticks_of_ns(k->leg->hold[i].to),
                 dur + k->tpf, SIM_IS_HOLD);
     }

@@ -40,8 +40,11 @@ int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p);
 int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p);
 
 /* account.c: the ledger of a leg. */
-void sim_check_spans(const struct sim *m, uint32_t n, json_t *leg, const struct sim_expect *e);
+struct sim_channel;
+void sim_check_spans(const struct sim *m, uint32_t n, const struct sim_channel *c,
+                     const struct sim_expect *e);
 void sim_check_streams(const struct sim *m, uint32_t n, json_t *leg);
-void sim_check_digits(const struct sim *m, json_t *ledger);
+/* c: a channel for each leg. */
+void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_channel *c);
 
 #endif

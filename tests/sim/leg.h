@@ -59,6 +59,8 @@ struct sim_packet {
     bool restarts;      /* first one of a new sequence */
     bool last;          /* of an event */
     bool paused;        /* where it is missing a pause took it */
+    bool late;          /* its place may be written when it comes, or the first part of it */
+    uint32_t cut;       /* so many samples of it came too late */
     bool doubtful;      /* whether the engine counted it for the stream is its choice */
     int64_t lead_ticks; /* how far its media ran ahead of time */
 };

@@ -251,6 +251,7 @@ static void be_away(struct rig *r, int64_t *next_ns)
     write_until(r, m->hole_from_ns - 1, next_ns);
     set_clock(r, m->hole_from_ns);
     fx_die(&r->f);
+    r->m->restart_ns[r->m->restart_count++] = m->hole_to_ns;
     slr_clock_advance(r->f.e.virtual_clock, (slr_wall){FX_START_NS + m->hole_to_ns});
     fx_boot(&r->f);
     r->s = slr_engine_session_find(&r->f.e, r->id);

@@ -71,7 +71,9 @@ struct sim {
     bool disk_fails, dies;
     int64_t restart_ns[SIM_RESTARTS]; /* deaths as they happened */
     uint32_t restart_count;
+    int64_t corrected_ticks; /* the most that a leg was corrected by */
     /* what was checked, for the summary */
+    uint64_t corrections; /* legs that were corrected */
     uint64_t samples_exact, samples_open, packets_open, packets_all;
 };
 
@@ -105,6 +107,8 @@ uint8_t sim_content_byte(uint64_t key, int64_t i, enum sim_codec codec);
 int16_t sim_content_linear(uint64_t key, int64_t i, enum sim_codec codec);
 /* As the file holds it: a byte, or 16 bits. */
 int32_t sim_content_in_file(const struct sim *m, uint64_t key, int64_t i, enum sim_codec codec);
+/* A linear sample as the file holds it. */
+int32_t sim_linear_in_file(const struct sim *m, int16_t v);
 int32_t sim_silence_in_file(const struct sim *m);
 uint32_t sim_codec_hz(const struct sim *m, enum sim_codec codec);
 /* Payload of an audio packet; returns its length. */

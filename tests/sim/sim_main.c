@@ -30,7 +30,7 @@ static const char *const feature_name[] = {
 /* What a child tells its parent. */
 struct shared {
     volatile uint64_t seed; /* the one that runs */
-    uint64_t done, samples_exact, samples_open, packets_all, packets_open;
+    uint64_t done, samples_exact, samples_open, packets_all, packets_open, corrections;
     uint64_t with[SIM_FEATURE_COUNT];
     bool keep; /* what was recorded, for a person to look at */
 };
@@ -107,6 +107,7 @@ static void run_one(uint64_t seed, uint64_t without, struct shared *to)
     to->samples_open += m->samples_open;
     to->packets_all += m->packets_all;
     to->packets_open += m->packets_open;
+    to->corrections += m->corrections;
     for (uint32_t f = 0; f < SIM_FEATURE_COUNT; f++) {
         to->with[f] += m->present >> f & 1u;
     }
@@ -246,6 +247,7 @@ static void summary(const struct job *job, uint32_t jobs, uint32_t failures, dou
         t.samples_open += job[i].shared->samples_open;
         t.packets_all += job[i].shared->packets_all;
         t.packets_open += job[i].shared->packets_open;
+        t.corrections += job[i].shared->corrections;
         for (uint32_t f = 0; f < SIM_FEATURE_COUNT; f++) {
             t.with[f] += job[i].shared->with[f];
         }
@@ -255,9 +257,10 @@ static void summary(const struct job *job, uint32_t jobs, uint32_t failures, dou
         printf(" %s %llu", feature_name[f], (unsigned long long)t.with[f]);
     }
     printf("\n%llu frames compared, %llu more claimed twice; %llu packets arrived, the truth left "
-           "%llu open\n",
+           "%llu open, %llu legs were corrected\n",
            (unsigned long long)t.samples_exact, (unsigned long long)t.samples_open,
-           (unsigned long long)t.packets_all, (unsigned long long)t.packets_open);
+           (unsigned long long)t.packets_all, (unsigned long long)t.packets_open,
+           (unsigned long long)t.corrections);
     printf("%llu sessions without a failure, %u with one, %.1f s\n", (unsigned long long)t.done,
            failures, seconds);
 }

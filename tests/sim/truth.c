@@ -298,15 +298,14 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
     }
 }
 
-/* Its place may be in the file already: a window behind the wall, or behind media that all legs
- * sent faster than that. */
-static void judge_late(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
-                       int64_t written)
+/* Its place, or the first part of it, may be in the file already: a window behind the wall, or
+ * behind media that all legs sent faster than that. */
+static void judge_late(const struct sim_leg *leg, struct sim_packet *p, int64_t written)
 {
     int64_t now = max64(sim_ticks_of_ns(p->arrival_ns), written);
-    int64_t end = place_of(leg, p) + length_of(m, p);
-    if (end <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
+    if (place_of(leg, p) <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
         leave_open(p);
+        p->late = true;
     }
 }
 
@@ -405,7 +404,7 @@ static void walk(struct sim *m)
         struct sim_packet *p = a->packet >= 0 ? &leg->packet[a->packet] : NULL;
         if (p && !a->copy) {
             written = max64(written, written_most(m, h, a->ns));
-            judge_late(m, leg, p, written);
+            judge_late(leg, p, written);
             hear(m, leg, p, &h[best]);
         }
     }
