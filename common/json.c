@@ -4,6 +4,23 @@
  */
 #include "common/json.h"
 
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void wipe_and_free(void *at)
+{
+    if (at) {
+        explicit_bzero(at, malloc_usable_size(at));
+        free(at);
+    }
+}
+
+void slr_json_forget_freed(void)
+{
+    json_set_alloc_funcs(malloc, wipe_and_free);
+}
+
 enum slr_err slr_json_load(struct slr_slice text, json_t **out)
 {
     json_error_t error;

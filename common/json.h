@@ -17,6 +17,10 @@
  * SLR_FORMAT otherwise. */
 enum slr_err slr_json_load(struct slr_slice text, json_t **out) SLR_CHECKED;
 
+/* Commands carry media keys: from now on what jansson frees is overwritten before. At start, before
+ * there are threads and before anything else of JSON. */
+void slr_json_forget_freed(void);
+
 /* Members of an object; obj may be NULL or no object, which has no members. A text is borrowed
  * from obj. Absent, or of another type: NULL or `def`. */
 const char *slr_json_str(const json_t *obj, const char *key);

@@ -206,6 +206,7 @@ static void free_frame(struct frame *f)
     if (f->fd >= 0) {
         close(f->fd);
     }
+    explicit_bzero(f->bytes, f->len_bytes); /* may have held media keys */
     free(f);
 }
 
@@ -223,6 +224,7 @@ void slr_seam_close(struct slr_seam_conn *conn)
         close(conn->pending[i].fd);
     }
     close(conn->fd);
+    explicit_bzero(conn->in, conn->in_size);
     free(conn->in);
     free(conn);
 }
@@ -413,6 +415,7 @@ static enum slr_err make_room(struct slr_seam_conn *conn)
 {
     if (conn->in_len > 0 && conn->in_start > 0) {
         memmove(conn->in, conn->in + conn->in_start, conn->in_len);
+        explicit_bzero(conn->in + conn->in_len, conn->in_start);
     }
     conn->in_start = 0;
     if (conn->in_len < conn->in_size) {
@@ -420,10 +423,13 @@ static enum slr_err make_room(struct slr_seam_conn *conn)
     }
     /* A full buffer without a whole frame is below IN_MAX_BYTES, as the length was checked. */
     size_t size = conn->in_size * 2 < IN_MAX_BYTES ? conn->in_size * 2 : IN_MAX_BYTES;
-    uint8_t *in = realloc(conn->in, size);
+    uint8_t *in = malloc(size);
     if (!in) {
         return SLR_NOMEM;
     }
+    memcpy(in, conn->in, conn->in_len);
+    explicit_bzero(conn->in, conn->in_size);
+    free(conn->in);
     conn->in = in;
     conn->in_size = size;
     return SLR_OK;
@@ -495,6 +501,7 @@ static enum slr_err take_frame(struct slr_seam_conn *conn, json_t **msg, int *pa
     if (err == SLR_OK) {
         err = slr_json_load(body, msg);
     }
+    explicit_bzero(conn->in + conn->in_start - used, used); /* media keys don't stay here */
     if (fd >= 0 && (err != SLR_OK || !passed_fd)) {
         close(fd);
         fd = -1;

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "ctl/core.h"
 
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
     char **rest;
     int rest_count;
     slr_log_init("slr-core", SLR_LOG_INFO);
+    slr_json_forget_freed();
     enum slr_err err =
         slr_options_parse("slr-core", "control plane of the recorder: SIP, calls, catalogue, API",
                           options, &cfg, argc, argv, stderr, &rest, &rest_count);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "engine/control.h"
@@ -191,6 +192,7 @@ int main(int argc, char **argv)
 {
     struct slr_engine_config cfg = {.streams = 0};
     slr_log_init("slr", SLR_LOG_INFO);
+    slr_json_forget_freed();
     json_object_seed(0); /* before there are threads */
     enum slr_err err = slr_options_parse(
         "slr", "The media engine: takes RTP of recorded calls and writes recordings.", options,

@@ -280,6 +280,39 @@ def test_keys_are_nowhere_when_the_call_is_over(rig):
                 assert s.encode() not in blob and raw[:16] not in blob, f"a key in {path}"
 
 
+def _memory(pid):
+    """Everything a process can write to."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            span, mode = line.split()[:2]
+            if not mode.startswith("rw") or "[v" in line:
+                continue
+            a, b = (int(x, 16) for x in span.split("-"))
+            try:
+                mem.seek(a)
+                yield line, mem.read(b - a)
+            except OSError:
+                continue
+
+
+def test_the_engine_forgets_keys_when_the_call_is_over(rig):
+    """Not in freed memory, not in buffers: the process is searched."""
+    if os.environ.get("SLR_SANITIZED") == "1":
+        pytest.skip("a sanitizer keeps freed memory for a while")
+    c, keys = open_call(rig, "AES_256_CM_HMAC_SHA1_80")
+    with c:
+        for i in range(2):
+            srtp.protect(c.play(i, 1), keys[i])
+        c.run()
+        assert any(keys[0].secret[:32] in blob for _, blob in _memory(rig.engine.pid)), "nothing is searched"
+        c.bye()
+        c.result()
+        for k in keys:
+            for what in (k.secret[:32], k.secret[32:], k.text.encode(), *k.rtp_keys[:2], *k.rtcp_keys[:2]):
+                found = [line for line, blob in _memory(rig.engine.pid) if what in blob]
+                assert not found, (what.hex(), found)
+
+
 def test_ffmpeg_sends_srtp(rig, tmp_path):
     """A peer that is none of ours."""
     keys = srtp.Keys(LINE)
