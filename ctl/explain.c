@@ -18,7 +18,7 @@
 #define QUIET_DBOV (-45.0)
 #define LOUD_DBOV (-9.0)
 #define CLIPPED_PCT 0.1
-#define DEAD_PCT 50.0
+#define DEAD_PCT 95.0
 #define OFFSET_PCT 1.0
 
 /* A leg under examination. */

@@ -34,7 +34,7 @@ static double ms_of(const json_t *o, const char *key, double ticks_hz)
     return ms > 0 ? fmin(ms, MS_MAX) : 0;
 }
 
-static bool read_span(const json_t *span, double ticks_hz, struct slr_explain_row *row)
+bool slr_explain_span(const json_t *span, double ticks_hz, struct slr_explain_row *row)
 {
     enum slr_span_kind kind = kind_of(slr_json_str(span, "kind"));
     enum slr_span_kind cause = kind_of(slr_json_str(span, "cause"));
@@ -51,10 +51,19 @@ static bool read_span(const json_t *span, double ticks_hz, struct slr_explain_ro
     }
     row->late = slr_json_u64(span, "late", 0) & UINT32_MAX;
     row->cause = kind == SLR_SPAN_CONCEALED && cause != SLR_SPAN_COUNT ? (uint8_t)cause : 0;
-    if (is_sound(kind)) {
+    return true;
+}
+
+/* The same, all that the sender meant to be heard being one. */
+static bool read_span(const json_t *span, double ticks_hz, struct slr_explain_row *row)
+{
+    if (!slr_explain_span(span, ticks_hz, row)) {
+        return false;
+    }
+    if (is_sound(row->kind)) {
+        row->comfort_ms = row->kind == SLR_SPAN_COMFORT ? row->of_kind_ms : 0;
+        row->events = row->kind == SLR_SPAN_EVENT;
         row->kind = SLR_SPAN_RECEIVED;
-        row->comfort_ms = kind == SLR_SPAN_COMFORT ? row->of_kind_ms : 0;
-        row->events = kind == SLR_SPAN_EVENT;
     }
     return true;
 }

@@ -36,6 +36,10 @@ struct slr_explain_sums {
     double healed_ms;
 };
 
+/* One span as a row of its own, its kind as it is (key presses and announced silence are not yet
+ * part of what was received). False: no kind that we know. */
+bool slr_explain_span(const json_t *span, double ticks_hz, struct slr_explain_row *row);
+
 /* *rows is malloc'ed; false: out of memory. ticks_hz: of the ledger. */
 bool slr_explain_rows(const json_t *spans, double ticks_hz, struct slr_explain_row **rows,
                       size_t *count, struct slr_explain_sums *sums);

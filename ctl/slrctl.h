@@ -40,6 +40,7 @@ struct slrctl {
     const char *sip, *http, *media_ip;
     const char *engine_args, *core_args;
     const char *format, *channels;
+    const char *png, *svg;
     struct slr_option_list srtp_keys;
     struct slr_option_list pt; /* payload types without SDP, for slr */
     char **arg;                /* positional arguments */
@@ -76,6 +77,7 @@ enum slrctl_exit slrctl_ledger(struct slrctl *c, const char *what, json_t **ledg
 
 /* The commands. */
 enum slrctl_exit slrctl_explain(struct slrctl *c);
+enum slrctl_exit slrctl_plot(struct slrctl *c);
 enum slrctl_exit slrctl_status(struct slrctl *c);
 enum slrctl_exit slrctl_calls(struct slrctl *c);
 enum slrctl_exit slrctl_recordings(struct slrctl *c);

@@ -54,6 +54,11 @@ static const struct slr_option getting[] = {
     ASKING,
     {'o', "output", SLR_OPT_STR, AT(out), 0, 0, "FILE", NULL, "where to; - is standard output"},
     END};
+static const struct slr_option plotting[] = {
+    ASKING,
+    {0, "png", SLR_OPT_STR, AT(png), 0, 0, "FILE", NULL, "write a PNG picture"},
+    {0, "svg", SLR_OPT_STR, AT(svg), 0, 0, "FILE", NULL, "write an SVG picture"},
+    END};
 static const struct slr_option doctoring[] = {
     ASKING,
     {0, "data", SLR_OPT_STR, AT(data_dir), 0, 0, "DIR", NULL, "look at the space there too"},
@@ -94,6 +99,7 @@ static const struct command {
     {"recordings", "", "the catalogue, newest first", listing, slrctl_recordings, 0},
     {"get", "ID", "fetch a recording's media", getting, slrctl_get, 1},
     {"explain", "ID|LEDGER", "what happened to a recording, and why", asking, slrctl_explain, 1},
+    {"plot", "ID|LEDGER", "draw waveforms over what the ledger says", plotting, slrctl_plot, 1},
     {"delete", "ID", "delete a recording", asking, slrctl_delete, 1},
     {"pause", "ID", "pause a recording", pausing, slrctl_pause, 1},
     {"resume", "ID", "go on with a paused recording", asking, slrctl_resume, 1},

@@ -39,6 +39,8 @@ struct slr_engine_config {
     const char *comfort;      /* silence | noise: what comfort noise payload is heard as */
     const char *node;         /* name of this engine in events, default host name */
     const char *srtp_keys;    /* passive: file with keys for RTP whose signalling has none */
+    const char *render;       /* print what a waveform of this file is drawn from, and end */
+    uint32_t peaks;           /* columns of it */
     bool wait_core;           /* passive: wait for a core on the seam before reading */
 };
 

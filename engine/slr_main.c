@@ -14,6 +14,7 @@
 #include "engine/control.h"
 #include "engine/leg_codecs.h"
 #include "engine/nofile.h"
+#include "engine/peaks.h"
 
 #define WINDOW_MIN_MS 40u
 
@@ -70,6 +71,9 @@ static const struct slr_option options[] = {
      "where digits are kept, telephone events are heard as tones"},
     STR("comfort", comfort, "HOW", "silence", "comfort noise payload is heard as silence or noise"),
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
+    STR("render", render, "FILE", NULL,
+        "print --peaks of a finished recording (WAV) as JSON, and end"),
+    U32(0, "peaks", peaks, 1, 100000, "N", "1000", "columns that --render divides the file into"),
     {0, "wait-core", SLR_OPT_FLAG, AT(wait_core), 0, 0, NULL, NULL,
      "with a capture file: start when a core is connected"},
     STR("srtp-keys", srtp_keys, "FILE", NULL,
@@ -204,7 +208,10 @@ int main(int argc, char **argv)
     if (err == SLR_OK) {
         err = check(&cfg);
     }
-    int code = err == SLR_OK ? run(&cfg) : 2;
+    int code = 2;
+    if (err == SLR_OK) {
+        code = cfg.render ? slr_peaks_run(cfg.render, cfg.peaks) : run(&cfg);
+    }
     slr_options_free(options, &cfg);
     return code;
 }

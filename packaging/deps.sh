@@ -13,7 +13,7 @@
 set -eu
 
 RUN_PACKAGES='
-    ca-certificates cmake espeak-ng gcc jq libbcg729-dev libc6-dev libcurl4-openssl-dev
+    ca-certificates cmake espeak-ng gcc jq libbcg729-dev libc6-dev libcairo2-dev libcurl4-openssl-dev
     libexpat1-dev libgsm1-dev libjansson-dev libmicrohttpd-dev libogg-dev libopencore-amrnb-dev
     libopencore-amrwb-dev libopus-dev libpcap-dev libsofia-sip-ua-dev libspandsp-dev
     libsndfile1-dev libspeexdsp-dev libsqlite3-dev libssl-dev liburing-dev ninja-build pkg-config procps python3'

@@ -187,6 +187,11 @@ def test_slrctl_verbs_with_json(rig, tmp_path):
     out = tmp_path / "x.wav"
     slrctl(rig, "get", e["id"], "-o", str(out))
     assert wav.load(out).frames > 0
+    assert "What went wrong" in slrctl(rig, "explain", e["id"]).stdout
+    assert json.loads(slrctl(rig, "explain", e["id"], "--json").stdout)["recording"] == e["id"]
+    slrctl(rig, "plot", e["id"], "--svg", str(tmp_path / "x.svg"))
+    assert (tmp_path / "x.svg").read_text().endswith("</svg>\n")
+    slrctl(rig, "explain", "0" * 32, ok=(4,))
     slrctl(rig, "delete", e["id"])
     assert e["id"] not in slrctl(rig, "recordings").stdout
     assert slrctl(rig, "nonsense", ok=None).returncode != 0

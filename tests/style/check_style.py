@@ -42,6 +42,7 @@ LIBRARIES = [
     (r"opus", {"codecs", "storage"}, 1),
     (r"gsm|spandsp|bcg729|opencore", {"codecs"}, None),
     (r"sndfile\.h|ogg/", {"storage"}, None),
+    (r"cairo", {"ctl"}, 1),
     (r"jansson\.h", {"common", "storage", "engine", "ctl"}, None),
 ]
 

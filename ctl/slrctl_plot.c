@@ -1,0 +1,158 @@
+/*
+ * slrctl_plot: `slrctl plot ID|LEDGER --png FILE | --svg FILE`: ledger and media of a recording as
+ * a picture. Samples are read by the engine's program only (`slr --render`). One thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "ctl/plot.h"
+#include "ctl/slrctl.h"
+#include "ctl/slrctl_child.h"
+
+#define PATH_SIZE 4096
+#define PEAKS_BYTES_MAX (8u * 1024 * 1024)
+
+/* Of a ledger's path and what it says: the media lies beside it. */
+static bool beside(const char *ledger_path, const json_t *ledger, char out[static PATH_SIZE])
+{
+    const char *file = slr_json_str(ledger, "file");
+    const char *name = file ? strrchr(file, '/') : NULL;
+    const char *slash = strrchr(ledger_path, '/');
+    name = name ? name + 1 : file;
+    int dir = slash ? (int)(slash - ledger_path) + 1 : 0;
+    int n = snprintf(out, PATH_SIZE, "%.*s%s", dir, ledger_path, name ? name : "");
+    return name && name[0] && n > 0 && n < PATH_SIZE;
+}
+
+/* Media of the API in a file of its own; the caller removes it. */
+static enum slrctl_exit fetch(struct slrctl *c, const char *id, char out[static PATH_SIZE])
+{
+    char path[PATH_SIZE];
+    const char *dir = getenv("TMPDIR");
+    char *escaped = slrctl_escape(id);
+    int n = escaped ? snprintf(path, sizeof(path), "/v1/recordings/%s/media", escaped) : -1;
+    free(escaped);
+    snprintf(out, PATH_SIZE, "%s/slrctl-XXXXXX", dir && dir[0] ? dir : "/tmp");
+    int fd = n > 0 && (size_t)n < sizeof(path) ? mkstemp(out) : -1;
+    FILE *to = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (!to) {
+        slrctl_say("cannot make a file for the media: %s", strerror(errno));
+        out[0] = '\0';
+        return SLRCTL_FAILED;
+    }
+    enum slrctl_exit code = slrctl_download(c, path, to);
+    if (fclose(to) != 0 && code == SLRCTL_OK) {
+        slrctl_say("%s: %s", out, strerror(errno));
+        code = SLRCTL_FAILED;
+    }
+    return code;
+}
+
+/* All that comes until the other end is closed, bounded. malloc'ed. */
+static char *read_all(int fd, size_t *len_bytes)
+{
+    char *text = malloc(PEAKS_BYTES_MAX);
+    size_t at = 0;
+    while (text && at < PEAKS_BYTES_MAX) {
+        ssize_t n = read(fd, text + at, PEAKS_BYTES_MAX - at);
+        if (n <= 0 && !(n < 0 && errno == EINTR)) {
+            break;
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    *len_bytes = at;
+    return text;
+}
+
+static json_t *run_render(const char *media)
+{
+    struct slrctl_child child;
+    int ends[2];
+    size_t n = 0;
+    int status = 0;
+    if (slrctl_child_init(&child, "slr") != SLR_OK) {
+        return NULL;
+    }
+    slrctl_child_add(&child, "--render");
+    slrctl_child_add(&child, "%s", media);
+    slrctl_child_add(&child, "--peaks");
+    slrctl_child_add(&child, "%u", SLR_PLOT_COLUMNS);
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        slrctl_child_fini(&child);
+        return NULL;
+    }
+    enum slr_err err = slrctl_child_start(&child, ends[1], slrctl_now_ns());
+    close(ends[1]);
+    char *text = err == SLR_OK ? read_all(ends[0], &n) : NULL;
+    close(ends[0]);
+    if (err == SLR_OK && waitpid(child.pid, &status, 0) != child.pid) {
+        status = -1;
+    }
+    json_t *peaks = text && status == 0 ? json_loadb(text, n, 0, NULL) : NULL;
+    if (!peaks) {
+        slrctl_say("no waveform: %.*s", (int)(n < 200 ? n : 200), text ? text : "");
+    }
+    free(text);
+    slrctl_child_fini(&child);
+    return peaks;
+}
+
+static enum slrctl_exit write_picture(const char *path, bool png, const json_t *ledger,
+                                      const json_t *peaks)
+{
+    FILE *to = fopen(path, "wb");
+    if (!to) {
+        slrctl_say("%s: %s", path, strerror(errno));
+        return SLRCTL_FAILED;
+    }
+    enum slr_err err = png ? slr_plot_png(to, ledger, peaks) : slr_plot_svg(to, ledger, peaks);
+    if (fclose(to) != 0 && err == SLR_OK) {
+        err = SLR_IO;
+    }
+    if (err != SLR_OK) {
+        slrctl_say("%s: %s", path, slr_err_text(err));
+        return SLRCTL_FAILED;
+    }
+    printf("%s\n", path);
+    return SLRCTL_OK;
+}
+
+enum slrctl_exit slrctl_plot(struct slrctl *c)
+{
+    char media[PATH_SIZE] = "";
+    json_t *ledger = NULL;
+    if (c->arg_count != 1 || (!c->png && !c->svg)) {
+        slrctl_say("which recording, and --png FILE or --svg FILE?");
+        return SLRCTL_USAGE;
+    }
+    const char *what = c->arg[0];
+    bool is_file = access(what, R_OK) == 0;
+    enum slrctl_exit code = slrctl_ledger(c, what, &ledger);
+    if (code == SLRCTL_OK && is_file && !beside(what, ledger, media)) {
+        slrctl_say("%s names no media", what);
+        code = SLRCTL_FAILED;
+    } else if (code == SLRCTL_OK && !is_file) {
+        code = fetch(c, what, media);
+    }
+    json_t *peaks = code == SLRCTL_OK ? run_render(media) : NULL;
+    if (!is_file && media[0] && unlink(media) != 0) {
+        slrctl_say("%s: %s", media, strerror(errno));
+    }
+    if (code == SLRCTL_OK && !peaks) {
+        code = SLRCTL_FAILED;
+    }
+    if (code == SLRCTL_OK && c->png) {
+        code = write_picture(c->png, true, ledger, peaks);
+    }
+    if (code == SLRCTL_OK && c->svg) {
+        code = write_picture(c->svg, false, ledger, peaks);
+    }
+    json_decref(peaks);
+    json_decref(ledger);
+    return code;
+}
