@@ -4,7 +4,9 @@
  * N sessions of two G.711 legs are fed 50 packets a second each (virtual time); the stages
  * (header, placement with queue, block rendering with write(2)) are timed apart with the thread's
  * CPU clock. Prints one JSON line a figure: {"bench":"path/STAGE/streams=N","value":..,"unit":..}.
- * Usage: bench-path [DIR] (default /tmp: where the recordings are written and removed again).
+ * The first second of each session, in which its anchor is new, is not measured.
+ * Usage: bench-path [DIR [STREAMS]] (default /tmp, 100 to 20,000: DIR is where the recordings are
+ * written and removed again).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +20,7 @@
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
 
-#define SECONDS 4
+#define SECONDS 5
 #define TICKS_PER_TURN 50
 
 struct bench {
@@ -174,41 +176,85 @@ static void report(const char *stage, uint32_t streams, double value, const char
            value, unit);
 }
 
+/* The streams' packets come in another order each time. */
+static void shuffle(uint32_t *order, uint32_t count, uint32_t turn)
+{
+    uint64_t x = turn + 1;
+    for (uint32_t i = count - 1; i > 0; i--) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        uint32_t k = (uint32_t)((x >> 33) % (i + 1));
+        uint32_t other = order[k];
+        order[k] = order[i];
+        order[i] = other;
+    }
+}
+
+/* One packet of each stream, in bursts as capture delivers them. */
+static void bursts(struct bench *b, const uint32_t *order, int64_t now_ns, uint32_t turn,
+                   struct slr_packet *pkt, bool place)
+{
+    for (uint32_t i = 0; i < b->streams; i += SLR_CAPTURE_BURST) {
+        uint32_t left = b->streams - i;
+        uint32_t count = left < SLR_CAPTURE_BURST ? left : SLR_CAPTURE_BURST;
+        for (uint32_t k = 0; k < count; k++) {
+            make_packet((uint8_t *)(uintptr_t)pkt[k].at, order[i + k], turn);
+            pkt[k].tag = SLR_TAG_RTP(order[i + k]);
+            pkt[k].arrival.ns = now_ns;
+        }
+        if (place) {
+            slr_worker_burst(&b->worker, pkt, count);
+        }
+    }
+}
+
 static void run(const char *root, uint32_t streams)
 {
     struct bench b;
-    uint8_t at[172];
-    struct slr_packet pkt = {.at = at, .len_bytes = sizeof at};
+    static uint8_t at[SLR_CAPTURE_BURST][172];
+    struct slr_packet pkt[SLR_CAPTURE_BURST] = {{0}};
     int64_t place_ns = 0;
     int64_t write_ns = 0;
     int64_t make_ns = 0;
     uint64_t packets = 0;
+    uint64_t measured = 0;
+    uint64_t bytes_before = 0;
     set_up(&b, root, streams);
-    must(slr_addr_parse("127.0.0.1:4000", &pkt.src) == SLR_OK, "address");
+    uint32_t *order = malloc(streams * sizeof *order);
+    must(order != NULL, "memory");
+    for (uint32_t i = 0; i < streams; i++) {
+        order[i] = i;
+    }
+    for (uint32_t i = 0; i < SLR_CAPTURE_BURST; i++) {
+        pkt[i] = (struct slr_packet){.at = at[i], .len_bytes = sizeof at[i]};
+        must(slr_addr_parse("127.0.0.1:4000", &pkt[i].src) == SLR_OK, "address");
+    }
     for (uint32_t turn = 0; turn < SECONDS * TICKS_PER_TURN; turn++) {
         int64_t now = b.base_ns + (int64_t)turn * 20 * SLR_NS_PER_MS;
-        pkt.arrival.ns = now;
+        shuffle(order, streams, turn);
         int64_t t0 = cpu_ns();
-        for (uint32_t i = 0; i < streams; i++) {
-            make_packet(at, i, turn);
-        }
+        bursts(&b, order, now, turn, pkt, false);
         int64_t t1 = cpu_ns();
-        for (uint32_t i = 0; i < streams; i++) {
-            make_packet(at, i, turn);
-            slr_worker_packet(&b.worker, i, false, &pkt);
-        }
+        bursts(&b, order, now, turn, pkt, true);
         int64_t t2 = cpu_ns();
         (void)slr_writer_step(&b.writer, (slr_mono){now});
-        write_ns += cpu_ns() - t2;
-        make_ns += t1 - t0;
-        place_ns += t2 - t1;
+        int64_t t3 = cpu_ns();
         packets += streams;
+        if (turn < TICKS_PER_TURN) {
+            bytes_before = slr_count_get(&b.writer.counters.at[SLR_CTR_BYTES]);
+        }
+        if (turn >= TICKS_PER_TURN) {
+            write_ns += t3 - t2;
+            make_ns += t1 - t0;
+            place_ns += t2 - t1;
+            measured += streams;
+        }
     }
     uint64_t taken = slr_count_get(&b.worker.counters.at[SLR_VERDICT_TAKEN]);
     must(taken == packets, "every packet taken");
-    uint64_t bytes = slr_count_get(&b.writer.counters.at[SLR_CTR_BYTES]);
+    uint64_t bytes = slr_count_get(&b.writer.counters.at[SLR_CTR_BYTES]) - bytes_before;
     must(bytes > 0, "writing");
-    report("placement", streams, (double)(place_ns - make_ns) / (double)packets, "ns/packet");
+    free(order);
+    report("placement", streams, (double)(place_ns - make_ns) / (double)measured, "ns/packet");
     report("render+write", streams, (double)write_ns / ((double)bytes / 160.0), "ns/packet");
     tear_down(&b);
 }
@@ -217,8 +263,11 @@ int main(int argc, char **argv)
 {
     static const uint32_t sizes[] = {100, 1000, 4000, 20000};
     slr_log_init("bench-path", SLR_LOG_ERROR);
+    uint32_t only = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        run(argc > 1 ? argv[1] : "/tmp", sizes[i]);
+        if (only == 0 || only == sizes[i]) {
+            run(argc > 1 ? argv[1] : "/tmp", sizes[i]);
+        }
     }
     return 0;
 }

@@ -13,6 +13,8 @@
 #define OFFSET_NS (2 * SLR_NS_PER_S)
 /* A change of the least delay that is a step, and not the network's mood. */
 #define STEP_TICKS (SLR_TICKS_HZ / 4)
+/* Decoders may ask for what is in the file already, but not for more than that. */
+#define PREROLL_TICKS (2 * SLR_TICKS_HZ)
 /* So far before its time only a packet comes that is sent faster than real time. */
 #define EARLY_TICKS SLR_TICKS_HZ
 
@@ -75,7 +77,7 @@ static uint32_t free_segment(const struct slr_place *x)
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
     for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
         const struct slr_segment *seg = &leg->segment[i];
-        bool used = seg->end_ticks != 0 && seg->end_ticks >= x->written_ticks;
+        bool used = seg->end_ticks != 0 && seg->end_ticks + PREROLL_TICKS >= x->written_ticks;
         for (uint32_t k = 0; k < n && !used; k++) {
             used = names(&leg->stream[k], i);
         }
@@ -103,6 +105,13 @@ static void hold_writer(const struct slr_place *x)
     atomic_store_explicit(&x->leg->hold_until_ns, until_ns, memory_order_release);
 }
 
+/* 0: positions of that clock are no whole ticks. */
+static uint16_t unit_of(uint32_t clock_hz)
+{
+    uint32_t unit = (uint32_t)SLR_TICKS_HZ / clock_hz;
+    return SLR_TICKS_HZ % clock_hz == 0 && unit <= UINT16_MAX ? (uint16_t)unit : 0;
+}
+
 static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t clock_hz)
 {
     struct slr_stream *st = x->st;
@@ -127,7 +136,8 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
                             .seq_ext = x->rec.seq_ext - (x->restart ? 0x8000 : 0),
                             .before_ts_ext = st->ts_last_ext,
                             .clock_hz = clock_hz,
-                            .segment = segment};
+                            .unit_ticks = unit_of(clock_hz),
+                            .segment = (uint8_t)segment};
     st->clock_hz = clock_hz;
     atomic_store_explicit(&st->anchor_index, !in_force, memory_order_release);
     if (!st->foreign_ip) {
@@ -165,7 +175,9 @@ static void anchor_first(struct slr_place *x, uint32_t clock_hz)
 
 static int64_t position(const struct slr_anchor *a, int64_t ts_ext)
 {
-    return a->ticks + slr_ticks_from_rtp(ts_ext - a->ts_ext, a->clock_hz);
+    int64_t units = ts_ext - a->ts_ext;
+    return a->ticks +
+           (a->unit_ticks ? units * a->unit_ticks : slr_ticks_from_rtp(units, a->clock_hz));
 }
 
 /* What speaks against RTP time, if anything does: SLR_CLOCK_KINDS. */
@@ -261,8 +273,8 @@ static void count_late(struct slr_place *x, int64_t shift_ticks)
     struct slr_refine *r = &x->st->refine;
     struct slr_queue_mark mark = {r->chunk, r->offset_bytes};
     struct slr_queue_late late;
-    slr_queue_late(x->p->state, slr_place_anchor(x->st)->segment, shift_ticks, x->written_ticks,
-                   &mark, &late);
+    slr_queue_late(x->p->state, x->leg_index, slr_place_anchor(x->st)->segment, shift_ticks,
+                   x->written_ticks, &mark, &late);
     r->chunk = mark.chunk;
     r->offset_bytes = mark.offset_bytes;
     if (late.packets > 0) {

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
+#include "engine/steady.h"
 
 #define REBIND_TRIES 200
 
@@ -56,6 +57,13 @@ static void follow_commit(struct slr_engine *e, const struct slr_session *s)
     }
 }
 
+/* What is kept twice for the packet path. */
+static void refresh(const struct slr_session *s, struct slr_leg *leg)
+{
+    slr_steady_stop(leg);
+    atomic_store(&leg->written_ticks, slr_session_written_ticks(s) - atomic_load(&leg->corr_ticks));
+}
+
 static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono now)
 {
     int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
@@ -65,6 +73,7 @@ static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono n
         struct slr_leg *leg = &e->state->leg[slot];
         slr_leg_codecs_build(&e->codecs[slot], leg);
         finish_join(s, leg);
+        refresh(s, leg);
         if (atomic_load(&leg->state) == SLR_LEG_OPEN && bind_leg(e, s, slot) != SLR_OK) {
             atomic_store(&leg->state, SLR_LEG_CLOSED);
         }

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
+#include "engine/steady.h"
 
 void slr_engine_emit(struct slr_engine *e, json_t *event)
 {
@@ -202,6 +203,8 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, ui
     if (atomic_load(&s->paused)) {
         slr_intervals_open(&leg->pauses, slr_session_ticks(s, (slr_mono){leg->joined_ns}));
     }
+    leg->run = false;
+    atomic_store(&leg->written_ticks, slr_session_written_ticks(s));
     atomic_store(&leg->session, (uint32_t)(s - w->place.state->session));
     atomic_store(&s->leg[n], slot);
     atomic_store_explicit(&s->leg_count, n + 1, memory_order_release);
@@ -274,6 +277,7 @@ static void leg_stop(struct slr_worker *w, void *arg)
     if (fds->rtcp >= 0) {
         w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
     }
+    slr_steady_stop(&w->place.state->leg[c->slot]);
     remember_port(c->e, &w->place.state->leg[c->slot]);
     atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
                           memory_order_release);

@@ -120,6 +120,7 @@ static void rebase_notes(struct slr_leg *leg, int64_t by)
 static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offset_by)
 {
     struct slr_leg *leg = leg_at(e, slot);
+    leg->run = false;
     slr_queue_rebase(e->state, slot, by);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         rebase_stream(&leg->stream[i], leg, by, offset_by);
@@ -487,6 +488,8 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     leg->pauses = old->pauses;
     leg->holds = old->holds;
     memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
+    atomic_store(&leg->written_ticks, atomic_load(&old->written_ticks));
+    leg->run = false;
     atomic_store(&leg->session, (uint32_t)(s - e->state->session));
     atomic_store(&s->leg[index], slot);
     atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);

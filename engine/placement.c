@@ -10,6 +10,7 @@
 #include "engine/dtmf.h"
 #include "engine/held.h"
 #include "engine/source.h"
+#include "engine/steady.h"
 
 static void set_highest(struct slr_leg *leg, int64_t ticks)
 {
@@ -318,8 +319,12 @@ static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct sl
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
                                    const struct slr_packet *pkt, const struct slr_rtp *rtp)
 {
+    if (slr_steady_place(p, leg_index, pkt, rtp)) {
+        return SLR_VERDICT_TAKEN;
+    }
     struct slr_place x = {.p = p, .leg_index = leg_index, .pkt = pkt, .rtp = rtp};
     x.leg = &p->state->leg[leg_index];
+    slr_steady_stop(x.leg);
     uint32_t session = atomic_load_explicit(&x.leg->session, memory_order_relaxed);
     x.session = session == SLR_NONE ? &p->flow_session : &p->state->session[session];
     if (session != SLR_NONE && (atomic_load(&x.session->state) != SLR_SESSION_OPEN)) {
@@ -349,6 +354,9 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     verdict = place_on_stream(&x, row, kind);
     if (x.restart) {
         place_held(&x);
+    }
+    if (verdict == SLR_VERDICT_TAKEN && index == x.leg->current && x.newest) {
+        slr_steady_start(&x);
     }
     return verdict;
 }
@@ -389,6 +397,7 @@ bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
         if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
             slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
         }
+        leg->run = false;
         if (on) {
             slr_intervals_open(&leg->pauses, bound);
         }

@@ -31,6 +31,7 @@ struct slr_placement {
     struct slr_counters *counters;
     const struct slr_event_sink *sink;
     int64_t window_ticks;
+    bool long_way;                   /* never the short one of steady.c: for tests */
     struct slr_session flow_session; /* stands in for legs that no session has claimed yet */
 };
 

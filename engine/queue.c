@@ -6,15 +6,29 @@
 
 #include <string.h>
 
-#define CHUNK_ROOM (SLR_CHUNK_BYTES - 16u)
+/* Tail and use in one, as they are stored. */
+union end {
+    struct {
+        uint32_t tail, used_bytes;
+    } of;
+    uint64_t both;
+};
 
-static uint32_t rec_bytes(uint16_t len_bytes)
+static void set_end(struct slr_leg *l, uint32_t tail, uint32_t used_bytes)
 {
-    return (uint32_t)sizeof(struct slr_rec) + (((uint32_t)len_bytes + 7u) & ~7u);
+    union end end = {.of = {tail, used_bytes}};
+    atomic_store_explicit(&l->queue_end, end.both, memory_order_release);
 }
 
-/* A new last chunk. */
-static enum slr_err extend(struct slr_state *s, uint32_t leg)
+/* How much of a chunk counts: of the last one the leg knows it, the others do themselves. */
+static uint32_t used_of(const struct slr_leg *l, const struct slr_chunk *chunk, uint32_t c)
+{
+    union end end = {.both = atomic_load_explicit(&l->queue_end, memory_order_acquire)};
+    return end.of.tail == c ? end.of.used_bytes
+                            : atomic_load_explicit(&chunk->used_bytes, memory_order_acquire);
+}
+
+enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg)
 {
     struct slr_leg *l = &s->leg[leg];
     uint32_t c = slr_state_chunk_take(s, leg);
@@ -22,11 +36,14 @@ static enum slr_err extend(struct slr_state *s, uint32_t leg)
         return SLR_FULL;
     }
     if (atomic_load_explicit(&l->queue_head, memory_order_relaxed) == SLR_NONE) {
+        set_end(l, c, 0);
         atomic_store_explicit(&l->queue_head, c, memory_order_release);
     } else {
-        atomic_store_explicit(&s->chunk[l->queue_tail].next, c, memory_order_release);
+        struct slr_chunk *last = &s->chunk[l->queue_tail];
+        atomic_store_explicit(&last->used_bytes, l->queue_used_bytes, memory_order_release);
+        atomic_store_explicit(&last->next, c, memory_order_release);
+        set_end(l, c, 0);
     }
-    l->queue_tail = c;
     return SLR_OK;
 }
 
@@ -34,42 +51,35 @@ enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_r
                            const uint8_t *payload)
 {
     struct slr_leg *l = &s->leg[leg];
-    uint32_t need = rec_bytes(rec->len_bytes);
-    if (need > CHUNK_ROOM) {
+    uint32_t need = slr_rec_bytes(rec->len_bytes);
+    if (need > SLR_CHUNK_ROOM) {
         return SLR_TOOLONG;
     }
-    uint32_t used = 0;
-    bool fits = false;
-    if (l->queue_tail != SLR_NONE) {
-        used = atomic_load_explicit(&s->chunk[l->queue_tail].used_bytes, memory_order_relaxed);
-        fits = used + need <= CHUNK_ROOM;
+    bool fits = l->queue_tail != SLR_NONE && l->queue_used_bytes + need <= SLR_CHUNK_ROOM;
+    if (!fits && slr_queue_extend(s, leg) != SLR_OK) {
+        return SLR_FULL;
     }
-    if (!fits) {
-        if (extend(s, leg) != SLR_OK) {
-            return SLR_FULL;
-        }
-        used = 0;
-    }
+    uint32_t used = l->queue_used_bytes;
     struct slr_chunk *c = &s->chunk[l->queue_tail];
     memcpy(c->at + used, rec, sizeof *rec);
     memcpy(c->at + used + sizeof *rec, payload, rec->len_bytes);
-    atomic_store_explicit(&c->used_bytes, used + need, memory_order_release);
+    set_end(l, l->queue_tail, used + need);
     return SLR_OK;
 }
 
 struct slr_queue_mark slr_queue_last(const struct slr_state *s, uint32_t leg, uint16_t len_bytes)
 {
     uint32_t tail = s->leg[leg].queue_tail;
-    uint32_t used = atomic_load_explicit(&s->chunk[tail].used_bytes, memory_order_relaxed);
-    return (struct slr_queue_mark){tail, used - rec_bytes(len_bytes)};
+    return (struct slr_queue_mark){tail, s->leg[leg].queue_used_bytes - slr_rec_bytes(len_bytes)};
 }
 
 /* The record at a mark, after going on to the next chunk where one ends; NULL: none yet. */
-static const struct slr_rec *rec_at(const struct slr_state *s, struct slr_queue_mark *mark)
+static const struct slr_rec *rec_at(const struct slr_state *s, uint32_t leg,
+                                    struct slr_queue_mark *mark)
 {
     while (mark->chunk < s->chunk_max) {
         const struct slr_chunk *c = &s->chunk[mark->chunk];
-        uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_relaxed);
+        uint32_t used = used_of(&s->leg[leg], c, mark->chunk);
         if (mark->offset_bytes + sizeof(struct slr_rec) <= used) {
             return (const struct slr_rec *)(const void *)(c->at + mark->offset_bytes);
         }
@@ -83,11 +93,11 @@ static const struct slr_rec *rec_at(const struct slr_state *s, struct slr_queue_
     return NULL;
 }
 
-void slr_queue_late(const struct slr_state *s, uint32_t segment, int64_t shift_ticks,
+void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, int64_t shift_ticks,
                     int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out)
 {
     *out = (struct slr_queue_late){0};
-    for (const struct slr_rec *rec = rec_at(s, mark); rec; rec = rec_at(s, mark)) {
+    for (const struct slr_rec *rec = rec_at(s, leg, mark); rec; rec = rec_at(s, leg, mark)) {
         bool counts = rec->segment == segment &&
                       !(rec->flags & (SLR_REC_SUPPRESSED | SLR_REC_UNDECODED)) && rec->dur_ticks;
         int64_t start = rec->pos_ticks + shift_ticks;
@@ -95,7 +105,7 @@ void slr_queue_late(const struct slr_state *s, uint32_t segment, int64_t shift_t
         if (counts && end > written_ticks) {
             return;
         }
-        mark->offset_bytes += rec_bytes(rec->len_bytes);
+        mark->offset_bytes += slr_rec_bytes(rec->len_bytes);
         if (!counts) {
             continue;
         }
@@ -117,11 +127,11 @@ const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct s
         const struct slr_chunk *c = &s->chunk[walk->chunk];
         /* next is read first: once it is set, used_bytes can't grow any more */
         uint32_t next = atomic_load_explicit(&c->next, memory_order_acquire);
-        uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_acquire);
+        uint32_t used = used_of(&s->leg[leg], c, walk->chunk);
         if (walk->offset_bytes + sizeof(struct slr_rec) <= used) {
             const struct slr_rec *rec =
                 (const struct slr_rec *)(const void *)(c->at + walk->offset_bytes);
-            walk->offset_bytes += rec_bytes(rec->len_bytes);
+            walk->offset_bytes += slr_rec_bytes(rec->len_bytes);
             return rec;
         }
         if (next == SLR_NONE) {
@@ -143,7 +153,7 @@ static bool chunk_is_past(const struct slr_leg *l, const struct slr_chunk *c, in
         if (last >= ticks) {
             return false;
         }
-        at += rec_bytes(rec->len_bytes);
+        at += slr_rec_bytes(rec->len_bytes);
     }
     return true;
 }
@@ -171,7 +181,7 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
     struct slr_leg *l = &s->leg[leg];
     uint32_t c = atomic_load(&l->queue_head);
     atomic_store(&l->queue_head, SLR_NONE);
-    l->queue_tail = SLR_NONE;
+    set_end(l, SLR_NONE, 0);
     if (l->held_chunk != 0) {
         slr_state_chunk_put(s, l->held_chunk - 1);
         l->held_chunk = 0;
@@ -189,11 +199,11 @@ void slr_queue_rebase(struct slr_state *s, uint32_t leg, int64_t by)
     for (uint32_t c = atomic_load(&l->queue_head); c != SLR_NONE;
          c = atomic_load(&s->chunk[c].next)) {
         struct slr_chunk *chunk = &s->chunk[c];
-        uint32_t used = atomic_load(&chunk->used_bytes);
+        uint32_t used = used_of(l, chunk, c);
         for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
             struct slr_rec *rec = (struct slr_rec *)(void *)(chunk->at + at);
             rec->pos_ticks = slr_rec_ticks(l, rec) + by;
-            at += rec_bytes(rec->len_bytes);
+            at += slr_rec_bytes(rec->len_bytes);
         }
     }
 }

@@ -36,7 +36,17 @@ struct slr_rec {
     uint8_t pad[2];
 };
 
+#define SLR_CHUNK_ROOM (SLR_CHUNK_BYTES - 16u)
 #define SLR_REC_MAX_PAYLOAD (SLR_CHUNK_BYTES - 16u - (uint32_t)sizeof(struct slr_rec))
+
+/* Worker. A new last chunk. SLR_FULL: no packet memory. */
+enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg) SLR_CHECKED;
+
+/* What a record takes of a chunk. */
+static inline uint32_t slr_rec_bytes(uint16_t len_bytes)
+{
+    return (uint32_t)sizeof(struct slr_rec) + (((uint32_t)len_bytes + 7u) & ~7u);
+}
 
 /* Worker. SLR_FULL: no packet memory; SLR_TOOLONG: more than SLR_REC_MAX_PAYLOAD. */
 enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_rec *rec,
@@ -83,7 +93,7 @@ struct slr_queue_late {
  * place then is before `written_ticks`, and moves the mark past it (chunk SLR_NONE: that was all).
  * What is at the mark must not have been written yet.
  */
-void slr_queue_late(const struct slr_state *s, uint32_t segment, int64_t shift_ticks,
+void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, int64_t shift_ticks,
                     int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out);
 
 /* Writer. Gives back the leading chunks all of whose records end at or before `ticks`. */

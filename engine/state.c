@@ -131,7 +131,10 @@ static enum slr_err fill_free_list(struct slr_state *s)
         } else {
             s->leg[i].held_chunk = 0;
         }
-        s->leg[i].queue_tail = last;
+        if (s->leg[i].queue_tail != last) { /* it died before it said that it went on */
+            s->leg[i].queue_tail = last;
+            s->leg[i].queue_used_bytes = 0;
+        }
         if (last == SLR_NONE) {
             atomic_store(&s->leg[i].queue_head, SLR_NONE);
         } else {

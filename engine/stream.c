@@ -31,43 +31,34 @@ void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp)
     st->ts_last_ext = (1LL << 40) + rtp->ts;
 }
 
-static void shift_seen(struct slr_stream *st, uint32_t by)
+static uint64_t bit_of(int64_t ext)
 {
-    if (by >= SLR_DUP_WORDS * 64u) {
-        memset(st->dup_seen, 0, sizeof st->dup_seen);
-        return;
-    }
-    uint32_t words = by / 64u;
-    uint32_t bits = by % 64u;
-    for (uint32_t i = SLR_DUP_WORDS; i > 0; i--) {
-        uint32_t to = i - 1;
-        uint64_t v = 0;
-        if (to >= words) {
-            v = st->dup_seen[to - words] << bits;
-            if (bits && to > words) {
-                v |= st->dup_seen[to - words - 1] >> (64u - bits);
-            }
-        }
-        st->dup_seen[to] = v;
-    }
+    return 1ULL << ((uint64_t)ext % 64u);
+}
+
+static uint64_t *word_of(struct slr_stream *st, int64_t ext)
+{
+    return &st->dup_seen[(uint64_t)ext / 64u % SLR_DUP_WORDS];
 }
 
 /* Marks; false when it was marked already. */
-static bool mark_seen(struct slr_stream *st, uint32_t back)
+static bool mark_seen(struct slr_stream *st, int64_t ext)
 {
-    uint64_t bit = 1ULL << (back % 64u);
-    if (st->dup_seen[back / 64u] & bit) {
+    if (*word_of(st, ext) & bit_of(ext)) {
         return false;
     }
-    st->dup_seen[back / 64u] |= bit;
+    *word_of(st, ext) |= bit_of(ext);
     return true;
 }
 
+/* The newest number is that much further: those between were not received. */
 static void advance(struct slr_stream *st, uint32_t by)
 {
-    shift_seen(st, by);
+    for (uint32_t i = 1; i < by && i <= SLR_DUP_WORDS * 64u; i++) {
+        *word_of(st, st->seq_max_ext + by - i) &= ~bit_of(st->seq_max_ext + by - i);
+    }
     st->seq_max_ext += by;
-    (void)mark_seen(st, 0);
+    *word_of(st, st->seq_max_ext) |= bit_of(st->seq_max_ext);
     st->unique_run++;
 }
 
@@ -80,7 +71,7 @@ static enum slr_seq_class restart(struct slr_stream *st, uint16_t seq)
     st->seq_first_ext = base + seq; /* those that hinted at it come after it (held.c) */
     st->seq_max_ext = base + seq;
     memset(st->dup_seen, 0, sizeof st->dup_seen);
-    (void)mark_seen(st, 0);
+    (void)mark_seen(st, st->seq_max_ext);
     st->unique_run = 1;
     return SLR_SEQ_RESTART;
 }
@@ -96,7 +87,7 @@ enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int6
     }
     if (delta <= 0 && delta > -(int32_t)(SLR_DUP_WORDS * 64u)) {
         *seq_ext = st->seq_max_ext + delta;
-        if (!mark_seen(st, (uint32_t)-delta)) {
+        if (!mark_seen(st, *seq_ext)) {
             return SLR_SEQ_DUPLICATE;
         }
         if (*seq_ext < st->seq_first_ext) {
@@ -136,15 +127,11 @@ static void jitter_clock(struct slr_jitter *j, uint32_t clock_hz)
     j->valid = false;
 }
 
-void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns)
+void slr_jitter_take(struct slr_jitter *j, int64_t ts_ext, int64_t arrival_ns)
 {
-    struct slr_jitter *j = &st->jitter;
-    int64_t units = arrival_ns / SLR_NS_PER_S * (int64_t)st->clock_hz +
-                    arrival_ns % SLR_NS_PER_S * (int64_t)st->clock_hz / SLR_NS_PER_S;
+    int64_t hz = (int64_t)j->clock_hz;
+    int64_t units = arrival_ns / SLR_NS_PER_S * hz + arrival_ns % SLR_NS_PER_S * hz / SLR_NS_PER_S;
     int64_t transit = units - ts_ext;
-    if (j->clock_hz != st->clock_hz) {
-        jitter_clock(j, st->clock_hz);
-    }
     if (j->valid) {
         int64_t d = transit - j->transit_last;
         j->now += ((double)(d < 0 ? -d : d) - j->now) / 16.0;
@@ -154,6 +141,23 @@ void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns
     }
     j->transit_last = transit;
     j->valid = true;
+}
+
+void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns)
+{
+    if (st->jitter.clock_hz != st->clock_hz) {
+        jitter_clock(&st->jitter, st->clock_hz);
+    }
+    slr_jitter_take(&st->jitter, ts_ext, arrival_ns);
+}
+
+void slr_stream_run(struct slr_stream *st, uint32_t packets)
+{
+    for (uint32_t i = 1; i <= packets; i++) {
+        *word_of(st, st->seq_max_ext + i) |= bit_of(st->seq_max_ext + i);
+    }
+    st->seq_max_ext += packets;
+    st->unique_run += packets;
 }
 
 void slr_stream_count_pt(struct slr_stream *st, uint8_t pt)

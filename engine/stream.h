@@ -35,6 +35,11 @@ int64_t slr_stream_timestamp(const struct slr_stream *st, uint32_t ts);
 
 /* Interarrival jitter (RFC 3550 6.4.1), from a packet in order. */
 void slr_stream_jitter(struct slr_stream *st, int64_t ts_ext, int64_t arrival_ns);
+/* The same where the clock is known to be that of *j. */
+void slr_jitter_take(struct slr_jitter *j, int64_t ts_ext, int64_t arrival_ns);
+
+/* Records so many packets whose numbers came one after the other. */
+void slr_stream_run(struct slr_stream *st, uint32_t packets);
 
 void slr_stream_count_pt(struct slr_stream *st, uint8_t pt);
 

@@ -25,7 +25,8 @@ struct slr_anchor {
     int64_t seq_ext;       /* packets older than that lie under the anchor before */
     int64_t before_ts_ext; /* newest timestamp under that one */
     uint32_t clock_hz;     /* 0: none yet */
-    uint32_t segment;
+    uint16_t unit_ticks;   /* ticks a unit of that clock; 0: not a whole number */
+    uint8_t segment;
 };
 
 /* What records that name it are moved by; number 0 is never moved. Its place in the leg's table is
@@ -74,7 +75,7 @@ struct slr_stream {
     int64_t last_arrival_ns;
     uint32_t in_order; /* consecutive packets in probation */
     int64_t seq_first_ext, seq_max_ext;
-    uint64_t dup_seen[SLR_DUP_WORDS]; /* bit i: seq_max_ext - i was received */
+    uint64_t dup_seen[SLR_DUP_WORDS]; /* bit n % 1024: extended number n was received */
     int64_t ts_last_ext;              /* timestamp of the packet with seq_max_ext */
     struct slr_anchor anchor[2]; /* in force and before: another one is in force by one store */
     _Atomic uint32_t anchor_index;

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "engine/rtcp.h"
+#include "engine/steady.h"
 
 /* So long packets that are there already hold up calls, which have half a second. */
 #define DRAIN_NS (100 * SLR_NS_PER_MS)
@@ -44,6 +45,7 @@ void slr_worker_call(struct slr_worker *w, slr_worker_fn fn, void *arg)
 
 static enum slr_verdict take_rtcp(struct slr_worker *w, uint32_t leg, const struct slr_packet *pkt)
 {
+    slr_steady_stop(&w->place.state->leg[leg]);
     enum slr_err err = slr_rtcp_take(&w->place.state->leg[leg],
                                      slr_slice_of(pkt->at, pkt->len_bytes), pkt->arrival);
     return err == SLR_OK ? SLR_VERDICT_RTCP : SLR_VERDICT_RTCP_MALFORMED;
@@ -124,7 +126,27 @@ void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
     if (!rtcp_port) {
         slr_placement_drops(&w->place, leg, pkt->kernel_drops);
     }
-    slr_count(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
+    slr_count_own(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
+}
+
+/* So many packets ahead of the one that is placed, its memory is asked for: a round trip to it
+ * takes as long as all of them. */
+#define AHEAD 8u
+
+void slr_worker_burst(struct slr_worker *w, const struct slr_packet *burst, uint32_t count)
+{
+    for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
+        if (i < count) {
+            slr_steady_fetch_leg(w->place.state, burst[i].tag >> 1);
+        }
+        if (i >= AHEAD && i - AHEAD < count) {
+            slr_steady_fetch_queue(w->place.state, burst[i - AHEAD].tag >> 1);
+        }
+        if (i >= 2 * AHEAD) {
+            const struct slr_packet *pkt = &burst[i - 2 * AHEAD];
+            slr_worker_packet(w, pkt->tag >> 1, (pkt->tag & 1u) != 0, pkt);
+        }
+    }
 }
 
 static enum slr_err take_burst(struct slr_worker *w, uint32_t timeout_us, uint32_t *count)
@@ -132,9 +154,7 @@ static enum slr_err take_burst(struct slr_worker *w, uint32_t timeout_us, uint32
     struct slr_packet burst[SLR_CAPTURE_BURST];
     *count = 0;
     enum slr_err err = w->capture->ops->next(w->capture, timeout_us, burst, count);
-    for (uint32_t i = 0; i < *count; i++) {
-        slr_worker_packet(w, burst[i].tag >> 1, (burst[i].tag & 1u) != 0, &burst[i]);
-    }
+    slr_worker_burst(w, burst, *count);
     slr_count(&w->counters.at[SLR_CTR_PACKETS_IN], *count);
     return err;
 }

@@ -47,6 +47,9 @@ void slr_worker_call(struct slr_worker *w, slr_worker_fn fn, void *arg);
 void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
                        const struct slr_packet *pkt);
 
+/* A burst of them, each with its tag (SLR_TAG_RTP, SLR_TAG_RTCP), in this order. */
+void slr_worker_burst(struct slr_worker *w, const struct slr_packet *burst, uint32_t count);
+
 /* Silence (-t) and the like; at most every 100 ms has an effect. */
 void slr_worker_housekeeping(struct slr_worker *w, slr_mono now);
 

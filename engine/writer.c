@@ -217,6 +217,7 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
         struct slr_leg *leg = &w->state->leg[leg_index];
         int64_t corr = leg->cursor[!in_force].corr_ticks;
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
+        atomic_store_explicit(&leg->written_ticks, written - corr, memory_order_release);
         int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
         slr_queue_free_until(w->state, leg_index, written - corr - again);
     }

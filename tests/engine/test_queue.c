@@ -171,16 +171,16 @@ Test(queue, what_a_move_makes_late)
     }
     struct slr_queue_mark mark = {atomic_load(&o.s->leg[1].queue_head), 0};
     struct slr_queue_mark last = slr_queue_last(o.s, 1, 2000);
-    slr_queue_late(o.s, 3, -500, 509, &mark, &late);
+    slr_queue_late(o.s, 1, 3, -500, 509, &mark, &late);
     cr_assert_eq(late.packets, 0u);
-    slr_queue_late(o.s, 3, -500, 535, &mark, &late); /* the second is of another segment */
+    slr_queue_late(o.s, 1, 3, -500, 535, &mark, &late); /* the second is of another segment */
     cr_assert_eq(late.packets, 2u);
     cr_assert_eq(late.start_ticks, 500);
     cr_assert_eq(late.end_ticks, 530);
     cr_assert_eq(late.len_ticks, 20);
-    slr_queue_late(o.s, 3, -510, 535, &mark, &late);
+    slr_queue_late(o.s, 1, 3, -510, 535, &mark, &late);
     cr_assert_eq(late.packets, 1u);
-    slr_queue_late(o.s, 3, -900, 535, &mark, &late);
+    slr_queue_late(o.s, 1, 3, -900, 535, &mark, &late);
     cr_assert_eq(late.packets, 2u);
     cr_assert_eq(mark.chunk, SLR_NONE); /* that was all */
     cr_assert_neq(last.chunk, SLR_NONE);
