@@ -43,7 +43,7 @@ enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t slot,
 
 void slr_engine_secure_end(struct slr_engine *e, uint32_t slot)
 {
-    if (atomic_load(&e->state->leg[slot].secure)) {
+    if (e->state->srtp[slot].turn != 0) {
         slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
     }
 }

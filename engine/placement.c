@@ -391,8 +391,9 @@ bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
     }
     for (uint32_t i = 0; i < n; i++) {
         struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
-        int64_t bound = pause_bound(leg, now_ticks, on);
-        int64_t shared = bound < most ? bound : most;
+        int64_t corr = atomic_load(&leg->corr_ticks); /* what is shared and told is file time */
+        int64_t bound = pause_bound(leg, now_ticks - corr, on);
+        int64_t shared = bound + corr < most ? bound + corr : most;
         *at_ticks = shared > *at_ticks ? shared : *at_ticks;
         if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
             slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
@@ -406,8 +407,10 @@ bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
      * leads by more than a window has an end of its own. */
     for (uint32_t i = 0; i < n && !on; i++) {
         struct slr_leg *leg = &p->state->leg[atomic_load(&s->leg[i])];
-        int64_t own = pause_bound(leg, now_ticks, on);
-        slr_intervals_close(&leg->pauses, own > *at_ticks ? own : *at_ticks);
+        int64_t corr = atomic_load(&leg->corr_ticks);
+        int64_t own = pause_bound(leg, now_ticks - corr, on);
+        int64_t told = *at_ticks - corr;
+        slr_intervals_close(&leg->pauses, own > told ? own : told);
     }
     s->paused_at_ticks = *at_ticks;
     if (!on) {

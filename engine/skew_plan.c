@@ -12,6 +12,7 @@
 
 #define CELLS_PER_S 100u
 #define CELLS_MAX 128u
+#define LOOK_HZ 2600u
 #define LEARN_CELLS 50u /* so many must be heard before anything but silence itself is quiet */
 
 #define DIGITAL_SILENCE 8.0f /* mean size that nobody hears, whatever else is said */
@@ -21,7 +22,8 @@
 /* In speech, one sample each so many cells. */
 #define URGENT_CELLS 2u
 
-enum cell { BARRED, SPEECH, QUIET, EMPTY };
+/* USED: corrected already. */
+enum cell { BARRED, SPEECH, USED, QUIET, EMPTY };
 
 struct plan {
     struct slr_track *track;
@@ -48,13 +50,14 @@ static int32_t sample(const struct slr_track *t, uint32_t i)
     return v;
 }
 
-static float size_of(const struct slr_track *t, uint32_t from, uint32_t count)
+/* Mean of every stride-th sample's size. */
+static float size_of(const struct slr_track *t, uint32_t from, uint32_t count, uint32_t stride)
 {
     int64_t sum = 0;
-    for (uint32_t i = from; i < from + count; i++) {
+    for (uint32_t i = from; i < from + count; i += stride) {
         sum += abs(sample(t, i));
     }
-    return (float)sum / (float)count;
+    return (float)sum * (float)stride / (float)count;
 }
 
 /* The noise is the least of the last seconds, speech the most. */
@@ -151,7 +154,9 @@ static void look(struct plan *p, struct slr_skew_level *level)
     uint32_t note = 0;
     int64_t last = last_start(p);
     for (uint32_t c = 0; c < p->cells; c++) {
-        float size = size_of(t, c * p->cell_frames, p->cell_frames);
+        /* where nothing is to be done a look will do */
+        uint32_t stride = p->left == 0 ? t->shape.sample_hz / LOOK_HZ : 1;
+        float size = size_of(t, c * p->cell_frames, p->cell_frames, stride ? stride : 1);
         enum cell kind = t->note_count > 0 ? kind_of(p, c, &note) : BARRED;
         if (kind == SPEECH) {
             learn(level, size);
@@ -193,14 +198,16 @@ static bool note(struct plan *p, uint32_t at, int32_t frames)
 static void use_silence(struct plan *p)
 {
     for (uint32_t c = 1; c + 1 < p->cells && p->left != 0; c++) {
-        bool inside = p->cell[c - 1] >= QUIET && p->cell[c] >= QUIET && p->cell[c + 1] >= QUIET;
+        bool inside = p->cell[c - 1] >= USED && p->cell[c] >= QUIET && p->cell[c + 1] >= QUIET;
         if (!inside) {
             continue;
         }
         uint32_t most = p->cell[c] == EMPTY ? p->cell_frames : p->cell_frames / 4;
         int64_t n = p->left < 0 ? -p->left : p->left;
         n = n < (int64_t)most ? n : (int64_t)most;
-        (void)note(p, c * p->cell_frames, p->left < 0 ? (int32_t)-n : (int32_t)n);
+        if (note(p, c * p->cell_frames, p->left < 0 ? (int32_t)-n : (int32_t)n)) {
+            p->cell[c] = USED;
+        }
     }
 }
 
@@ -231,7 +238,7 @@ static void use_speech(struct plan *p)
         if (llabs(p->left) <= enough) {
             return;
         }
-        if (p->cell[c] >= SPEECH && p->cell[c] != EMPTY) {
+        if (p->cell[c] == SPEECH || p->cell[c] == QUIET) {
             (void)note(p, least_heard(p, c), p->left < 0 ? -1 : 1);
         }
     }

@@ -123,3 +123,10 @@ void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
     slr_skew_plan(&k->level, track, frames, &job, out);
     feed(run, k, track, scratch, frames);
 }
+
+int64_t slr_skew_stage_off_ticks(const struct slr_session *s, const struct slr_leg *leg)
+{
+    const struct slr_leg_skew *k = &leg->skew[!(atomic_load(&s->commit_index) & 1)];
+    int64_t lag = atomic_load(&leg->lag_ticks) - atomic_load(&leg->corr_ticks);
+    return k->clock.rate_off && lag > 0 ? lag : 0;
+}

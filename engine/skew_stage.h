@@ -25,4 +25,8 @@ void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
                         struct slr_track *track, const struct slr_render_scratch *scratch,
                         uint32_t frames, struct slr_corrections *out);
 
+/* At the session's end: so far media that was sent too slowly for skew is behind the wall clock. 0
+ * where the rate was right. */
+int64_t slr_skew_stage_off_ticks(const struct slr_session *s, const struct slr_leg *leg);
+
 #endif

@@ -277,12 +277,9 @@ static enum slr_srtp_result try_rtcp(struct slr_srtp *s, struct slr_srtp_box *bo
 
 /* ---- one packet of a leg ---- */
 
-static uint32_t newest(const struct slr_srtp *s)
+static uint32_t newest(const struct slr_srtp_box *box)
 {
-    return atomic_load_explicit(&s->group[1].turn, memory_order_relaxed) >
-                   atomic_load_explicit(&s->group[0].turn, memory_order_relaxed)
-               ? 1
-               : 0;
+    return box->turn[1] > box->turn[0] ? 1 : 0;
 }
 
 static void close_group(struct slr_srtp_box *box, uint32_t which)
@@ -304,13 +301,14 @@ static void forget_group(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t 
 }
 
 /* The newest group was used: what came before it has an end, and so has the wait for it. */
-static void note_used(struct slr_srtp *s, uint32_t which, slr_mono now)
+static void note_used(struct slr_srtp *s, const struct slr_srtp_box *box, uint32_t which,
+                      slr_mono now)
 {
     struct slr_srtp_group *before = &s->group[1 - which];
     if (atomic_load_explicit(&s->plain_until_ns, memory_order_relaxed) != INT64_MAX) {
         atomic_store_explicit(&s->plain_until_ns, 0, memory_order_relaxed);
     }
-    if (which == newest(s) && atomic_load_explicit(&before->turn, memory_order_relaxed) &&
+    if (which == newest(box) && box->turn[1 - which] != 0 &&
         atomic_load_explicit(&before->until_ns, memory_order_relaxed) == INT64_MAX) {
         atomic_store_explicit(&before->until_ns, now.ns + SLR_SRTP_OLD_KEY_NS,
                               memory_order_relaxed);
@@ -335,7 +333,7 @@ static enum slr_srtp_result try_group(struct slr_srtp *s, struct slr_srtp_box *b
             rtcp ? try_rtcp(s, box, which, k, p) : try_rtp(s, box, which, k, p);
         if (r == SLR_SRTP_OK) {
             s->suite = g->key[k].suite;
-            note_used(s, which, p->now);
+            note_used(s, box, which, p->now);
             return r;
         }
         worst = weight(r) > weight(worst) ? r : worst;
@@ -371,7 +369,7 @@ static bool read_parts(struct slr_slice packet, bool rtcp, struct parts *p)
 static bool is_live(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which, slr_mono now)
 {
     const struct slr_srtp_group *g = &s->group[which];
-    if (!atomic_load_explicit(&g->turn, memory_order_relaxed)) {
+    if (box->turn[which] == 0) {
         return false;
     }
     if (atomic_load_explicit(&g->until_ns, memory_order_relaxed) >= now.ns) {
@@ -384,7 +382,7 @@ static bool is_live(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which
 static enum slr_srtp_result take(struct slr_srtp *s, struct slr_srtp_box *box, bool rtcp,
                                  struct parts *p)
 {
-    uint32_t which = newest(s);
+    uint32_t which = newest(box);
     enum slr_srtp_result r =
         is_live(s, box, which, p->now) ? try_group(s, box, which, rtcp, p) : SLR_SRTP_NO_KEY;
     if (r == SLR_SRTP_OK || !is_live(s, box, 1 - which, p->now)) {
@@ -442,7 +440,7 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
                               const struct slr_srtp_key *key, uint32_t count, bool running,
                               slr_mono now)
 {
-    uint32_t last = newest(s);
+    uint32_t last = newest(box);
     bool was_secure =
         atomic_load(&s->group[last].turn) != 0 && atomic_load(&s->plain_until_ns) != INT64_MAX;
     struct slr_srtp_crypt *crypt[SLR_SRTP_KEYS] = {NULL};

@@ -66,18 +66,18 @@ struct slr_srtp_group {
 };
 
 struct slr_srtp {
-    struct slr_srtp_group group[2]; /* the higher turn is in force */
-    uint32_t turn;
     _Atomic int64_t plain_until_ns; /* INT64_MAX: the leg is plain, keys are for stragglers */
-    uint8_t suite;                  /* newest used or installed, for the ledger */
     slr_counter opened, rtcp_opened;
+    uint32_t turn;
+    uint8_t suite;                  /* newest used or installed, for the ledger */
+    struct slr_srtp_group group[2]; /* the higher turn is in force */
     slr_counter failed[SLR_SRTP_RESULTS];
 };
 
 struct slr_srtp_box {
-    uint32_t turn[2];
+    uint32_t turn[2]; /* as in the groups */
+    uint32_t scan;    /* which rollover counters are tried next */
     struct slr_srtp_crypt *crypt[2][SLR_SRTP_KEYS];
-    uint32_t scan; /* which rollover counters are tried next */
 };
 
 /*

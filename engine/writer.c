@@ -195,6 +195,7 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
             SLR_ERROR("leg_left_out", "session=%s leg=%s", s->id, SLR_Q(leg->id));
         }
         if (finish) {
+            run.off_ticks = slr_skew_stage_off_ticks(s, leg);
             slr_spans_finish(&run, end_ticks);
         }
         leg->cursor[!in_force] = run.cursor;

@@ -328,7 +328,7 @@ Test(srtp, a_restart_at_any_moment_goes_on_with_the_same_counter)
     for (uint32_t i = 0; i < 600; i++) {
         cr_assert_eq(send(&r, &r.peer, (uint16_t)(65236 + i), 0), SLR_SRTP_OK);
         /* the process dies: only the state file's part is left */
-        struct slr_srtp_box fresh = {{0}, {{NULL}}, 0};
+        struct slr_srtp_box fresh = {.scan = 0};
         struct slr_srtp *kept = malloc(sizeof *kept);
         memcpy(kept, r.s, sizeof *kept);
         slr_srtp_wipe(r.s, &r.box);
@@ -528,7 +528,7 @@ Test(srtp, published_packets_open)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct slr_srtp_key key = {.suite = (uint8_t)cases[i].suite};
         struct slr_srtp *s = calloc(1, sizeof *s);
-        struct slr_srtp_box box = {{0}, {{NULL}}, 0};
+        struct slr_srtp_box box = {.scan = 0};
         uint8_t wire[128], plain[128], out[128];
         size_t out_bytes = 0;
         unhex(cases[i].key, key.key);

@@ -1,6 +1,6 @@
 /*
  * undo: takes the corrections for clock skew of a sealed recording back, by its files alone, as
- * docs/ledger.md says ("Taking corrections back"). A-law recordings only; see outcome.h.
+ * docs/ledger.md says ("Taking corrections back"). See outcome.h.
  */
 #ifndef SLR_TESTS_ENGINE_UNDO_H
 #define SLR_TESTS_ENGINE_UNDO_H
@@ -8,13 +8,29 @@
 #include "codecs/codec.h"
 #include "tests/engine/outcome.h"
 
-#define FX_FRAME (SLR_TICKS_HZ / 8000)
-
-/* A channel in the leg's own time: one byte of A-law a frame. */
+/* A channel in the leg's own time. */
 struct fx_undone {
-    uint8_t *at;
+    int16_t *at;
     int64_t frames;
 };
+
+static inline int64_t fx_frame_ticks(const struct fx_result *r)
+{
+    return SLR_TICKS_HZ / (int64_t)r->wav.shape.sample_hz;
+}
+
+/* A sample of one channel, of A-law or PCM. */
+static inline int16_t fx_pcm(const struct fx_result *r, uint32_t channel, int64_t frame)
+{
+    int16_t v = 0;
+    if (r->wav.shape.format == SLR_SAMPLE_ALAW) {
+        return slr_g711_alaw_to_s16(fx_byte(r, channel, frame));
+    }
+    cr_assert_eq(r->wav.shape.format, SLR_SAMPLE_S16);
+    cr_assert(frame >= 0 && (uint64_t)frame < r->wav.frames);
+    memcpy(&v, r->data + ((uint64_t)frame * r->wav.shape.channels + channel) * 2, 2);
+    return v;
+}
 
 static inline int fx_base64_digit(char c)
 {
@@ -23,8 +39,8 @@ static inline int fx_base64_digit(char c)
     return at ? (int)(at - digit) : -1;
 }
 
-/* Decodes the samples of a removal as A-law; returns how many there are. */
-static inline int64_t fx_removed(const char *text, uint8_t *out)
+/* Decodes the samples of a removal; returns how many there are. */
+static inline int64_t fx_removed(const char *text, int16_t *out)
 {
     uint32_t bits = 0;
     uint32_t held = 0;
@@ -37,7 +53,7 @@ static inline int64_t fx_removed(const char *text, uint8_t *out)
             bits -= 8;
             byte[n++ % 2] = (uint8_t)(held >> bits);
             if (n % 2 == 0) {
-                out[n / 2 - 1] = slr_g711_s16_to_alaw((int16_t)(byte[0] | byte[1] << 8));
+                out[n / 2 - 1] = (int16_t)(byte[0] | byte[1] << 8);
             }
         }
     }
@@ -63,17 +79,16 @@ static inline void fx_undo(const struct fx_result *r, uint32_t leg, struct fx_un
     uint32_t channel =
         (uint32_t)json_integer_value(json_object_get(fx_leg_json(r, leg), "channel"));
     int64_t from = 0; /* frame of the media */
-    cr_assert_eq(r->wav.shape.format, SLR_SAMPLE_ALAW);
-    u->at = malloc((size_t)r->wav.frames * 2 + 1);
+    u->at = malloc((size_t)r->wav.frames * 4 + 2);
     u->frames = 0;
     json_array_foreach(spans, i, span)
     {
         if (!fx_span_is(span, "corrected")) {
             continue;
         }
-        int64_t at = fx_span_ticks(span, "start_ticks") / FX_FRAME;
+        int64_t at = fx_span_ticks(span, "start_ticks") / fx_frame_ticks(r);
         for (; from < at; from++) {
-            u->at[u->frames++] = fx_byte(r, channel, from);
+            u->at[u->frames++] = fx_pcm(r, channel, from);
         }
         json_t *samples = json_object_get(span, "samples");
         if (samples) {
@@ -81,10 +96,10 @@ static inline void fx_undo(const struct fx_result *r, uint32_t leg, struct fx_un
             cr_assert_eq(n, fx_span_ticks(span, "removed"));
             u->frames += n;
         }
-        from += fx_span_ticks(span, "len_ticks") / FX_FRAME;
+        from += fx_span_ticks(span, "len_ticks") / fx_frame_ticks(r);
     }
     for (; from < (int64_t)r->wav.frames; from++) {
-        u->at[u->frames++] = fx_byte(r, channel, from);
+        u->at[u->frames++] = fx_pcm(r, channel, from);
     }
 }
 
@@ -102,7 +117,7 @@ static inline int64_t fx_first_received(const struct fx_result *r, uint32_t leg)
     json_array_foreach(json_object_get(fx_leg_json(r, leg), "spans"), i, span)
     {
         if (fx_span_is(span, "received")) {
-            return fx_span_ticks(span, "start_ticks") / FX_FRAME;
+            return fx_span_ticks(span, "start_ticks") / fx_frame_ticks(r);
         }
     }
     cr_assert(false, "leg %u received nothing", leg);
@@ -119,10 +134,11 @@ static inline int64_t fx_file_frame(const struct fx_result *r, uint32_t leg, int
         if (!fx_span_is(span, "corrected")) {
             continue;
         }
-        if (fx_span_ticks(span, "start_ticks") / FX_FRAME > frame) {
+        if (fx_span_ticks(span, "start_ticks") / fx_frame_ticks(r) > frame) {
             break;
         }
-        frame += fx_span_ticks(span, "len_ticks") / FX_FRAME - fx_span_ticks(span, "removed");
+        frame +=
+            fx_span_ticks(span, "len_ticks") / fx_frame_ticks(r) - fx_span_ticks(span, "removed");
     }
     return frame;
 }
@@ -136,7 +152,8 @@ static inline int64_t fx_corrections(const struct fx_result *r, uint32_t leg)
     json_array_foreach(json_object_get(fx_leg_json(r, leg), "spans"), i, span)
     {
         if (fx_span_is(span, "corrected")) {
-            n += fx_span_ticks(span, "len_ticks") / FX_FRAME + fx_span_ticks(span, "removed");
+            n += fx_span_ticks(span, "len_ticks") / fx_frame_ticks(r) +
+                 fx_span_ticks(span, "removed");
         }
     }
     return n;
