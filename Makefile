@@ -59,7 +59,7 @@ bench: deps ## run the benches (release build): one JSON line a figure
 
 soak: deps-test ## the long tests, one after the other (release, and ThreadSanitizer)
 	@cmake --preset release >build/release.log 2>&1 || { cat build/release.log; exit 1; }
-	@cmake --build --preset release -j $(JOBS) --target programs benches
+	@cmake --build --preset release -j $(JOBS) --target programs benches sim
 	@cmake --preset tsan >build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
 	@cmake --build --preset tsan -j $(JOBS) --target programs
 	@exec $(PYTHON) tests/run.py --soak --builds release --jobs 1

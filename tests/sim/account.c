@@ -241,7 +241,7 @@ void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_chan
                 found |= is_of(ledger, o, n) &&
                          (!g->found || llabs(sim_undo_place(&c[n], sim_number(o, "start_ticks")) -
                                              d->pos_ticks - g->at_ticks) <= c[n].most_ticks) &&
-                         ms * 8 >= lo && ms * 8 <= hi &&
+                         ms * (m->hz / 1000) >= lo && ms * (m->hz / 1000) <= hi &&
                          json_string_value(json_object_get(o, "digit"))[0] ==
                              "0123456789*#ABCD"[d->event];
             }

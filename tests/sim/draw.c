@@ -114,7 +114,9 @@ static void draw_leg(struct sim *m, uint32_t n, int64_t total_ms)
     leg->signalled = rng_odds(&x, 50);
     leg->codec = m->format == SIM_FILE_ULAW ? SIM_PCMU : SIM_PCMA;
     if (m->mixed) {
-        leg->codec = (uint8_t)rng_in(&x, SIM_PCMA, SIM_PCMU);
+        leg->codec = (uint8_t)rng_in(&x, SIM_PCMA, SIM_L16);
+    } else if (m->format == SIM_FILE_S16) {
+        leg->codec = SIM_L16;
     }
     leg->strays = (uint32_t)rng_in(&x, 1, 4);
     if (!chance(m, &x, 20, SIM_HAS_STRAY)) {
@@ -150,9 +152,9 @@ void sim_draw(struct sim *m, uint64_t seed, uint64_t without)
     int64_t hole = rng_in(&x, 2500, 9000) * SIM_MS + 701;
     int64_t hole_ns = rng_in(&x, 1, 3000) * SIM_MS;
     m->legs = legs < 8 ? 1 : (legs < 92 ? 2 : 3);
-    m->hz = 8000;
+    m->hz = class < 88 ? 8000 : (class < 96 ? 16000 : 48000);
     m->format = class < 35 ? SIM_FILE_ALAW : (class < 60 ? SIM_FILE_ULAW : SIM_FILE_S16);
-    m->mixed = m->format == SIM_FILE_S16;
+    m->mixed = m->format == SIM_FILE_S16 && m->hz == 8000;
     m->hole_from_ns = m->hole_to_ns = SIM_NEVER;
     if (chance(m, &x, 12, SIM_HAS_HOLE)) {
         m->hole_from_ns = hole;

@@ -41,14 +41,17 @@ static void row(struct slr_pt_map *to, uint8_t pt, const char *name, uint32_t hz
 static uint32_t rows_of(const struct sim *m, struct slr_pt_map out[static 8])
 {
     uint32_t n = 0;
-    if (m->format != SIM_FILE_ULAW) {
+    if (m->format == SIM_FILE_ALAW || m->mixed) {
         row(&out[n++], 8, "PCMA", 8000);
     }
-    if (m->format != SIM_FILE_ALAW) {
+    if (m->format == SIM_FILE_ULAW || m->mixed) {
         row(&out[n++], 0, "PCMU", 8000);
     }
-    row(&out[n++], 101, "telephone-event", 8000);
-    row(&out[n++], 13, "CN", 8000);
+    if (m->format == SIM_FILE_S16) {
+        row(&out[n++], 96, "L16", m->hz);
+    }
+    row(&out[n++], 101, "telephone-event", m->hz);
+    row(&out[n++], 13, "CN", m->hz);
     return n;
 }
 

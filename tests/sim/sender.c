@@ -149,7 +149,9 @@ static struct sim_packet *make(struct sender *s, enum sim_kind kind, uint32_t sa
 
 static void audio(struct sender *s)
 {
-    uint32_t samples = s->ptime_ms * clock_hz(s) / 1000;
+    uint32_t most_ms = clock_hz(s) == 48000 ? 40 : 120; /* what a datagram holds */
+    uint32_t ms = s->ptime_ms < most_ms ? s->ptime_ms : most_ms;
+    uint32_t samples = ms * clock_hz(s) / 1000;
     (void)make(s, SIM_AUDIO, samples);
     deliver(s, s->leg->packet_count - 1);
     s->content += samples;
@@ -299,7 +301,7 @@ static void play(struct sender *s, const struct sim_phase *f)
         s->ptime_ms = ptime[f->a % 8];
         break;
     case SIM_NEW_CODEC:
-        s->codec = (uint8_t)(f->a % 2);
+        s->codec = (uint8_t)(f->a % SIM_CODECS);
         break;
     case SIM_NEW_SSRC:
         new_stream(s, f->b % 3 ? 0 : f->ms, (uint64_t)f->a);
@@ -308,6 +310,7 @@ static void play(struct sender *s, const struct sim_phase *f)
         s->seq = (uint16_t)(s->seq + 10000 + f->a % 30000);
         s->leg->stream[s->stream].restarted = true;
         s->restarts = true;
+        talk(s, SIM_WINDOW_NS / SIM_MS); /* one change at a time */
         break;
     case SIM_JUMPS:
         jump(s, f->a, f->b);

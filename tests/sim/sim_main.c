@@ -275,19 +275,17 @@ static double seconds_now(void)
 static int usage(void)
 {
     fprintf(stderr, "sim [--sessions N] [--first SEED] [--seed SEED] [--jobs N] "
-                    "[--without FEATURE,...] [--keep]\n");
+                    "[--without FEATURE,...] [--keep] [--soak]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"sessions", required_argument, NULL, 'n'},
-                                            {"first", required_argument, NULL, 'f'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"without", required_argument, NULL, 'w'},
-                                            {"keep", no_argument, NULL, 'k'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"sessions", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
+        {"seed", required_argument, NULL, 's'},     {"jobs", required_argument, NULL, 'j'},
+        {"without", required_argument, NULL, 'w'},  {"keep", no_argument, NULL, 'k'},
+        {"soak", no_argument, NULL, 'l'},           {NULL, 0, NULL, 0}};
     const char *env = getenv("SLR_SIM_SESSIONS");
     uint64_t sessions = env ? strtoull(env, NULL, 10) : 1000;
     uint64_t first = 1;
@@ -312,6 +310,9 @@ int main(int argc, char **argv)
             break;
         case 'w':
             without |= parse_features(optarg);
+            break;
+        case 'l':
+            sessions = env ? sessions : 100000;
             break;
         case 'k':
             keep_files = true;

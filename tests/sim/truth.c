@@ -186,27 +186,34 @@ static void judge_streams(const struct sim *m, struct sim_leg *leg)
     }
 }
 
-/* A sequence that begins anew counts from the first two numbers in a row. */
+static struct sim_packet *arrived(struct sim_leg *leg, uint32_t i, uint32_t stream)
+{
+    int32_t packet = leg->arrival[i].packet;
+    return packet >= 0 && leg->packet[packet].stream == stream ? &leg->packet[packet] : NULL;
+}
+
+/* A sequence that begins anew counts from the first two numbers in a row after all of the old one
+ * has come. */
 static void judge_restart(struct sim_leg *leg, const struct sim_packet *restart)
 {
-    int64_t number = restart->number;
     int64_t last = -2;
+    uint32_t last_old = 0;
     bool begun = false;
-    bool settled = false;
     for (uint32_t i = 0; i < leg->arrival_count; i++) {
-        const struct sim_arrival *a = &leg->arrival[i];
-        struct sim_packet *p = a->packet >= 0 ? &leg->packet[a->packet] : NULL;
-        if (!p || p->stream != restart->stream) {
+        const struct sim_packet *p = arrived(leg, i, restart->stream);
+        last_old = p && p->number < restart->number ? i : last_old;
+    }
+    for (uint32_t i = 0; i < leg->arrival_count; i++) {
+        struct sim_packet *p = arrived(leg, i, restart->stream);
+        if (!p) {
             continue;
         }
-        bool fresh = (int64_t)p->number >= number;
-        begun |= fresh;
-        if (!settled && begun) {
-            settled = fresh && (int64_t)p->number == last + 1 && last >= number;
-            if (!settled) {
-                doubt(p);
-            }
-        } else if (!fresh && begun) {
+        begun |= p->number >= restart->number;
+        if (begun && i > last_old && (int64_t)p->number == last + 1 &&
+            last >= (int64_t)restart->number) {
+            return;
+        }
+        if (begun) {
             doubt(p);
         }
         last = (int64_t)p->number;
@@ -291,7 +298,7 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
     int64_t first = first_arrival(leg, g);
     bool moving = p->arrival_ns < first + REFINE_NS + ABOUT_NS;
     int64_t most = delays(leg, g, first, p->arrival_ns, true).to - leg->packet[g->first].lead_ticks;
-    int64_t extra = moving ? max64(0, most - g->at_ticks) : 0;
+    int64_t extra = moving ? max64(0, most - g->at_ticks) + sim_unit(m->hz) : 0;
     h->most = max64(h->most, end + extra);
     if (!p->doubtful && p->arrival_ns >= leg->stream[p->stream].believed_ns) {
         h->sure = max64(h->sure, end);
