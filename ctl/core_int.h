@@ -16,6 +16,7 @@
 #include "ctl/core_metrics.h"
 #include "ctl/http.h"
 #include "ctl/link.h"
+#include "ctl/sdp.h"
 #include "ctl/store.h"
 #include "ctl/table.h"
 
@@ -63,8 +64,9 @@ struct slr_core {
     bool eof;
     bool stats_pending;
     uint32_t streams_used, streams_max;
-    json_t *stats;            /* the engine's last, or NULL */
-    uint32_t tracker_pending; /* commands of the tracker without an answer yet */
+    struct slr_sdp_limit limit; /* what the engine's -A says */
+    json_t *stats;              /* the engine's last, or NULL */
+    uint32_t tracker_pending;   /* commands of the tracker without an answer yet */
     int exit_status;
 };
 

@@ -59,6 +59,21 @@ static bool check_engine(struct slr_core *core, const json_t *hello)
     return first; /* else: connect again, now from the start */
 }
 
+/* -A of the engine: none given is any. */
+static void take_limit(struct slr_core *core, const json_t *accept)
+{
+    size_t i = 0;
+    json_t *pt = NULL;
+    core->limit = (struct slr_sdp_limit){.on = json_array_size(accept) > 0};
+    json_array_foreach((json_t *)(uintptr_t)accept, i, pt)
+    {
+        json_int_t n = json_integer_value(pt);
+        if (n >= 0 && n < (json_int_t)sizeof core->limit.pt) {
+            core->limit.pt[n] = true;
+        }
+    }
+}
+
 bool slr_events_up(void *ctx, const json_t *hello)
 {
     struct slr_core *core = ctx;
@@ -68,6 +83,7 @@ bool slr_events_up(void *ctx, const json_t *hello)
     core->passive = slr_json_bool(hello, "passive", false);
     core->streams_max = (uint32_t)slr_json_u64(hello, "streams_max", 0);
     core->streams_used = (uint32_t)slr_json_u64(hello, "streams_used", 0);
+    take_limit(core, json_object_get(hello, "accept_pts"));
     if (!core->passive) {
         slr_restore_ask_snapshot(core, slr_json_i64(hello, "last", 0));
     }

@@ -117,6 +117,16 @@ void slr_sdp_free(struct slr_sdp *s);
 /* True when the peer will send nothing for now: inactive, recvonly or address zero. */
 bool slr_sdp_media_held(const struct slr_sdp_media *m);
 
+/* The engine's option -A: which static payload types may be answered. */
+struct slr_sdp_limit {
+    bool on; /* false: any */
+    bool pt[96];
+};
+
+/* Takes the static payload types that are not among them out of a description, as if they had not
+ * been offered (the format list stays as it was sent). */
+void slr_sdp_limit(struct slr_sdp *sdp, const struct slr_sdp_limit *limit);
+
 /* Copies a description without its keys (a=crypto, a=key-mgmt, k=), for stored records.
  * SLR_TOOLONG when it does not fit. out is NUL terminated. */
 enum slr_err slr_sdp_cut_keys(struct slr_slice text, char *out, size_t size_bytes) SLR_CHECKED;
@@ -147,10 +157,11 @@ enum slr_err slr_sdp_write_answer(const struct slr_sdp *offer, const struct slr_
                                   const struct slr_sdp_session *session,
                                   struct slr_put *out) SLR_CHECKED;
 
-/* Writes an offer of one recvonly audio line with every codec of sdp_codecs.def (for an INVITE
- * without a body). SLR_TOOLONG. */
+/* Writes an offer of one recvonly audio line with every codec of sdp_codecs.def that the limit
+ * allows (for an INVITE without a body). SLR_TOOLONG. */
 enum slr_err slr_sdp_write_offer(const struct slr_sdp_local *local,
                                  const struct slr_sdp_session *session,
+                                 const struct slr_sdp_limit *limit,
                                  struct slr_put *out) SLR_CHECKED;
 
 #endif

@@ -109,6 +109,21 @@ bool slr_sdp_media_usable(const struct slr_sdp_media *m)
     return false;
 }
 
+void slr_sdp_limit(struct slr_sdp *sdp, const struct slr_sdp_limit *limit)
+{
+    for (uint8_t i = 0; limit->on && i < sdp->media_count; i++) {
+        struct slr_sdp_media *m = &sdp->media[i];
+        uint8_t kept = 0;
+        for (uint8_t k = 0; k < m->codec_count; k++) {
+            uint8_t pt = m->codec[k].pt;
+            if (pt >= sizeof limit->pt || limit->pt[pt]) {
+                m->codec[kept++] = m->codec[k];
+            }
+        }
+        m->codec_count = kept;
+    }
+}
+
 bool slr_sdp_media_held(const struct slr_sdp_media *m)
 {
     return m->zero_addr || m->dir == SLR_SDP_INACTIVE || m->dir == SLR_SDP_RECVONLY;

@@ -123,17 +123,28 @@ enum slr_err slr_sdp_write_answer(const struct slr_sdp *offer, const struct slr_
     return out->overflow ? SLR_TOOLONG : SLR_OK;
 }
 
+static bool may_offer(const struct slr_sdp_limit *limit, unsigned pt)
+{
+    return !limit->on || pt >= sizeof limit->pt || limit->pt[pt];
+}
+
 enum slr_err slr_sdp_write_offer(const struct slr_sdp_local *local,
-                                 const struct slr_sdp_session *session, struct slr_put *out)
+                                 const struct slr_sdp_session *session,
+                                 const struct slr_sdp_limit *limit, struct slr_put *out)
 {
     put_session(session, out);
     slr_put_fmt(out, "m=audio %u RTP/AVP", local->port);
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
-        slr_put_fmt(out, " %u", offered[i].pt);
+        if (may_offer(limit, offered[i].pt)) {
+            slr_put_fmt(out, " %u", offered[i].pt);
+        }
     }
     slr_put_str(out, "\r\n");
     put_addr(out, "c=", local->family, local->ip);
     for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
+        if (!may_offer(limit, offered[i].pt)) {
+            continue;
+        }
         slr_put_fmt(out, "a=rtpmap:%u %s\r\n", offered[i].pt, offered[i].map);
         if (offered[i].fmtp) {
             slr_put_fmt(out, "a=fmtp:%u %s\r\n", offered[i].pt, offered[i].fmtp);

@@ -47,8 +47,9 @@ static enum slr_err write_sdp(struct slr_invite *inv, uint64_t version, char *te
         local[i] = d->line[i].local;
         local[i].taken = d->line[i].taken;
     }
-    enum slr_err err = inv->delayed ? slr_sdp_write_offer(&local[0], &session, &put)
-                                    : slr_sdp_write_answer(inv->offer, local, &session, &put);
+    enum slr_err err = inv->delayed
+                           ? slr_sdp_write_offer(&local[0], &session, &inv->sip->core->limit, &put)
+                           : slr_sdp_write_answer(inv->offer, local, &session, &put);
     slr_put_u8(&put, 0);
     return put.overflow ? SLR_TOOLONG : err;
 }

@@ -79,6 +79,7 @@ struct slr_sdp *slr_sip_read_sdp(struct slr_sip *sip, struct slr_slice text, enu
     if (sdp->repair_count > 0) {
         slr_count(&sip->core->counter[SLR_CORE_M_SDP_REPAIRS], sdp->repair_count);
     }
+    slr_sdp_limit(sdp, &sip->core->limit);
     return sdp;
 }
 
@@ -89,7 +90,7 @@ static struct slr_sdp *own_offer(struct slr_sip *sip)
     struct slr_sdp_local local = {.taken = true, .ip = "0.0.0.0", .family = 4, .port = 9};
     struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "0.0.0.0", .family = 4};
     struct slr_put put = slr_put_of(text, sizeof text);
-    enum slr_err err = slr_sdp_write_offer(&local, &session, &put);
+    enum slr_err err = slr_sdp_write_offer(&local, &session, &sip->core->limit, &put);
     if (err != SLR_OK) {
         return NULL;
     }

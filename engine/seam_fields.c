@@ -144,19 +144,42 @@ void slr_fields_addr(struct slr_fields *f, const char *key, int need, bool with_
     }
 }
 
-/* Parameters that do not fit are left out from the last ';' on: a codec's first parameters are
- * better than no recording. */
-static void set_fmtp(struct slr_pt_map *pt, const char *fmtp)
+/* Does this parameter change how payload is read? Those of AMR do (RFC 4867 section 8.1). */
+static bool is_vital(struct slr_slice item)
 {
-    size_t len = strlen(fmtp);
-    if (len >= sizeof pt->fmtp) {
-        len = sizeof pt->fmtp - 1;
-        while (len > 0 && fmtp[len] != ';') {
-            len--;
+    static const char *const vital[] = {"octet-align", "crc", "robust-sorting", "interleaving"};
+    struct slr_slice name;
+    bool found = false;
+    if (slr_slice_take_token(&item, '=', &name)) {
+        for (size_t i = 0; i < sizeof vital / sizeof vital[0]; i++) {
+            found |= slr_slice_eq_nocase(slr_slice_trim(name), vital[i]);
         }
     }
-    memcpy(pt->fmtp, fmtp, len);
-    pt->fmtp[len] = '\0';
+    return found;
+}
+
+/* Where they do not fit, whole parameters are left out, and last those without which the payload
+ * can't be read: a codec's first parameters are better than no recording. */
+static void set_fmtp(struct slr_pt_map *pt, const char *fmtp)
+{
+    struct slr_put put = slr_put_of(pt->fmtp, sizeof pt->fmtp - 1);
+    struct slr_slice rest, item;
+    if (strlen(fmtp) < sizeof pt->fmtp) {
+        memcpy(pt->fmtp, fmtp, strlen(fmtp) + 1);
+        return;
+    }
+    for (int vital = 1; vital >= 0; vital--) {
+        rest = slr_slice_str(fmtp);
+        while (slr_slice_take_token(&rest, ';', &item)) {
+            item = slr_slice_trim(item);
+            size_t room = put.size_bytes - put.len_bytes;
+            if (is_vital(item) == (vital == 1) && item.len_bytes > 0 && item.len_bytes < room) {
+                slr_put_bytes(&put, ";", put.len_bytes > 0);
+                slr_put_bytes(&put, item.at, item.len_bytes);
+            }
+        }
+    }
+    pt->fmtp[put.len_bytes] = '\0';
 }
 
 static void read_codec(struct slr_fields *f, const json_t *row, struct slr_pt_map *pt)

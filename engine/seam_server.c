@@ -159,12 +159,19 @@ static json_t *hello_fields(const struct slr_seam_server *s)
     for (size_t i = 0; i < env->cfg->media_ip.count; i++) {
         json_array_append_new(ips, json_string(env->cfg->media_ip.item[i]));
     }
-    return json_pack("{s:s,s:I,s:I,s:i,s:i,s:o,s:b,s:b}", "engine", slr_evlog_engine(s->cfg.log),
-                     "engine_epoch", (json_int_t)slr_evlog_epoch(s->cfg.log), "last",
-                     (json_int_t)slr_evlog_last(s->cfg.log), "streams_max", (int)env->cfg->streams,
-                     "streams_used", (int)env->api->streams_used(env->engine), "media_ips", ips,
-                     "draining", (int)env->api->draining(env->engine), "passive",
-                     (int)env->passive);
+    json_t *accept = json_array();
+    for (size_t i = 0; i < env->cfg->accept_pt.count; i++) {
+        uint64_t pt;
+        if (slr_slice_to_u64(slr_slice_str(env->cfg->accept_pt.item[i]), 127, &pt)) {
+            json_array_append_new(accept, json_integer((json_int_t)pt));
+        }
+    }
+    return json_pack(
+        "{s:s,s:I,s:I,s:i,s:i,s:o,s:o,s:b,s:b}", "engine", slr_evlog_engine(s->cfg.log),
+        "engine_epoch", (json_int_t)slr_evlog_epoch(s->cfg.log), "last",
+        (json_int_t)slr_evlog_last(s->cfg.log), "streams_max", (int)env->cfg->streams,
+        "streams_used", (int)env->api->streams_used(env->engine), "media_ips", ips, "accept_pts",
+        accept, "draining", (int)env->api->draining(env->engine), "passive", (int)env->passive);
 }
 
 static void take_hello(struct conn *c, const json_t *msg, const json_t *id, uint64_t epoch)

@@ -262,7 +262,8 @@ Test(sdp, own_offer_reads_back)
     struct slr_sdp_local local = {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4000};
     struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "192.0.2.9", .family = 4};
     struct slr_put put = slr_put_of(text, sizeof text - 1);
-    cr_assert_eq(slr_sdp_write_offer(&local, &session, &put), SLR_OK);
+    struct slr_sdp_limit limit = {.on = false};
+    cr_assert_eq(slr_sdp_write_offer(&local, &session, &limit, &put), SLR_OK);
     cr_assert_eq(slr_sdp_read(slr_slice_of(text, put.len_bytes), &sdp), SLR_OK);
     cr_assert_eq(sdp.repairs, 0u);
     cr_assert_eq(sdp.media[0].dir, SLR_SDP_RECVONLY);
@@ -270,6 +271,20 @@ Test(sdp, own_offer_reads_back)
     for (uint8_t i = 0; i < sdp.media[0].codec_count; i++) {
         cr_assert(slr_sdp_codec_taken(&sdp.media[0].codec[i]), "%u", sdp.media[0].codec[i].pt);
     }
+}
+
+Test(sdp, own_offer_within_the_limit)
+{
+    char text[1024];
+    struct slr_sdp_local local = {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4000};
+    struct slr_sdp_session session = {.id = 1, .version = 1, .ip = "192.0.2.9", .family = 4};
+    struct slr_sdp_limit limit = {.on = true};
+    struct slr_put put = slr_put_of(text, sizeof text - 1);
+    limit.pt[8] = true;
+    cr_assert_eq(slr_sdp_write_offer(&local, &session, &limit, &put), SLR_OK);
+    slr_put_u8(&put, 0);
+    cr_assert(strstr(text, "RTP/AVP 8 96 97 98 101\r\n"), "%s", text);
+    cr_assert(!strstr(text, "G722"), "%s", text);
 }
 
 /* One codec line of an offer: taken or not. */
@@ -337,6 +352,27 @@ Test(sdp, answer_repeats_what_was_offered)
                            "a=rtpmap:9 G722/8000\r\na=rtpmap:10 L16/44100/2\r\n"
                            "a=rtpmap:19 CN/8000\r\n"),
               "%s", text);
+}
+
+/* -A of the engine: static types beyond it are as if they were not offered, dynamic ones stay. */
+Test(sdp, limited_to_what_the_engine_accepts)
+{
+    struct slr_sdp_limit limit = {.on = false};
+    const char *offer = "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nc=IN IP4 1.2.3.4\r\nt=0 0\r\n"
+                        "m=audio 9 RTP/AVP 9 8 3 99 13\r\na=rtpmap:99 opus/48000/2\r\n"
+                        "m=audio 10 RTP/AVP 3 9\r\n";
+    cr_assert_eq(read_text(offer), SLR_OK);
+    slr_sdp_limit(&sdp, &limit);
+    cr_assert_eq(sdp.media[0].codec_count, 5);
+    limit.on = limit.pt[8] = limit.pt[13] = true;
+    slr_sdp_limit(&sdp, &limit);
+    cr_assert_eq(sdp.media[0].codec_count, 3);
+    cr_assert_eq(sdp.media[0].codec[0].pt, 8);
+    cr_assert_eq(sdp.media[0].codec[1].pt, 99);
+    cr_assert_str_eq(sdp.media[0].codec[1].name, "opus");
+    cr_assert_eq(sdp.media[0].codec[2].pt, 13);
+    cr_assert(!slr_sdp_media_usable(&sdp.media[1]));
+    cr_assert_str_eq(sdp.media[1].formats, "3 9");
 }
 
 /* No more than a leg of the engine can hold. */

@@ -69,3 +69,13 @@ def test_legs_of_different_codecs(rigs, codecs, rate):
             # ffmpeg's sine has an amplitude of 1/8, doubled here; each of two channels gets half the power
             sent = 8192 / math.sqrt(2) / math.sqrt(2 if CODECS[codec][1].endswith("/2") else 1)
             assert abs(20 * math.log10(level / sent)) < 1, (codec, level)
+
+
+def test_the_engines_option_limits_the_answer(rigs):
+    """-A: static payload types beyond it are not answered; dynamic ones are the SDP's."""
+    rig = rigs(capture="uring", engine_args=("-A", "8", "-A", "13")).start()
+    with Call(rig, legs=1) as c:
+        c.invite(0, body=c.offer(0, codecs=((9, "G722/8000"), (8, "PCMA/8000"), (96, "opus/48000/2"))))
+        assert c.answers[0].media[0].pts == ["8", "96", "101"]
+    with Call(rig, legs=1) as c:
+        c.invite(0, expect=488, body=c.offer(0, codecs=((9, "G722/8000"), (0, "PCMU/8000"))))

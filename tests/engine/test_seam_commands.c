@@ -58,6 +58,28 @@ Test(seam_commands, commands_become_calls)
     stop(&r);
 }
 
+/* What tells how payload is packed is kept where not all parameters fit. */
+Test(seam_commands, long_parameters_keep_what_matters)
+{
+    struct rig r;
+    start(&r, false);
+    struct slr_seam_conn *c = dial(&r);
+    hello(&r, c, 1, 0);
+    json_t *a = ask(&r, c,
+                    "{\"cmd\":\"leg_open\",\"id\":\"b\",\"epoch\":1,\"session\":\"" ID_A
+                    "\",\"leg\":\"l1\","
+                    "\"channel\":0,\"codecs\":[{\"pt\":98,\"name\":\"AMR\",\"clock\":8000,\"fmtp\":"
+                    "\"mode-set=0,1,2,3,4,5,6,7; mode-change-period=2; mode-change-capability=2; "
+                    "mode-change-neighbor=1; max-red=220; octet-align=1\"}]}");
+    cr_expect(slr_json_bool(a, "ok", false));
+    cr_expect_str_eq(r.engine.params.pt[0].fmtp,
+                     "octet-align=1;mode-set=0,1,2,3,4,5,6,7;mode-change-period=2;"
+                     "mode-change-capability=2");
+    json_decref(a);
+    slr_seam_close(c);
+    stop(&r);
+}
+
 Test(seam_commands, plain_commands_become_calls)
 {
     static const struct {
