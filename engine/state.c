@@ -17,6 +17,13 @@
 
 #include "common/log.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+#define HUGE_BYTES ((size_t)2 << 20)
+/* Less of it fits into what the processor remembers of small pages. */
+#define HUGE_LEAST_BYTES ((size_t)64 << 20)
 #define STATE_MAGIC 0x534c5253u /* "SLRS" */
 
 static uint64_t layout_bytes(void)
@@ -181,6 +188,48 @@ static enum slr_err put_aside(const char *path)
     return rename(path, old) == 0 ? SLR_OK : slr_err_from_errno(errno);
 }
 
+/* At an address that huge pages can be at. MAP_FAILED: no address space. */
+static uint8_t *map_aligned(int fd, size_t bytes, int flags)
+{
+    size_t room = bytes + HUGE_BYTES;
+    uint8_t *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) {
+        return at;
+    }
+    size_t head = (HUGE_BYTES - (uintptr_t)at % HUGE_BYTES) % HUGE_BYTES;
+    uint8_t *base =
+        mmap(at + head, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | flags, fd, 0);
+    if (base == MAP_FAILED) {
+        munmap(at, room);
+        return base;
+    }
+    size_t tail = room - head - round_page(bytes);
+    if (head > 0) {
+        munmap(at, head);
+    }
+    if (tail > 0) {
+        munmap(base + round_page(bytes), tail);
+    }
+    return base;
+}
+
+/*
+ * Each packet goes to memory of its own, and with small pages finding out where that is costs as
+ * much as writing it. So a new file gets huge pages, if the kernel (6.1) and the file system
+ * (tmpfs) have them; if not, nothing is lost.
+ */
+static void make_huge(const struct slr_state *s)
+{
+    if (s->map_bytes < HUGE_LEAST_BYTES) {
+        return;
+    }
+    uint8_t *at = map_aligned(s->fd, s->map_bytes, 0);
+    if (at != MAP_FAILED) {
+        (void)madvise(at, s->map_bytes / HUGE_BYTES * HUGE_BYTES, MADV_COLLAPSE);
+        munmap(at, s->map_bytes);
+    }
+}
+
 /* Takes all of the memory now: a tmpfs that ran full later would kill the process (SIGBUS). */
 static enum slr_err reserve(const struct slr_state *s)
 {
@@ -223,10 +272,10 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
     }
     if (err == SLR_OK && fresh) {
         err = reserve(s);
+        make_huge(s);
     }
     if (err == SLR_OK) {
-        void *base =
-            mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, s->fd, 0);
+        uint8_t *base = map_aligned(s->fd, s->map_bytes, MAP_POPULATE);
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
         s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
         s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
