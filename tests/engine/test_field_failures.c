@@ -400,3 +400,134 @@ Test(field_failures, end_of_file_click)
         done(&o);
     }
 }
+
+/* More SSRCs in turn than a leg remembers: the ledger lists the last and sums up the others. */
+Test(field_failures, more_streams_than_a_leg_remembers)
+{
+    struct one o;
+    int64_t packets = 0;
+    int64_t placed = 0;
+    begin(&o);
+    for (uint32_t n = 0; n < 30; n++) {
+        for (uint32_t k = 0; k < 50; k++) {
+            int64_t at = n * 5000 + k * 20;
+            cr_assert_eq(feed(&o, at, 0x1000 + n, k, 5000), SLR_VERDICT_TAKEN, "%u/%u", n, k);
+        }
+    }
+    end(&o, 150000);
+    for (int64_t n = 0; n < 30; n++) {
+        fx_assert_audio(&o.r, 0, n * 40000, 8000, 0x1000 + (uint32_t)n, 0);
+    }
+    json_t *leg = fx_leg_json(&o.r, 0);
+    json_t *others = json_object_get(leg, "others");
+    json_t *streams = json_object_get(leg, "streams");
+    for (size_t i = 0; i < json_array_size(streams); i++) {
+        packets += fx_stream_count(&o.r, 0, i, "packets");
+        placed += fx_stream_count(&o.r, 0, i, "placed");
+    }
+    cr_assert_eq(json_integer_value(json_object_get(others, "streams")), 30 - 16);
+    cr_assert_eq(packets + json_integer_value(json_object_get(others, "packets")), 1500);
+    cr_assert_eq(placed + json_integer_value(json_object_get(others, "placed")), 1500);
+    done(&o);
+}
+
+/* The clock rate changes in mid stream, the SSRC does not: what follows begins where it was said,
+ * however its first packets were delayed. */
+Test(field_failures, clock_rate_change_in_mid_stream)
+{
+    static const uint32_t hz[] = {8000, 16000, 48000, 8000};
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t slot = fx_leg(&f, s, 0, 8);
+    struct slr_leg *leg = &f.e.state->leg[slot];
+    struct slr_pt_map rows[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        fx_row(&rows[i], (uint8_t)(96 + i), "L16");
+        rows[i].clock_hz = hz[i];
+    }
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
+    slr_leg_codecs_build(&f.e.codecs[slot], leg);
+    memcpy(id, s->id, sizeof id);
+    uint16_t seq = 7;
+    for (uint32_t part = 0; part < 4; part++) {
+        uint32_t samples = hz[part] / 200; /* 5 ms */
+        for (uint32_t k = 0; k < 400; k++, seq++) {
+            struct fx_packet p = {.pt = (uint8_t)(96 + part % 3),
+                                  .seq = seq,
+                                  .ts = 12345 * part + k * samples,
+                                  .ssrc = OLD,
+                                  .len_bytes = samples * 2 < 400 ? samples * 2 : 0};
+            int64_t at = part * 2000 + k * 5 + (k < 8 ? 35 - k : 0);
+            if (p.len_bytes == 0) {
+                p.len_bytes = 400; /* 200 samples at 48 kHz */
+                p.ts = 12345 * part + k * 200;
+                at = part * 2000 + k * 200 / 48;
+            }
+            cr_assert_eq(fx_rtp(&f, slot, at, p), SLR_VERDICT_TAKEN, "%u/%u", part, k);
+        }
+        cr_assert_geq(atomic_load(&leg->highest_ticks), (part * 2000 + 1600) * FX_MS);
+        cr_assert_leq(atomic_load(&leg->highest_ticks), (part * 2000 + 2006) * FX_MS);
+    }
+    fx_end(&f, s, 8000);
+    fx_result(&f, id, &r);
+    json_t *clock = json_object_get(fx_leg_json(&r, 0), "clock");
+    cr_assert_eq(json_array_size(clock), 3u);
+    for (size_t i = 0; i < 3; i++) {
+        double at = json_real_value(json_object_get(json_array_get(clock, i), "at_ms"));
+        cr_assert_float_eq(at, 2000.0 * (double)(i + 1), 1.0, "%g", at);
+    }
+    cr_assert_eq(fx_stream_count(&r, 0, 0, "placed"), 1600);
+    fx_result_free(&r);
+    fx_close(&f);
+}
+
+/* A payload longer than a record may be (L16 in stereo at 48 kHz, 40 ms) is there to the last
+ * sample. */
+Test(field_failures, a_payload_longer_than_a_record)
+{
+    static uint8_t bytes[7680];
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t slot = fx_leg(&f, s, 0, 8);
+    struct slr_leg *leg = &f.e.state->leg[slot];
+    struct slr_pt_map row;
+    fx_row(&row, 96, "L16");
+    row.clock_hz = 48000;
+    row.channels = 2;
+    cr_assert_eq(slr_leg_codecs_set(leg, &row, 1), SLR_OK);
+    slr_leg_codecs_build(&f.e.codecs[slot], leg);
+    memcpy(id, s->id, sizeof id);
+    for (uint32_t k = 0; k < 50; k++) {
+        struct slr_packet pkt = {.at = bytes, .len_bytes = sizeof bytes};
+        struct slr_rtp rtp = {.pt = 96, .seq = (uint16_t)k, .ts = k * 1920, .ssrc = OLD};
+        for (uint32_t i = 0; i < 1920; i++) {
+            uint16_t v = (uint16_t)(k * 1920 + i);
+            bytes[4 * i] = bytes[4 * i + 2] = (uint8_t)(v >> 8);
+            bytes[4 * i + 1] = bytes[4 * i + 3] = (uint8_t)v;
+        }
+        rtp.payload = slr_slice_of(bytes, sizeof bytes);
+        pkt.arrival = fx_time(k * 40 * SLR_NS_PER_MS);
+        cr_assert_eq(slr_addr_parse(FX_PEER, &pkt.src), SLR_OK);
+        cr_assert_eq(slr_placement_rtp(&f.worker.place, slot, &pkt, &rtp), SLR_VERDICT_TAKEN);
+        fx_write(&f, k * 40);
+    }
+    fx_end(&f, s, 2000);
+    fx_result(&f, id, &r);
+    cr_assert_eq(r.wav.shape.sample_hz, 48000u);
+    cr_assert_eq(r.wav.frames, 96000u);
+    for (uint32_t i = 0; i < 96000; i++) {
+        int16_t is = 0;
+        memcpy(&is, r.data + i * 2, 2);
+        cr_assert_eq(is, (int16_t)i, "sample %u", i);
+    }
+    fx_assert_spans(&r, 0, "received 0+2000");
+    cr_assert_eq(fx_stream_count(&r, 0, 0, "placed"), 50);
+    fx_result_free(&r);
+    fx_close(&f);
+}
