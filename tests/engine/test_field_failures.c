@@ -531,3 +531,66 @@ Test(field_failures, a_payload_longer_than_a_record)
     fx_result_free(&r);
     fx_close(&f);
 }
+
+/* A leg of a codec that remembers, and what comes after which packet: `other` speaks in between. */
+static void two_decoders(bool alone, struct fx_result *r)
+{
+    static _Alignas(16) uint8_t coder[2][65536];
+    const struct slr_codec *g722 = slr_codec_by_name("G722", 8000);
+    struct slr_codec_use use;
+    struct fx f;
+    char id[SLR_ID_SIZE];
+    uint32_t slot[2];
+    fx_open(&f);
+    cr_assert_not_null(g722);
+    cr_assert_leq(g722->encoder_bytes, sizeof coder[0]);
+    cr_assert_eq(slr_codec_bind(g722, &(struct slr_codec_params){0}, &use), SLR_OK);
+    struct slr_session *s = fx_session(&f, 2);
+    memcpy(id, s->id, sizeof id);
+    for (uint32_t n = 0; n < 2; n++) {
+        struct slr_pt_map row;
+        fx_row(&row, 9, "G722");
+        slot[n] = fx_leg(&f, s, n, 8);
+        cr_assert_eq(slr_leg_codecs_set(&f.e.state->leg[slot[n]], &row, 1), SLR_OK);
+        slr_leg_codecs_build(&f.e.codecs[slot[n]], &f.e.state->leg[slot[n]]);
+        cr_assert_eq(g722->encoder_init(coder[n], &use, 0), SLR_OK);
+    }
+    for (uint32_t k = 0; k < 100; k++) {
+        for (uint32_t n = 0; n < (alone ? 1u : 2u); n++) {
+            int16_t pcm[320];
+            size_t len = 0;
+            struct fx_packet p = {
+                .pt = 9, .seq = (uint16_t)k, .ts = k * 160, .ssrc = n ? NEW : OLD};
+            for (uint32_t i = 0; i < 320; i++) { /* a triangle and a rectangle */
+                uint32_t t = k * 320 + i;
+                pcm[i] = (int16_t)(n ? (t / 20 % 2 ? 9000 : -9000) : (int)(t % 64) * 400 - 12800);
+            }
+            cr_assert_eq(g722->encode(coder[n], &use, pcm, 320, p.at, sizeof p.at, &len), SLR_OK);
+            p.len_bytes = (uint32_t)len;
+            cr_assert_eq(fx_rtp(&f, slot[n], k * 20, p), SLR_VERDICT_TAKEN);
+        }
+        fx_write(&f, k * 20);
+    }
+    fx_end(&f, s, 2000);
+    fx_result(&f, id, r);
+    fx_close(&f);
+}
+
+/* What one leg says is decoded as if there were no other. */
+Test(field_failures, shared_decoder_state)
+{
+    struct fx_result both;
+    struct fx_result one;
+    int64_t loud = 0;
+    two_decoders(false, &both);
+    two_decoders(true, &one);
+    cr_assert_eq(both.wav.shape.format, SLR_SAMPLE_S16);
+    cr_assert_eq(both.wav.frames, one.wav.frames);
+    for (uint64_t i = 0; i < both.wav.frames; i++) {
+        cr_assert_eq(memcmp(both.data + i * 4, one.data + i * 4, 2), 0, "frame %d", (int)i);
+        loud += one.data[i * 4 + 1] != 0;
+    }
+    cr_assert_gt(loud, (int64_t)both.wav.frames / 2);
+    fx_result_free(&both);
+    fx_result_free(&one);
+}
