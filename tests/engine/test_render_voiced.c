@@ -381,3 +381,50 @@ Test(render_voiced, a_piece_is_made_again)
     cr_assert_lt(error_db(&c, 0, 5000), -50);
     done(&c);
 }
+
+/* The skew stage leaves some of a piece to the next one, or takes more than was asked for: what was
+ * decoded already is not decoded again, and not lost. */
+Test(render_voiced, pieces_that_do_not_end_where_they_were_cut)
+{
+    struct call c;
+    struct slr_track track;
+    struct slr_render_scratch *scratch = calloc(1, sizeof *scratch);
+    struct slr_leg_voices *voices = NULL;
+    struct slr_audio_shape shape = {SLR_SAMPLE_S16, 1, 16000};
+    uint32_t random = 12345;
+    int64_t first = 0;
+    begin(&c, "G722", 8000);
+    cr_assert_not_null(scratch);
+    cr_assert_eq(slr_track_init(&track), SLR_OK);
+    for (; c.at_ms < 1000; c.at_ms += 20) {
+        sp_say(&c.p, 20);
+        cr_assert_eq(sp_send(&c.f, c.leg, &c.p, c.at_ms * SLR_NS_PER_MS, true), SLR_VERDICT_TAKEN);
+    }
+    while (first < 14000) {
+        random = random * 1664525u + 1013904223u;
+        uint32_t frames = 400 + (random >> 8) % 1000;
+        slr_track_begin(&track, &shape, first, frames);
+        struct slr_render r = {.state = c.f.e.state,
+                               .session = c.s,
+                               .leg_index = c.leg,
+                               .codecs = &c.f.e.codecs[c.leg],
+                               .voices = &voices,
+                               .track = &track,
+                               .scratch = scratch,
+                               .counters = &c.f.writer.counters};
+        slr_render_leg(&r);
+        for (uint32_t i = 0; i < frames; i++) {
+            int16_t is = 0;
+            memcpy(&is, track.at + 2 * i, 2);
+            cr_assert_eq(is, c.p.ref[first + i], "frame %lld", (long long)first + i);
+        }
+        first += frames - random % slr_leg_voices_back_frames(&shape);
+        slr_leg_voices_next(voices, first);
+    }
+    slr_leg_voices_close(voices);
+    slr_render_scratch_fini(scratch);
+    slr_track_fini(&track);
+    free(scratch);
+    finish(&c);
+    done(&c);
+}
