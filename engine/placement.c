@@ -425,6 +425,7 @@ void slr_placement_hold(const struct slr_session *s, struct slr_leg *leg, bool o
     if ((atomic_load(&leg->holding) != 0) == on) {
         return;
     }
+    slr_steady_stop(leg); /* it counts from heard_ns, which is no packet's after a hold */
     int64_t at = slr_session_ticks(s, now);
     if (on) {
         slr_intervals_open(&leg->holds, at);

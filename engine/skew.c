@@ -303,12 +303,25 @@ static void judge_reports(struct slr_skew *k, int64_t now_ticks)
     }
 }
 
+/* Does every point go the line's way, and none of them most of it, as a step would? */
+static bool is_steady(const struct slr_skew_line *l)
+{
+    for (uint32_t i = 0; i + 1 < l->count; i++) {
+        double passed = ((double)l->at_s[i + 1] - (double)l->at_s[i]) * TICKS_S * l->rate;
+        double moved = (double)(l->delay_ticks[i + 1] - l->delay_ticks[i]);
+        if (moved / passed < 0.3 || moved / passed > 3.0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Is it a skew at all? */
 static enum slr_skew_event judge_rate(struct slr_skew *k)
 {
     double off = fabs(k->path.rate) * 1e6;
     bool sure = k->path.count >= FIRST_POINTS && k->path.valid && off > SLR_SKEW_RATE_MAX_PPM;
-    bool gross = k->path.count >= 3 && off > 10.0 * SLR_SKEW_RATE_MAX_PPM;
+    bool gross = k->path.count >= 3 && off > 10.0 * SLR_SKEW_RATE_MAX_PPM && is_steady(&k->path);
     if (!k->rate_off && (sure || gross)) {
         k->rate_off = true;
         k->rates++;

@@ -379,3 +379,20 @@ Test(skew, a_new_segment_begins_anew)
     cr_assert_eq(s[0].skew.want_ticks, 0);
     cr_assert_eq(s[1].skew.want_ticks, 0);
 }
+
+/* Soon after the beginning, when few points are known: a step is no rate. */
+Test(skew, an_early_step_is_no_rate)
+{
+    static const double at_s[] = {4.0, 7.0, 10.0, 13.0, 17.0};
+    for (uint32_t i = 0; i < sizeof at_s / sizeof at_s[0]; i++) {
+        struct sender s[2] = {{.base_ms = 10,
+                               .jitter_ms = 20,
+                               .jitter = UNIFORM,
+                               .clock_step_ms = 1200,
+                               .clock_step_at_s = at_s[i]},
+                              {.base_ms = 35, .jitter_ms = 20, .jitter = UNIFORM}};
+        (void)run(s, 2, 120.0, 0.0);
+        cr_expect_eq(s[0].rates, 0u, "at %.0f s", at_s[i]);
+        cr_expect_not(s[0].skew.rate_off);
+    }
+}

@@ -108,3 +108,29 @@ Test(steady, most_packets_go_the_short_way)
     fx_end(&f, s, 20000);
     fx_close(&f);
 }
+
+/* A hold in the middle of it, while the RTP clock goes on: what comes after is at its place. */
+Test(steady, a_hold_is_no_jump_of_the_clock)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t leg = fx_leg(&f, s, 0, 8);
+    memcpy(id, s->id, sizeof id);
+    fx_stream(&f, leg, 0, 0xaaaa0001u, 0, 100);
+    slr_placement_hold(s, &f.e.state->leg[leg], true, fx_time(2040 * SLR_NS_PER_MS));
+    slr_placement_hold(s, &f.e.state->leg[leg], false, fx_time(12000 * SLR_NS_PER_MS));
+    for (uint32_t k = 100; k < 200; k++) {
+        struct fx_packet p = fx_audio(0xaaaa0001u, k, 100, 5000 + 80320);
+        cr_assert_eq(fx_rtp(&f, leg, 10040 + (int64_t)k * 20, p), SLR_VERDICT_TAKEN);
+    }
+    fx_end(&f, s, 14040);
+    fx_result(&f, id, &r);
+    fx_assert_spans(&r, 0,
+                    "received 0+2000, comfort 2000+40, hold 2040+9960, comfort 12000+40, "
+                    "received 12040+2000");
+    fx_result_free(&r);
+    fx_close(&f);
+}
