@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define FRAMES_PER_S 50u
+#define BLOCK 32u
+#define PART 8192u /* so that 32 bits hold its sum */
 #define FULL_SCALE 32768.0
 #define CLIPPED 32124 /* the largest value of mu-law; A-law and S16 go beyond it */
 #define NOTHING_DBOV (-100.0)
@@ -33,35 +35,73 @@ static bool end_frame(struct slr_meter *m)
     return !dead;
 }
 
-/* Part of one frame. */
+struct part {
+    int32_t sum;
+    uint64_t squares;
+    int16_t least, most;
+};
+
+/* A constant number of samples: compilers make vectors of these loops. */
+static void add_block(struct part *p, const int16_t *pcm)
+{
+    int32_t sum = 0;
+    uint64_t squares = 0;
+    int16_t least = p->least;
+    int16_t most = p->most;
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        least = pcm[i] < least ? pcm[i] : least;
+        most = pcm[i] > most ? pcm[i] : most;
+    }
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        sum += pcm[i];
+    }
+    for (uint32_t i = 0; i < BLOCK; i++) {
+        squares += (uint32_t)(pcm[i] * pcm[i]);
+    }
+    p->sum += sum;
+    p->squares += squares;
+    p->least = least;
+    p->most = most;
+}
+
+static uint32_t count_clipped(const int16_t *pcm, uint32_t samples)
+{
+    uint32_t clipped = 0;
+    for (uint32_t i = 0; i < samples; i++) {
+        clipped += pcm[i] >= CLIPPED || pcm[i] <= -CLIPPED;
+    }
+    return clipped;
+}
+
+/* Part of one frame, at most PART samples. */
 static void add(struct slr_meter *m, const int16_t *pcm, uint32_t samples)
 {
-    int64_t sum = 0;
-    uint64_t squares = 0;
-    uint32_t clipped = 0;
-    int32_t least = pcm[0];
-    int32_t most = pcm[0];
-    for (uint32_t i = 0; i < samples; i++) {
-        int32_t x = pcm[i];
-        sum += x;
-        squares += (uint32_t)(x * x);
-        clipped += (uint32_t)(x >= CLIPPED) + (uint32_t)(x <= -CLIPPED);
-        least = x < least ? x : least;
-        most = x > most ? x : most;
+    struct part p = {0, 0, pcm[0], pcm[0]};
+    uint32_t at = 0;
+    for (; at + BLOCK <= samples; at += BLOCK) {
+        add_block(&p, pcm + at);
+    }
+    for (; at < samples; at++) {
+        p.least = pcm[at] < p.least ? pcm[at] : p.least;
+        p.most = pcm[at] > p.most ? pcm[at] : p.most;
+        p.sum += pcm[at];
+        p.squares += (uint32_t)(pcm[at] * pcm[at]);
     }
     if (m->frame_samples == 0) {
-        m->frame_min = least;
-        m->frame_max = most;
+        m->frame_min = p.least;
+        m->frame_max = p.most;
     }
-    m->frame_min = least < m->frame_min ? least : m->frame_min;
-    m->frame_max = most > m->frame_max ? most : m->frame_max;
-    m->frame_squares += squares;
+    m->frame_min = p.least < m->frame_min ? p.least : m->frame_min;
+    m->frame_max = p.most > m->frame_max ? p.most : m->frame_max;
+    m->frame_squares += p.squares;
     m->frame_samples += samples;
-    m->sum += sum;
+    m->sum += p.sum;
     m->samples += samples;
-    m->clipped += clipped;
-    m->peak = most > m->peak ? most : m->peak;
-    m->peak = -least > m->peak ? -least : m->peak;
+    if (p.most >= CLIPPED || p.least <= -CLIPPED) {
+        m->clipped += count_clipped(pcm, samples);
+    }
+    m->peak = p.most > m->peak ? p.most : m->peak;
+    m->peak = -p.least > m->peak ? -p.least : m->peak;
 }
 
 bool slr_meter_put(struct slr_meter *m, const int16_t *pcm, uint32_t samples, uint32_t sample_hz)
@@ -71,6 +111,7 @@ bool slr_meter_put(struct slr_meter *m, const int16_t *pcm, uint32_t samples, ui
     while (samples > 0) {
         uint32_t room = m->frame_samples < frame ? frame - m->frame_samples : 1;
         uint32_t n = samples < room ? samples : room;
+        n = n < PART ? n : PART;
         add(m, pcm, n);
         pcm += n;
         samples -= n;

@@ -120,7 +120,7 @@ struct slr_leg {
     struct slr_ledger_others others; /* streams whose slots were used again */
     uint32_t held_chunk;      /* packets that may begin a new sequence (held.c), plus 1; 0: none */
     int64_t joined_ns;        /* when it was opened */
-    _Atomic int64_t stray_ns; /* arrival of the newest one with an unknown payload type */
+    _Atomic int64_t stray_ns; /* arrival of the newest one that nobody can decode */
     struct slr_leg_report report;
     /* W at the first packet, then F */
     _Atomic uint32_t queue_head;

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "codecs/codec.h"
+#include "codecs/g711.h"
 #include "common/log.h"
 #include "engine/queue.h"
 
@@ -27,12 +27,12 @@ static void to_pcm(const struct slr_track *t, uint32_t from, uint32_t count, int
     switch (t->shape.format) {
     case SLR_SAMPLE_ALAW:
         for (uint32_t i = 0; i < count; i++) {
-            out[i] = slr_g711_alaw_to_s16(t->at[from + i]);
+            out[i] = slr_g711_alaw_table[t->at[from + i]];
         }
         break;
     case SLR_SAMPLE_ULAW:
         for (uint32_t i = 0; i < count; i++) {
-            out[i] = slr_g711_ulaw_to_s16(t->at[from + i]);
+            out[i] = slr_g711_ulaw_table[t->at[from + i]];
         }
         break;
     case SLR_SAMPLE_S16:

@@ -97,6 +97,10 @@ static enum slr_verdict take_secure(struct slr_worker *w, uint32_t leg, bool rtc
         return take_plain(w, leg, rtcp_port, kind, pkt);
     }
     if (result != SLR_SRTP_OK) {
+        if (kind == SLR_IS_RTP) {
+            atomic_store_explicit(&w->place.state->leg[leg].stray_ns, pkt->arrival.ns,
+                                  memory_order_relaxed);
+        }
         return verdicts[result];
     }
     struct slr_packet plain = *pkt;

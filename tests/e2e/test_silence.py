@@ -1,9 +1,10 @@
 """All legs silent for -t: the recorder ends the call itself. Not in hold, not in a pause."""
+import threading
 import time
 
 import pytest
 
-from lib import wait
+from lib import hep, wait
 from lib.call import Call
 
 SILENCE_S = 2
@@ -63,3 +64,25 @@ def test_hold_and_pause_are_no_silence(rig):
             assert held.reinvite(i).status == 200
         rig.api.post(f"/v1/calls/{ident}/resume")
         ended_by_us(held, time.monotonic()), ended_by_us(paused, time.monotonic())
+
+
+def test_a_leg_that_falls_silent_is_told(rigs):
+    rig = rigs(engine_args=("--silent-alarm", "2")).start()
+    reader = hep.Reader(rig.sniffer)
+    told = lambda name: lambda p: p.payload_type != 1 and f'"{name}"'.encode() in p.payload
+    with Call(rig) as c:
+        c.invite_all()
+        c.play(0, 9), c.play(1, 1)
+        talker = threading.Thread(target=c.run)
+        talker.start()
+        since = time.monotonic()
+        ev = reader.until("the alarm", told("leg_silent")).json()
+        assert 1 < time.monotonic() - since < 5
+        assert ev["cause"] == "no-packets" and ev["since_ms"] >= 800
+        wait.until("it is counted", lambda: rig.api.metrics()["slr_silent_leg_alarms_total"] == 1, 5)
+        talker.join()
+        c.bye()
+        quality = [x["quality"] for x in c.result()[2].raw["legs"]]
+    assert sorted(q["silent_alarms"] for q in quality) == [0, 1]
+    assert all(q["mos"] == 4.41 and q["lost"] == 0 for q in quality)
+    reader.close()

@@ -1,6 +1,7 @@
 /* Levels of signals whose level is known; frames run over the borders of what is put in. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "codecs/codec.h"
@@ -117,4 +118,50 @@ Test(meter, pieces_of_any_size_come_to_the_same)
         }
         cr_assert_eq(memcmp(&m, &whole, sizeof m), 0, "pieces of %u", piece);
     }
+}
+
+/* Silence that went through a codec and back is dead, whatever the codec leaves of it. */
+Test(meter, silence_through_each_codec_is_dead)
+{
+    const struct slr_codec *const *all = slr_codec_all();
+    uint32_t gone_through = 0;
+    for (size_t i = 0; all[i]; i++) {
+        static max_align_t encoder[32768];
+        static max_align_t decoder[32768];
+        static int16_t zeros[2 * SLR_CODEC_MAX_SAMPLES];
+        static int16_t pcm[2 * SLR_CODEC_MAX_SAMPLES];
+        struct slr_codec_params params = {all[i]->clock_hz ? all[i]->clock_hz : 16000, 1, NULL};
+        struct slr_codec_use use;
+        struct slr_meter m = {0};
+        bool alive = false;
+        if (!all[i]->encode || slr_codec_bind(all[i], &params, &use) != SLR_OK) {
+            continue;
+        }
+        cr_assert_leq(all[i]->encoder_bytes, sizeof encoder);
+        cr_assert_leq(all[i]->decoder_bytes, sizeof decoder);
+        cr_assert(!all[i]->encoder_init || all[i]->encoder_init(encoder, &use, 0) == SLR_OK);
+        cr_assert(!all[i]->decoder_init || all[i]->decoder_init(decoder, &use) == SLR_OK);
+        for (int k = 0; k < 100; k++) {
+            uint8_t payload[4096];
+            size_t n = 0;
+            uint32_t samples = 0;
+            cr_assert_eq(all[i]->encode(encoder, &use, zeros, use.sample_hz / 50, payload,
+                                        sizeof payload, &n),
+                         SLR_OK);
+            cr_assert_eq(all[i]->decode(decoder, &use, slr_slice_of(payload, n), pcm,
+                                        SLR_CODEC_MAX_SAMPLES, &samples),
+                         SLR_OK, "%s", all[i]->name);
+            alive = slr_meter_put(&m, pcm, samples * use.channels, use.sample_hz);
+            cr_assert(k < 25 || !alive, "%s is alive: %d to %d", all[i]->name, m.frame_min,
+                      m.frame_max);
+        }
+        gone_through++;
+        if (all[i]->encoder_fini) {
+            all[i]->encoder_fini(encoder);
+        }
+        if (all[i]->decoder_fini) {
+            all[i]->decoder_fini(decoder);
+        }
+    }
+    cr_assert_geq(gone_through, 7u);
 }
