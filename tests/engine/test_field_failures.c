@@ -571,6 +571,9 @@ static void two_decoders(bool alone, struct fx_result *r)
         }
         fx_write(&f, k * 20);
     }
+    for (uint32_t n = 0; n < 2; n++) {
+        g722->encoder_fini(coder[n]);
+    }
     fx_end(&f, s, 2000);
     fx_result(&f, id, r);
     fx_close(&f);
