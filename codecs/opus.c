@@ -165,6 +165,9 @@ static enum slr_err encoder_init(void *state, const struct slr_codec_use *use, u
     }
     opus_encoder_ctl(e->lib,
                      OPUS_SET_BITRATE((opus_int32)(bitrate_bps ? bitrate_bps : DEFAULT_BPS)));
+    if (use->mode > 0) { /* complexity and one; 0: the library's own choice */
+        opus_encoder_ctl(e->lib, OPUS_SET_COMPLEXITY((opus_int32)(use->mode - 1)));
+    }
     return SLR_OK;
 }
 

@@ -394,28 +394,77 @@ static json_t *render_digits(struct render *r)
     return o;
 }
 
-static json_t *render_shape(struct render *r, const struct slr_audio_shape *shape)
+static json_t *render_shape(struct render *r, const struct slr_audio_shape *shape,
+                            const char *coding)
 {
     json_t *o = json_object();
 
-    put_text(r, o, "format", slr_sample_name(shape->format));
+    put_text(r, o, "format", coding ? coding : slr_sample_name(shape->format));
     put_int(r, o, "channels", shape->channels);
     put_int(r, o, "sample_hz", shape->sample_hz);
     return o;
 }
 
-/* Without a hash both fields are null: nothing to check against. */
-static json_t *render_media(struct render *r)
+static json_t *render_output(struct render *r, const struct slr_output *output)
 {
-    const struct slr_ledger *l = r->ledger;
-    bool hashed = l->media_hash && l->media_hash[0];
     json_t *o = json_object();
 
-    put_count(r, o, "offset", l->media_offset_bytes);
-    put_count(r, o, "len", l->media_len_bytes);
-    put(r, o, "hash", hashed ? json_string(l->media_hash) : json_null());
+    put_text(r, o, "format", slr_format_name(output->format));
+    put_text(r, o, "layout", slr_layout_name(output->layout));
+    put_int(r, o, "sample_hz", output->sample_hz);
+    put(r, o, "cut_pauses", json_boolean(output->cut_pauses));
+    return o;
+}
+
+/* Without a hash both fields are null: nothing to check against. */
+static json_t *render_media(struct render *r, uint64_t offset_bytes, uint64_t len_bytes,
+                            const char *hash)
+{
+    bool hashed = hash && hash[0];
+    json_t *o = json_object();
+
+    put_count(r, o, "offset", offset_bytes);
+    put_count(r, o, "len", len_bytes);
+    put(r, o, "hash", hashed ? json_string(hash) : json_null());
     put(r, o, "hash_method", hashed ? json_string("sha256-of-sha256-1MiB") : json_null());
     return o;
+}
+
+/* Only where there are several. */
+static void put_files(struct render *r, json_t *object)
+{
+    const struct slr_ledger *l = r->ledger;
+    json_t *files = l->file_count > 1 ? json_array() : NULL;
+
+    for (uint32_t i = 0; files && i < l->file_count; i++) {
+        const struct slr_ledger_file *f = &l->files[i];
+        json_t *o = json_object();
+        put_text(r, o, "file", f->file);
+        put_int(r, o, "channel", f->channel);
+        put(r, o, "media",
+            render_media(r, f->media_offset_bytes, f->media_len_bytes, f->media_hash));
+        add(r, files, o);
+    }
+    if (l->file_count > 1) {
+        put(r, object, "files", files);
+    }
+}
+
+/* Only where something was cut. */
+static void put_cuts(struct render *r, json_t *object)
+{
+    const struct slr_ledger *l = r->ledger;
+    json_t *cuts = l->cut_count > 0 ? json_array() : NULL;
+
+    for (uint32_t i = 0; cuts && i < l->cut_count; i++) {
+        json_t *o = json_object();
+        put_ticks(r, o, "start", l->cut[i].start_ticks);
+        put_ticks(r, o, "len", l->cut[i].len_ticks);
+        add(r, cuts, o);
+    }
+    if (l->cut_count > 0) {
+        put(r, object, "cuts", cuts);
+    }
 }
 
 static json_t *render_whole(struct render *r, json_t *meta)
@@ -434,12 +483,19 @@ static json_t *render_whole(struct render *r, json_t *meta)
     put_text(r, o, "file", l->file);
     put_text(r, o, "container", l->container);
     put_text(r, o, "mime", l->mime_type);
-    put(r, o, "shape", render_shape(r, &l->shape));
+    put(r, o, "shape", render_shape(r, &l->shape, l->coding));
+    put_text(r, o, "layout", slr_layout_name((uint8_t)l->layout));
+    put(r, o, "recorded", render_shape(r, &l->recorded, NULL));
+    if (l->output) {
+        put(r, o, "output", render_output(r, l->output));
+    }
     put_text(r, o, "start", start);
     put_int(r, o, "start_wall_ns", l->start_wall.ns);
     put_ticks(r, o, "len", l->len_ticks);
     put_count(r, o, "frames", l->frames);
-    put(r, o, "media", render_media(r));
+    put(r, o, "media", render_media(r, l->media_offset_bytes, l->media_len_bytes, l->media_hash));
+    put_files(r, o);
+    put_cuts(r, o);
     put(r, o, "meta", meta);
     for (uint32_t i = 0; i < l->leg_count; i++) {
         add(r, legs, render_leg(r, &l->leg[i]));

@@ -16,6 +16,7 @@
 #include "common/id.h"
 #include "common/net.h"
 #include "storage/container.h"
+#include "storage/format.h"
 
 #define SLR_LEDGER_VERSION 1
 
@@ -90,6 +91,19 @@ struct slr_ledger_others {
     uint64_t packets, bytes, placed, lost, duplicate, reordered, late, suppressed, rejected;
 };
 
+/* A stretch that was left out of the files. */
+struct slr_ledger_cut {
+    int64_t start_ticks, len_ticks;
+};
+
+/* One of several files of a recording: a channel of its own. */
+struct slr_ledger_file {
+    const char *file;
+    uint32_t channel;
+    uint64_t media_offset_bytes, media_len_bytes;
+    const char *media_hash;
+};
+
 struct slr_ledger_digit {
     int64_t start_ticks;
     uint32_t duration_ms;
@@ -135,12 +149,20 @@ struct slr_ledger {
     const char *state;     /* "sealed", "partial", "orphan" ... */
     const char *file;      /* published media file name */
     const char *container, *mime_type;
-    struct slr_audio_shape shape;
+    const char *coding;           /* NULL: the name of shape.format */
+    struct slr_audio_shape shape; /* of each file */
+    struct slr_audio_shape recorded;
+    const struct slr_output *output; /* what was asked for */
+    enum slr_layout layout;
     slr_wall start_wall;
     int64_t len_ticks;
     uint64_t frames;
     uint64_t media_offset_bytes, media_len_bytes;
     const char *media_hash;
+    const struct slr_ledger_file *files; /* where there are several; the first is `file` */
+    uint32_t file_count;
+    const struct slr_ledger_cut *cut;
+    uint32_t cut_count;
     const char *end_reason; /* "bye", "stop", "eof", "orphan" ... */
     const char *meta_json;  /* JSON object text given by the core, or NULL */
     enum slr_digit_policy digit_policy;

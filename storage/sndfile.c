@@ -14,12 +14,15 @@
 #define BUFFER_BYTES 16384u
 #define MAX_FLAC_CHANNELS 8u
 #define GSM_HZ 8000u
+#define GSM_BLOCK_FRAMES 320u /* 65 bytes */
 #define PIECE_FRAMES (1u << 20)
 
 struct sndfile {
     SNDFILE *lib;
     struct slr_sink *sink;
     struct slr_audio_shape shape;
+    uint64_t frames;
+    uint32_t block_frames;         /* a file holds whole blocks only */
     uint64_t at_bytes, size_bytes; /* where the library is, and the file's length */
     uint64_t buffered_at_bytes;    /* place of what waits in buffer */
     uint32_t buffered_bytes;
@@ -113,8 +116,8 @@ static void drop(void *state)
     }
 }
 
-static enum slr_err begin_as(struct sndfile *f, int format, const struct slr_audio_shape *shape,
-                             struct slr_sink *sink)
+static enum slr_err begin_as(struct sndfile *f, int format, uint32_t block_frames,
+                             const struct slr_audio_shape *shape, struct slr_sink *sink)
 {
     static const SF_VIRTUAL_IO io = {get_size, seek_to, read_some, write_some, tell};
     SF_VIRTUAL_IO copy = io; /* the library wants no const */
@@ -122,6 +125,8 @@ static enum slr_err begin_as(struct sndfile *f, int format, const struct slr_aud
         .samplerate = (int)shape->sample_hz, .channels = (int)shape->channels, .format = format};
     f->sink = sink;
     f->shape = *shape;
+    f->frames = 0;
+    f->block_frames = block_frames;
     f->at_bytes = f->size_bytes = f->buffered_at_bytes = 0;
     f->buffered_bytes = 0;
     f->err = SLR_OK;
@@ -146,6 +151,7 @@ static enum slr_err append(void *state, const void *frames, uint64_t count_frame
             f->err = SLR_IO;
         }
         from += n * f->shape.channels;
+        f->frames += n;
         count_frames -= n;
     }
     return f->err;
@@ -157,11 +163,25 @@ static enum slr_err checkpoint(void *state)
     return f->open ? f->err : SLR_STATE;
 }
 
+/* Silence up to a whole block: of a shorter last one half of the readers show the length that the
+ * header states, and half the length of the block. */
+static void fill_block(struct sndfile *f)
+{
+    static const int16_t silence[GSM_BLOCK_FRAMES];
+    uint64_t over = f->frames % f->block_frames;
+    if (over > 0) {
+        (void)append(f, silence, f->block_frames - over);
+    }
+}
+
 static enum slr_err finish(void *state)
 {
     struct sndfile *f = state;
     if (!f->open) {
         return SLR_STATE;
+    }
+    if (f->err == SLR_OK) {
+        fill_block(f);
     }
     if (f->err != SLR_OK) {
         return f->err;
@@ -199,7 +219,7 @@ static enum slr_err begin_flac(void *state, const struct slr_audio_shape *shape,
     if (check_flac(shape) != SLR_OK || resume_frames > 0) {
         return SLR_UNSUPPORTED;
     }
-    return begin_as(f, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, shape, sink);
+    return begin_as(f, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 1, shape, sink);
 }
 
 const struct slr_container slr_container_flac = {
@@ -234,7 +254,7 @@ static enum slr_err begin_gsm(void *state, const struct slr_audio_shape *shape,
     if (check_gsm(shape) != SLR_OK || resume_frames > 0) {
         return SLR_UNSUPPORTED;
     }
-    return begin_as(f, SF_FORMAT_WAV | SF_FORMAT_GSM610, shape, sink);
+    return begin_as(f, SF_FORMAT_WAV | SF_FORMAT_GSM610, GSM_BLOCK_FRAMES, shape, sink);
 }
 
 const struct slr_container slr_container_gsm = {
