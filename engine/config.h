@@ -41,7 +41,13 @@ struct slr_engine_config {
     const char *srtp_keys;    /* passive: file with keys for RTP whose signalling has none */
     const char *render;       /* print what a waveform of this file is drawn from, and end */
     uint32_t peaks;           /* columns of it */
-    bool wait_core;           /* passive: wait for a core on the seam before reading */
+    const char *format;       /* default of final files: name or mime type */
+    const char *layout;       /* channels, mix, legs; NULL: as the format has it */
+    uint32_t rate_hz;         /* 0: as recorded */
+    uint32_t opus_bps;        /* of a channel, 0: by rate */
+    uint32_t opus_complexity;
+    bool cut_pauses;
+    bool wait_core; /* passive: wait for a core on the seam before reading */
 };
 
 #endif

@@ -65,6 +65,12 @@ static enum slr_err read_words(struct slr_engine *e)
     e->digits = strcmp(digits, "mask") == 0   ? SLR_DIGITS_MASK
                 : strcmp(digits, "drop") == 0 ? SLR_DIGITS_DROP
                                               : SLR_DIGITS_KEEP;
+    const char *why = "";
+    if (slr_output_of_words(e->cfg->format, e->cfg->layout, e->cfg->rate_hz, e->cfg->cut_pauses,
+                            &e->output, &why) != SLR_OK) {
+        SLR_ERROR("bad_option", "option=format why=%s", SLR_Q(why));
+        return SLR_INVAL;
+    }
     if (e->cfg->accept_pt.count == 0) {
         memset(e->accept, 1, sizeof e->accept);
     }
@@ -205,6 +211,8 @@ static enum slr_err make_writers(struct slr_engine *e)
     e->sealer.ring_count = e->writer_count;
     e->sealer.sink = &e->sink;
     e->sealer.rec_fd = e->rec_fd;
+    e->sealer.opus_bps = e->cfg->opus_bps;
+    e->sealer.opus_complexity = e->cfg->opus_complexity;
     return slr_sealer_init(&e->sealer);
 }
 

@@ -19,6 +19,7 @@
 #include "common/net.h"
 #include "common/srtp_suite.h"
 #include "engine/config.h"
+#include "storage/format.h"
 
 #define SLR_LEG_ID_SIZE 64
 #define SLR_DN_SIZE 64
@@ -45,7 +46,9 @@ struct slr_session_params {
     uint8_t digit_policy; /* enum slr_digit_policy */
     json_t *meta;         /* object or NULL, borrowed */
     slr_wall start_wall;  /* ns 0: now */
-    bool is_auto;         /* made by the engine itself, from RTP without signalling */
+    bool has_output;      /* else the engine's default */
+    struct slr_output output;
+    bool is_auto; /* made by the engine itself, from RTP without signalling */
 };
 
 enum slr_source_policy { SLR_SOURCE_HOST, SLR_SOURCE_STRICT, SLR_SOURCE_ANY };

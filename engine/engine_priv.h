@@ -53,6 +53,7 @@ struct slr_engine {
     struct slr_port_past *port_past; /* by port / 2; NULL: not remembered */
     enum slr_source_policy policy;
     enum slr_digit_policy digits;
+    struct slr_output output; /* default of sessions that name none */
     uint8_t accept[128];
     struct slr_pt_map unsignalled[SLR_MAX_PTS]; /* payload types of flows without SDP */
     uint32_t unsignalled_count;

@@ -45,20 +45,125 @@ static enum slr_err read_shape(int rec_fd, const char *name, struct slr_audio_sh
     return err;
 }
 
-/* Sealing had come as far as the ledger, which knows more than we do: only the file's name is
- * missing. False: it had not. */
-static bool finish_sealing(struct slr_engine *e, const char *id, const char *open_name)
+static bool is_there(const struct slr_engine *e, const char *name)
 {
-    char final[SLR_REC_NAME_SIZE];
     struct stat st;
-    slr_recfile_name_final(id, ".json", final);
-    if (fstatat(e->rec_fd, final, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    return name && fstatat(e->rec_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static json_t *read_ledger(const struct slr_engine *e, const char *id)
+{
+    char name[SLR_REC_NAME_SIZE];
+    slr_recfile_name_final(id, ".json", name);
+    int fd = openat(e->rec_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    json_t *ledger = fd >= 0 ? json_loadfd(fd, 0, NULL) : NULL;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return ledger;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+/* The policy that the ledger was written for. */
+static bool read_output(const json_t *ledger, struct slr_output *output)
+{
+    const json_t *o = json_object_get(ledger, "output");
+    const char *why = "";
+    return slr_output_of_words(text_of(o, "format"), text_of(o, "layout"),
+                               (uint32_t)json_integer_value(json_object_get(o, "sample_hz")),
+                               json_is_true(json_object_get(o, "cut_pauses")), output,
+                               &why) == SLR_OK;
+}
+
+static bool all_published(const struct slr_engine *e, const json_t *ledger)
+{
+    size_t i = 0;
+    json_t *f = NULL;
+    bool all = is_there(e, text_of(ledger, "file"));
+    json_array_foreach(json_object_get(ledger, "files"), i, f)
+    {
+        all = all && is_there(e, text_of(f, "file"));
+    }
+    return all;
+}
+
+/* Which files the ledger speaks of were never made whole: the recording is the working file, and
+ * the ledger says so from now on; all else that it knows stays. */
+static enum slr_err fall_back(struct slr_engine *e, const struct slr_session *s, json_t *ledger)
+{
+    char name[SLR_REC_NAME_SIZE], hash[SLR_HASH_TEXT_SIZE];
+    struct slr_sink_posix sink;
+    uint64_t frame_bytes = s->shape.channels * slr_sample_bytes(s->shape.format);
+    uint64_t frames = slr_session_commit(s)->frames, size = 0;
+    slr_recfile_name_open(s->id, name);
+    enum slr_err err = slr_sink_posix_open(&sink, e->rec_fd, name);
+    if (err != SLR_OK) {
+        return err;
+    }
+    err = sink.base.ops->size(&sink.base, &size);
+    uint64_t len = frames * frame_bytes;
+    uint64_t offset = size > len + (len & 1) ? size - len - (len & 1) : 0;
+    if (err == SLR_OK) {
+        err = slr_hash_media(&sink.base, offset, len, hash);
+    }
+    sink.base.ops->close(&sink.base);
+    slr_recfile_name_final(s->id, ".wav", name);
+    json_t *now =
+        json_pack("{s:s,s:s,s:s,s:O,s:s,s:I,s:{s:I,s:I,s:s,s:s}}", "file", name, "container", "wav",
+                  "mime", "audio/wav", "shape", json_object_get(ledger, "recorded"), "layout",
+                  "channels", "frames", (json_int_t)frames, "media", "offset", (json_int_t)offset,
+                  "len", (json_int_t)len, "hash", hash, "hash_method", "sha256-of-sha256-1MiB");
+    (void)json_object_del(ledger, "files");
+    (void)json_object_del(ledger, "cuts");
+    bool changed = err == SLR_OK && now && json_object_update(ledger, now) == 0;
+    json_decref(now);
+    char *text =
+        changed ? json_dumps(ledger, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15))
+                : NULL;
+    slr_recfile_name_final(s->id, ".json", name);
+    if (err == SLR_OK) {
+        err = text ? slr_seal_write_file(e->rec_fd, name, text, strlen(text)) : SLR_NOMEM;
+    }
+    free(text);
+    return err;
+}
+
+/* Sealing had come as far as the ledger, which knows more than we do: only the files' names are
+ * missing. False: it had not. */
+static bool finish_sealing(struct slr_engine *e, struct slr_session *s)
+{
+    char open_name[SLR_REC_NAME_SIZE], final[SLR_REC_NAME_SIZE];
+    struct slr_output_plan plan;
+    json_t *ledger = read_ledger(e, s->id);
+    enum slr_err err = SLR_OK;
+    if (!ledger) {
         return false;
     }
-    slr_recfile_name_final(id, ".wav", final);
-    enum slr_err err = slr_seal_publish(e->rec_fd, open_name, final);
+    bool known = read_output(ledger, &s->output);
+    bool cuts = json_array_size(json_object_get(ledger, "cuts")) > 0;
+    slr_output_apply(&s->output, &s->shape, cuts, &plan);
+    slr_recfile_name_open(s->id, open_name);
+    slr_recfile_name_final(s->id, ".wav", final);
+    if (!plan.is_plain && known && all_published(e, ledger)) {
+        err = unlinkat(e->rec_fd, open_name, 0) == 0 ? SLR_OK : slr_err_from_errno(errno);
+    } else {
+        if (!plan.is_plain) {
+            SLR_WARN("rescued_unconverted", "recording=%s", s->id);
+            err = fall_back(e, s, ledger);
+            s->output = (struct slr_output){.format = SLR_FORMAT_WAV};
+        }
+        if (err == SLR_OK) {
+            err = slr_seal_publish(e->rec_fd, open_name, final);
+        }
+    }
+    json_decref(ledger);
     if (err != SLR_OK) {
-        SLR_ERROR("rescue_failed", "recording=%s err=%s", id, slr_err_name(err));
+        SLR_ERROR("rescue_failed", "recording=%s err=%s", s->id, slr_err_name(err));
     }
     return err == SLR_OK;
 }
@@ -94,9 +199,10 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
     snprintf(s->end_reason, sizeof s->end_reason, "state-lost");
     s->channels = shape.channels;
     s->digit_policy = (uint8_t)e->digits;
+    s->output = e->output;
     s->shape = shape;
-    s->damaged = !finish_sealing(e, id, name);
     atomic_store(&s->commit[0].frames, frames);
+    s->damaged = !finish_sealing(e, s);
     atomic_store(&s->end_ticks, (int64_t)frames * slr_ticks_per_frame(&shape));
     atomic_store(&s->state, SLR_SESSION_SEALING);
     atomic_store(&e->active[slot], 1);

@@ -137,6 +137,7 @@ static void fill_session(struct slr_engine *e, struct slr_session *s,
     s->channels = p->channels;
     s->reserve = p->reserve_streams;
     s->digit_policy = p->digit_policy;
+    s->output = p->has_output ? p->output : e->output;
     s->passive = e->passive;
     s->is_auto = p->is_auto;
     s->start = slr_clock_mono(e->clock);
@@ -611,9 +612,8 @@ enum slr_err slr_engine_recording_delete(struct slr_engine *e, const char *sessi
         return err;
     }
     *removed = json_array();
-    slr_recfile_name_final(session, ".wav", name);
-    json_array_append_new(*removed, json_string(name));
-    slr_recfile_name_final(session, ".json", name);
+    /* of which format it is stands on the disk, and nothing waits for that here */
+    slr_recfile_name_final(session, ".*", name);
     json_array_append_new(*removed, json_string(name));
     return SLR_OK;
 }

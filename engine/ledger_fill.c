@@ -278,6 +278,15 @@ static enum slr_err fill_all(struct slr_state *state, const struct slr_session *
     return SLR_OK;
 }
 
+static void fill_files(struct slr_ledger_file *files, const struct slr_sealed *sealed)
+{
+    for (uint32_t i = 0; i < sealed->plan.files; i++) {
+        const struct slr_final_file *from = &sealed->file[i];
+        files[i] = (struct slr_ledger_file){from->file, i, from->media_offset_bytes,
+                                            from->media_len_bytes, from->hash};
+    }
+}
+
 enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s, int spans_fd,
                              const struct slr_sealed *sealed, char **text, size_t *len_bytes)
 {
@@ -287,21 +296,30 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
     }
     enum slr_err err = fill_all(state, s, spans_fd, f);
     if (err == SLR_OK) {
-        const struct slr_container *wav = slr_container_by_name("wav");
+        struct slr_ledger_file files[SLR_MAX_CHANNELS];
+        fill_files(files, sealed);
         struct slr_ledger ledger = {
             .recording = s->id,
             .call = s->call,
             .state = sealed->state,
-            .file = sealed->file,
-            .container = wav->name,
-            .mime_type = wav->mime_type,
-            .shape = s->shape,
+            .file = sealed->file[0].file,
+            .container = sealed->plan.container->name,
+            .mime_type = sealed->plan.container->mime_type,
+            .coding = sealed->plan.container->coding,
+            .shape = sealed->plan.shape,
+            .recorded = s->shape,
+            .output = &s->output,
+            .layout = sealed->plan.layout,
             .start_wall = s->start_wall,
             .len_ticks = atomic_load(&s->end_ticks),
-            .frames = slr_session_commit(s)->frames,
-            .media_offset_bytes = sealed->media_offset_bytes,
-            .media_len_bytes = sealed->media_len_bytes,
-            .media_hash = sealed->hash,
+            .frames = sealed->frames,
+            .media_offset_bytes = sealed->file[0].media_offset_bytes,
+            .media_len_bytes = sealed->file[0].media_len_bytes,
+            .media_hash = sealed->file[0].hash,
+            .files = files,
+            .file_count = sealed->plan.files,
+            .cut = sealed->cut,
+            .cut_count = sealed->cut_count,
             .end_reason = s->end_reason,
             .meta_json = whole_meta(s),
             .digit_policy = (enum slr_digit_policy)s->digit_policy,
@@ -358,32 +376,56 @@ static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
     return o;
 }
 
+/* All files where there are several; NULL: one, or out of memory. */
+static json_t *files_event(const struct slr_sealed *sealed)
+{
+    json_t *files = sealed->plan.files > 1 ? json_array() : NULL;
+    for (uint32_t i = 0; files && i < sealed->plan.files; i++) {
+        const struct slr_final_file *f = &sealed->file[i];
+        json_array_append_new(
+            files, json_pack("{s:s,s:i,s:I,s:s}", "file", f->file, "channel", (int)i, "bytes",
+                             (json_int_t)(f->media_offset_bytes + f->media_len_bytes), "media_hash",
+                             f->hash));
+    }
+    return files;
+}
+
 json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
                          const struct slr_sealed *sealed)
 {
-    const struct slr_container *wav = slr_container_by_name("wav");
+    const struct slr_container *c = sealed->plan.container;
+    const struct slr_audio_shape *shape = &sealed->plan.shape;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < sealed->plan.files; i++) {
+        bytes += sealed->file[i].media_offset_bytes + sealed->file[i].media_len_bytes;
+    }
     int64_t len_ticks = atomic_load(&s->end_ticks);
     json_t *legs = json_array();
     for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
         json_array_append_new(legs, leg_event(s, &state->leg[atomic_load(&s->leg[i])]));
     }
     json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
-    json_t *ev = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ev", "sealed", "session",
-                           s->id, "call", s->call, "state", sealed->state, "file", sealed->file,
-                           "ledger", sealed->ledger, "container", wav->name, "mime", wav->mime_type,
-                           "format", slr_sample_name(s->shape.format));
+    json_t *ev =
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ev", "sealed", "session", s->id, "call",
+                  s->call, "state", sealed->state, "file", sealed->file[0].file, "ledger",
+                  sealed->ledger, "container", c->name, "mime", c->mime_type, "format",
+                  c->coding ? c->coding : slr_sample_name(shape->format));
     json_t *more = json_pack(
-        "{s:i,s:i,s:I,s:I,s:I,s:s,s:I,s:I,s:s,s:b,s:o,s:o}", "channels", (int)s->shape.channels,
-        "sample_hz", (int)s->shape.sample_hz, "frames", (json_int_t)slr_session_commit(s)->frames,
-        "len_ms", (json_int_t)(slr_ns_from_ticks(len_ticks) / SLR_NS_PER_MS), "bytes",
-        (json_int_t)(sealed->media_offset_bytes + sealed->media_len_bytes), "media_hash",
-        sealed->hash, "start_wall_ns", (json_int_t)s->start_wall.ns, "end_wall_ns",
-        (json_int_t)(s->start_wall.ns + slr_ns_from_ticks(len_ticks)), "end_reason", s->end_reason,
-        "auto", (int)s->is_auto, "meta", meta ? meta : json_object(), "legs", legs);
+        "{s:i,s:i,s:I,s:I,s:I,s:s,s:I,s:I,s:s,s:b,s:o,s:o}", "channels", (int)shape->channels,
+        "sample_hz", (int)shape->sample_hz, "frames", (json_int_t)sealed->frames, "len_ms",
+        (json_int_t)(slr_ns_from_ticks(len_ticks) / SLR_NS_PER_MS), "bytes", (json_int_t)bytes,
+        "media_hash", sealed->file[0].hash, "start_wall_ns", (json_int_t)s->start_wall.ns,
+        "end_wall_ns", (json_int_t)(s->start_wall.ns + slr_ns_from_ticks(len_ticks)), "end_reason",
+        s->end_reason, "auto", (int)s->is_auto, "meta", meta ? meta : json_object(), "legs", legs);
     if (!ev || !more || json_object_update(ev, more) != 0) {
         json_decref(ev);
         ev = NULL;
     }
     json_decref(more);
+    json_t *files = files_event(sealed);
+    if (ev && files) {
+        json_object_set(ev, "files", files);
+    }
+    json_decref(files);
     return ev;
 }

@@ -5,13 +5,16 @@
 #ifndef SLR_ENGINE_LEDGER_FILL_H
 #define SLR_ENGINE_LEDGER_FILL_H
 
+#include "engine/finish.h"
 #include "engine/recfile.h"
 
 struct slr_sealed {
-    char file[SLR_REC_NAME_SIZE];
     char ledger[SLR_REC_NAME_SIZE];
-    char hash[65];
-    uint64_t media_offset_bytes, media_len_bytes;
+    struct slr_output_plan plan;
+    struct slr_final_file file[SLR_MAX_CHANNELS]; /* plan.files */
+    uint64_t frames;                              /* of each file */
+    struct slr_ledger_cut *cut;                   /* malloc'ed */
+    uint32_t cut_count;
     const char *state; /* sealed | orphan | partial */
 };
 

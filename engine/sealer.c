@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "engine/cuts.h"
 #include "engine/ledger_fill.h"
 #include "engine/queue.h"
 #include "storage/seal.h"
@@ -39,8 +40,49 @@ void slr_sealer_fini(struct slr_sealer *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-/* The file under its working name is complete and hashed; SLR_NOTFOUND when it was published by
- * an earlier, interrupted sealing (then the final one is hashed). */
+/* Where pauses are to be cut out. */
+static enum slr_err find_cuts(const struct slr_session *session, struct slr_sealed *sealed,
+                              int spans_fd)
+{
+    if (!session->output.cut_pauses) {
+        return SLR_OK;
+    }
+    enum slr_err err = slr_cuts_read(spans_fd, slr_session_commit(session)->spans_bytes,
+                                     atomic_load(&session->leg_count), &session->shape,
+                                     &sealed->cut, &sealed->cut_count);
+    slr_output_apply(&session->output, &session->shape, sealed->cut_count > 0, &sealed->plan);
+    return err;
+}
+
+/* The working file is complete; it is the final one, or those are made from it. */
+static enum slr_err make_final(struct slr_sealer *s, const struct slr_session *session,
+                               struct slr_sealed *sealed, struct slr_recfile *f)
+{
+    const struct slr_container *wav = slr_container_by_name("wav");
+    struct slr_sink *media = &f->media.base;
+    uint64_t offset_bytes = 0, len_bytes = 0;
+    wav->media_range(f->state, &offset_bytes, &len_bytes);
+    if (sealed->plan.is_plain) {
+        sealed->frames = slr_session_commit(session)->frames;
+        sealed->file[0].media_offset_bytes = offset_bytes;
+        sealed->file[0].media_len_bytes = len_bytes;
+        return slr_hash_media(media, offset_bytes, len_bytes, sealed->file[0].hash);
+    }
+    struct slr_finish_job job = {.rec_fd = s->rec_fd,
+                                 .id = session->id,
+                                 .media = media,
+                                 .offset_bytes = offset_bytes,
+                                 .frames = slr_session_commit(session)->frames,
+                                 .recorded = session->shape,
+                                 .plan = &sealed->plan,
+                                 .cut = sealed->cut,
+                                 .cut_count = sealed->cut_count,
+                                 .opus_bps = s->opus_bps,
+                                 .opus_complexity = s->opus_complexity,
+                                 .stop = &s->stop};
+    return slr_finish_run(&job, sealed->file, &sealed->frames);
+}
+
 static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *session,
                                  struct slr_sealed *sealed, int *spans_fd)
 {
@@ -53,9 +95,10 @@ static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *sessi
     }
     err = wav->finish(f.state);
     if (err == SLR_OK) {
-        wav->media_range(f.state, &sealed->media_offset_bytes, &sealed->media_len_bytes);
-        err = slr_hash_media(&f.media.base, sealed->media_offset_bytes, sealed->media_len_bytes,
-                             sealed->hash);
+        err = find_cuts(session, sealed, f.spans_fd);
+    }
+    if (err == SLR_OK) {
+        err = make_final(s, session, sealed, &f);
     }
     if (session->damaged && strcmp(sealed->state, "sealed") == 0) {
         sealed->state = "partial";
@@ -87,6 +130,14 @@ static bool exists(int dir_fd, const char *name)
     return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static void read_media(const json_t *media, struct slr_final_file *f)
+{
+    const char *hash = json_string_value(json_object_get(media, "hash"));
+    f->media_offset_bytes = (uint64_t)json_integer_value(json_object_get(media, "offset"));
+    f->media_len_bytes = (uint64_t)json_integer_value(json_object_get(media, "len"));
+    snprintf(f->hash, sizeof f->hash, "%.64s", hash ? hash : "");
+}
+
 /* Published by an earlier sealing whose event may not have left: the ledger, which was written
  * before, says what the event needs. */
 static enum slr_err seal_again(struct slr_sealer *s, struct slr_sealed *sealed)
@@ -97,15 +148,42 @@ static enum slr_err seal_again(struct slr_sealer *s, struct slr_sealed *sealed)
     }
     json_t *ledger = json_loadfd(fd, 0, NULL);
     close(fd);
-    json_t *media = json_object_get(ledger, "media");
-    const char *hash = json_string_value(json_object_get(media, "hash"));
-    sealed->media_offset_bytes = (uint64_t)json_integer_value(json_object_get(media, "offset"));
-    sealed->media_len_bytes = (uint64_t)json_integer_value(json_object_get(media, "len"));
-    if (hash) {
-        snprintf(sealed->hash, sizeof sealed->hash, "%.64s", hash);
+    json_t *files = json_object_get(ledger, "files");
+    read_media(json_object_get(ledger, "media"), &sealed->file[0]);
+    for (uint32_t i = 1; i < sealed->plan.files; i++) {
+        read_media(json_object_get(json_array_get(files, i), "media"), &sealed->file[i]);
     }
+    sealed->frames = (uint64_t)json_integer_value(json_object_get(ledger, "frames"));
     json_decref(ledger);
-    return hash ? SLR_OK : SLR_FORMAT;
+    return sealed->file[0].hash[0] ? SLR_OK : SLR_FORMAT;
+}
+
+/* A part under its final name. What lies there is of an earlier attempt that told nobody, since the
+ * working file is still there. */
+static enum slr_err publish_part(struct slr_sealer *s, const struct slr_final_file *f)
+{
+    enum slr_err err = slr_seal_publish(s->rec_fd, f->part, f->file);
+    if (err == SLR_EXISTS && unlinkat(s->rec_fd, f->file, 0) == 0) {
+        err = slr_seal_publish(s->rec_fd, f->part, f->file);
+    }
+    return err;
+}
+
+/* The working file goes when everything made of it is on the disk under its final name. */
+static enum slr_err publish_files(struct slr_sealer *s, const struct slr_sealed *sealed,
+                                  const char *open_name)
+{
+    enum slr_err err = SLR_OK;
+    if (sealed->plan.is_plain) {
+        return slr_seal_publish(s->rec_fd, open_name, sealed->file[0].file);
+    }
+    for (uint32_t i = 0; i < sealed->plan.files && err == SLR_OK; i++) {
+        err = publish_part(s, &sealed->file[i]);
+    }
+    if (err == SLR_OK && unlinkat(s->rec_fd, open_name, 0) != 0) {
+        err = slr_err_from_errno(errno);
+    }
+    return err;
 }
 
 static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
@@ -121,7 +199,7 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
     if (mkdirat(s->rec_fd, day, 0700) != 0 && errno != EEXIST) {
         return slr_err_from_errno(errno);
     }
-    if (!exists(s->rec_fd, open_name) && exists(s->rec_fd, sealed->file)) {
+    if (!exists(s->rec_fd, open_name) && exists(s->rec_fd, sealed->file[0].file)) {
         return seal_again(s, sealed);
     }
     enum slr_err err = finish_media(s, session, sealed, &spans_fd);
@@ -131,7 +209,7 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
     err = write_ledger(s, session, sealed, spans_fd);
     close(spans_fd);
     if (err == SLR_OK) {
-        err = slr_seal_publish(s->rec_fd, open_name, sealed->file);
+        err = publish_files(s, sealed, open_name);
     }
     if (err == SLR_OK && unlinkat(s->rec_fd, spans_name, 0) != 0 && errno != ENOENT) {
         SLR_WARN("journal_unlink_failed", "session=%s errno=%d", session->id, errno);
@@ -163,9 +241,17 @@ static enum slr_err seal(struct slr_sealer *s, struct slr_session *session)
     } else if (strcmp(session->end_reason, "reboot") == 0) {
         sealed.state = "partial";
     }
-    slr_recfile_name_final(session->id, ".wav", sealed.file);
+    slr_output_apply(&session->output, &session->shape, false, &sealed.plan);
+    for (uint32_t i = 0; i < sealed.plan.files; i++) {
+        slr_finish_names(session->id, &sealed.plan, i, &sealed.file[i]);
+    }
     slr_recfile_name_final(session->id, ".json", sealed.ledger);
     enum slr_err err = publish(s, session, &sealed);
+    free(sealed.cut);
+    sealed.cut = NULL;
+    if (err == SLR_AGAIN) {
+        return err; /* the engine ends: the next one makes the files */
+    }
     if (err != SLR_OK) {
         slr_count(&s->counters.at[SLR_CTR_SEAL_RETRIES], 1);
         SLR_ERROR("seal_failed", "session=%s err=%s", session->id, slr_err_name(err));
@@ -218,14 +304,27 @@ static struct slr_delete_job *take_delete(struct slr_sealer *s)
     return j;
 }
 
+static void remove_file(struct slr_sealer *s, const char *id, const char *of, const char *extension)
+{
+    char tail[24], name[SLR_REC_NAME_SIZE];
+    snprintf(tail, sizeof tail, "%s%s", of, extension);
+    slr_recfile_name_final(id, tail, name);
+    if (unlinkat(s->rec_fd, name, 0) != 0 && errno != ENOENT) {
+        SLR_ERROR("delete_failed", "recording=%s file=%s errno=%d", id, name, errno);
+    }
+}
+
+/* Every name that a recording may have: nothing says which format this one was made in. */
 static void remove_recording(struct slr_sealer *s, const char *id)
 {
-    static const char *const extension[] = {".wav", ".json"};
-    for (size_t i = 0; i < sizeof extension / sizeof extension[0]; i++) {
-        char name[SLR_REC_NAME_SIZE];
-        slr_recfile_name_final(id, extension[i], name);
-        if (unlinkat(s->rec_fd, name, 0) != 0 && errno != ENOENT) {
-            SLR_ERROR("delete_failed", "recording=%s file=%s errno=%d", id, name, errno);
+    remove_file(s, id, "", ".json");
+    for (size_t i = 0; slr_container_all()[i]; i++) {
+        const char *extension = slr_container_all()[i]->extension;
+        remove_file(s, id, "", extension);
+        for (uint32_t channel = 0; channel < SLR_MAX_CHANNELS; channel++) {
+            char of[12];
+            snprintf(of, sizeof of, "-%u", channel);
+            remove_file(s, id, of, extension);
         }
     }
     json_t *ev = json_pack("{s:s,s:s}", "ev", "deleted", "session", id);

@@ -1,7 +1,8 @@
 /*
- * sealer: publishes finished recordings (hash, ledger, fsync, rename) and removes deleted ones, on
- * threads of its own, since all of it waits for the disk. In a passive run the only thread calls
- * slr_sealer_step. Every step of sealing can be repeated after a death at any point.
+ * sealer: publishes ended recordings (final format, hash, ledger, fsync, rename) and removes
+ * deleted ones, on threads of its own, since all of it waits for the disk. In a passive run the
+ * only thread calls slr_sealer_step. Every step of sealing can be repeated after a death at any
+ * point.
  */
 #ifndef SLR_ENGINE_SEALER_H
 #define SLR_ENGINE_SEALER_H
@@ -26,6 +27,7 @@ struct slr_sealer {
     uint32_t ring_count;
     const struct slr_event_sink *sink;
     int rec_fd;
+    uint32_t opus_bps, opus_complexity; /* of a channel; 0 bits/s: by rate */
     struct slr_counters counters;
     /* own */
     pthread_mutex_t lock;

@@ -61,6 +61,27 @@ static int default_digits(const struct run *r)
     return word && strcmp(word, "drop") == 0 ? SLR_DIGITS_DROP : SLR_DIGITS_KEEP;
 }
 
+/* What the final files are to be; absent: the engine's default. */
+static void read_output(struct run *r, struct slr_session_params *p)
+{
+    json_t *output = slr_fields_object(&r->f, "output", SLR_FIELD_OPTIONAL);
+    const char *why = "";
+    if (!output) {
+        return;
+    }
+    struct slr_fields in = {output, r->f.err, r->f.text, r->f.text_size};
+    const char *type = slr_fields_text(&in, "type", SLR_FIELD_OPTIONAL, 95, "");
+    const char *layout = slr_fields_text(&in, "layout", SLR_FIELD_OPTIONAL, 15, "");
+    uint32_t rate = (uint32_t)slr_fields_int(&in, "rate", SLR_FIELD_OPTIONAL, 0, 48000, 0);
+    bool cut = slr_fields_bool(&in, "cut_pauses", SLR_FIELD_OPTIONAL, false);
+    r->f.err = in.err;
+    if (r->f.err == SLR_OK &&
+        slr_output_of_words(type, layout, rate, cut, &p->output, &why) != SLR_OK) {
+        slr_fields_fail(&r->f, SLR_UNSUPPORTED, "output: %s", why);
+    }
+    p->has_output = true;
+}
+
 static enum slr_err run_session_open(struct run *r)
 {
     static const char *const digits[] = {"keep", "mask", "drop"};
@@ -74,6 +95,7 @@ static enum slr_err run_session_open(struct run *r)
         (uint32_t)slr_fields_int(&r->f, "reserve", SLR_FIELD_OPTIONAL, 0, SLR_MAX_CHANNELS * 2, 2);
     p.digit_policy = (uint8_t)slr_fields_word(&r->f, "digits", digits, 3, default_digits(r));
     p.meta = read_meta(r, SLR_FIELD_OPTIONAL);
+    read_output(r, &p);
     p.start_wall.ns = slr_fields_int(&r->f, "start_wall_ns", SLR_FIELD_OPTIONAL, 0, INT64_MAX, 0);
     if (r->f.err != SLR_OK) {
         return r->f.err;

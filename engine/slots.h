@@ -18,6 +18,7 @@
 #include "engine/skew.h"
 #include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
+#include "storage/format.h"
 #include "storage/ledger.h"
 
 #define SLR_LEG_STREAMS 16u
@@ -151,6 +152,7 @@ struct slr_session {
     char call[SLR_CALL_ID_SIZE];
     uint32_t channels, reserve;
     uint8_t digit_policy;
+    struct slr_output output; /* what the final files are to be */
     bool is_auto, passive;
     char meta[SLR_META_SIZE];
     _Atomic uint32_t meta_turn; /* odd while C rewrites meta */

@@ -70,6 +70,16 @@ static const struct slr_option options[] = {
     {0, "event-tones", SLR_OPT_FLAG, AT(event_tones), 0, 0, NULL, NULL,
      "where digits are kept, telephone events are heard as tones"},
     STR("comfort", comfort, "HOW", "silence", "comfort noise payload is heard as silence or noise"),
+    STR("format", format, "TYPE", "wav",
+        "final files: wav (as received), wav-pcm, wav-alaw, wav-ulaw, gsm, opus, flac, or a mime "
+        "type"),
+    STR("layout", layout, "HOW", "default",
+        "channels (one file), mix (one channel), legs (a file each); default: channels, gsm mix"),
+    U32(0, "rate", rate_hz, 0, 48000, "HZ", "0", "samples a second of final files, 0: as received"),
+    {0, "cut-pauses", SLR_OPT_FLAG, AT(cut_pauses), 0, 0, NULL, NULL,
+     "leave pauses out of final files; else they are silence of their length"},
+    U32(0, "opus-bitrate", opus_bps, 0, 256000, "BPS", "0", "of each channel, 0: by the rate"),
+    U32(0, "opus-complexity", opus_complexity, 0, 10, "N", "5", "10: best and slowest"),
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
     STR("render", render, "FILE", NULL,
         "print --peaks of a finished recording (WAV) as JSON, and end"),
@@ -111,6 +121,14 @@ static enum slr_err check(struct slr_engine_config *cfg)
     }
     if (strcmp(cfg->comfort, "silence") != 0 && strcmp(cfg->comfort, "noise") != 0) {
         fprintf(stderr, "slr: --comfort: expected silence or noise, not \"%s\"\n", cfg->comfort);
+        return SLR_INVAL;
+    }
+    struct slr_output output;
+    const char *why = "";
+    if (slr_output_of_words(cfg->format, cfg->layout, cfg->rate_hz, cfg->cut_pauses, &output,
+                            &why) != SLR_OK) {
+        fprintf(stderr, "slr: --format %s --layout %s --rate %u: %s\n", cfg->format, cfg->layout,
+                cfg->rate_hz, why);
         return SLR_INVAL;
     }
     for (size_t i = 0; i < cfg->accept_pt.count; i++) {
