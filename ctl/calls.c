@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "storage/format.h"
 
 struct slr_call *slr_calls_newest(const struct slr_core *core, const char *key)
 {
@@ -124,12 +125,46 @@ void slr_calls_store(struct slr_core *core, struct slr_call *call)
                     "call");
 }
 
+static const char *type_of(const struct slr_core_config *cfg)
+{
+    bool none = !cfg->compression || strcmp(cfg->compression, "none") == 0;
+    return none ? cfg->mime_type_default : cfg->compression;
+}
+
+enum slr_err slr_calls_output_check(const struct slr_core_config *cfg, const char **why)
+{
+    static const char *const words[] = {"none", "opus", "gsm", "flac"};
+    struct slr_output output;
+    bool known = !cfg->compression;
+    for (size_t i = 0; cfg->compression && i < sizeof words / sizeof words[0]; i++) {
+        known |= strcmp(cfg->compression, words[i]) == 0;
+    }
+    *why = "compression is none, opus, gsm or flac";
+    return known ? slr_output_of_words(type_of(cfg), cfg->layout, cfg->rate_hz, cfg->cut_pauses,
+                                       &output, why)
+                 : SLR_UNSUPPORTED;
+}
+
+void slr_calls_put_output(const struct slr_core_config *cfg, json_t *cmd)
+{
+    const char *type = type_of(cfg);
+    if (type || cfg->layout || cfg->rate_hz || cfg->cut_pauses) {
+        json_object_set_new(cmd, "output",
+                            json_pack("{s:s, s:s, s:I, s:b}", "type", type ? type : "", "layout",
+                                      cfg->layout ? cfg->layout : "", "rate",
+                                      (json_int_t)cfg->rate_hz, "cut_pauses", cfg->cut_pauses));
+    }
+}
+
 enum slr_err slr_calls_open_session(struct slr_core *core, struct slr_call *call, uint32_t reserve,
                                     slr_link_done done, void *ctx)
 {
     json_t *cmd = json_pack("{s:s, s:s, s:s, s:i, s:I, s:O}", "cmd", "session_open", "session",
                             call->session, "call", call->id, "channels", (int)call->channels,
                             "reserve", (json_int_t)reserve, "meta", call->meta);
+    if (cmd) {
+        slr_calls_put_output(core->cfg, cmd);
+    }
     if (cmd && core->passive) {
         json_object_set_new(cmd, "start_wall_ns", json_integer((json_int_t)call->start.ns));
     }

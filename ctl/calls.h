@@ -30,6 +30,12 @@ void slr_calls_lost(struct slr_core *core, struct slr_call *call, const char *re
 /* Writes call (assembly state) and recording (catalogue) to the store. */
 void slr_calls_store(struct slr_core *core, struct slr_call *call);
 
+/* What recordings are to be by the core's options. SLR_UNSUPPORTED: no such thing, *why says so. */
+enum slr_err slr_calls_output_check(const struct slr_core_config *cfg,
+                                    const char **why) SLR_CHECKED;
+/* Member `output` of a session_open; nothing where no option asks for anything. */
+void slr_calls_put_output(const struct slr_core_config *cfg, json_t *cmd);
+
 /* Commands. `done` as of slr_link_send with SLR_LINK_ONCE. */
 enum slr_err slr_calls_open_session(struct slr_core *core, struct slr_call *call, uint32_t reserve,
                                     slr_link_done done, void *ctx) SLR_CHECKED;

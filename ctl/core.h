@@ -23,6 +23,11 @@ struct slr_core_config {
     const char *api_token_file, *tls_cert, *tls_key;
     const char *name;
     const char *log;
+    const char *compression;       /* none, opus, gsm or flac; NULL: the engine's own choice */
+    const char *mime_type_default; /* of recordings where compression is none */
+    const char *layout;            /* channels, mix, legs */
+    uint32_t rate_hz;              /* 0: as recorded */
+    bool cut_pauses;
     bool import;     /* no listeners, end after the capture's end, ids from its time */
     bool supervised; /* started by the small supervisor: end when it goes */
 };

@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "ctl/calls.h"
 #include "ctl/core.h"
 
 #define OPT(field) offsetof(struct slr_core_config, field)
@@ -35,6 +36,16 @@ static const struct slr_option options[] = {
     {0, "tls-cert", SLR_OPT_STR, OPT(tls_cert), 0, 0, "FILE", NULL, "certificate of the API"},
     {0, "tls-key", SLR_OPT_STR, OPT(tls_key), 0, 0, "FILE", NULL, "key of the API"},
     {0, "name", SLR_OPT_STR, OPT(name), 0, 0, "NAME", "core", "this core's name"},
+    {0, "compression", SLR_OPT_STR, OPT(compression), 0, 0, "HOW", "none",
+     "of recordings: none, opus, gsm or flac"},
+    {0, "recording-mime-type-default", SLR_OPT_STR, OPT(mime_type_default), 0, 0, "TYPE", NULL,
+     "mime type or format name of recordings where compression is none (default: as slr --format)"},
+    {0, "layout", SLR_OPT_STR, OPT(layout), 0, 0, "HOW", NULL,
+     "of recordings: channels, mix or legs (default: as slr --layout)"},
+    {0, "rate", SLR_OPT_U32, OPT(rate_hz), 0, 48000, "HZ", "0",
+     "samples a second of recordings, 0: as recorded"},
+    {0, "cut-pauses", SLR_OPT_FLAG, OPT(cut_pauses), 0, 0, NULL, NULL,
+     "leave pauses out of recordings"},
     {0, "import", SLR_OPT_FLAG, OPT(import), 0, 0, NULL, NULL,
      "the engine reads a capture file: no listeners, end after its end"},
     {0, "supervised", SLR_OPT_FLAG, OPT(supervised), 0, 0, NULL, NULL,
@@ -92,6 +103,15 @@ int main(int argc, char **argv)
         if (rest_count > 0 && err == SLR_OK) {
             fprintf(stderr, "slr-core: unexpected argument %s (see --help)\n", rest[0]);
         }
+        return 2;
+    }
+    const char *why = "";
+    if (slr_calls_output_check(&cfg, &why) != SLR_OK) {
+        fprintf(stderr,
+                "slr-core: --compression, --recording-mime-type-default, --layout, --rate: "
+                "%s\n",
+                why);
+        slr_options_free(options, &cfg);
         return 2;
     }
     int status = run(&cfg);

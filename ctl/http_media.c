@@ -41,9 +41,32 @@ static void safe_name(const char *path, char *out, size_t size)
     }
 }
 
-static void describe(const json_t *record, struct media *m)
+/* The object that names the file: the record, or one of its `files` where a channel is asked for.
+ * NULL: no such channel. */
+static const json_t *choose_file(const struct slr_http_request *r, const json_t *record)
 {
-    const char *hash = text_of(record, "media_hash");
+    const char *want = MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, "channel");
+    const json_t *files = json_object_get(record, "files");
+    uint64_t channel = 0;
+    if (want == NULL) {
+        return record;
+    }
+    if (!slr_slice_to_u64(slr_slice_str(want), UINT8_MAX, &channel)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const json_t *one = json_array_get(files, i);
+        const json_t *number = json_object_get(one, "channel");
+        if (json_is_integer(number) && json_integer_value(number) == (json_int_t)channel) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+static void describe(const json_t *record, const json_t *file, struct media *m)
+{
+    const char *hash = text_of(file, "media_hash");
     const char *mime = text_of(record, "mime");
     m->etag[0] = '\0';
     if (hash[0] != '\0' && strlen(hash) < ETAG_SIZE - 3 &&
@@ -52,7 +75,7 @@ static void describe(const json_t *record, struct media *m)
     }
     bool good = mime[0] != '\0' && strlen(mime) < sizeof(m->mime);
     snprintf(m->mime, sizeof(m->mime), "%s", good ? mime : "application/octet-stream");
-    safe_name(text_of(record, "file"), m->name, sizeof(m->name));
+    safe_name(text_of(file, "file"), m->name, sizeof(m->name));
 }
 
 /* Status and part by the conditional headers, in the order of RFC 9110 section 13.2.2. */
@@ -156,14 +179,20 @@ enum MHD_Result slr_http_do_media(struct slr_http_request *r)
                                       "the media is on another host, see engine and remote");
     }
     const char *state = text_of(record, "state");
-    const char *file = text_of(record, "file");
     if (strcmp(state, "open") == 0 || strcmp(state, "sealing") == 0) {
         json_decref(record);
         return slr_http_reply_problem(r, MHD_HTTP_CONFLICT, SLR_BUSY,
                                       "the recording is still being made");
     }
+    const json_t *chosen = choose_file(r, record);
+    if (chosen == NULL) {
+        json_decref(record);
+        return slr_http_reply_problem(r, MHD_HTTP_NOT_FOUND, SLR_NOTFOUND,
+                                      "channel has no file of its own (see files)");
+    }
+    const char *file = text_of(chosen, "file");
     err = file[0] != '\0' ? slr_http_open_rec(r->h, file, &m.fd) : SLR_NOTFOUND;
-    describe(record, &m);
+    describe(record, chosen, &m);
     json_decref(record);
     if (err == SLR_OK && fstat(m.fd, &st) != 0) {
         close(m.fd);

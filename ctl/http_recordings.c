@@ -44,6 +44,20 @@ const char *slr_http_remote(const json_t *record)
     return address[0] != '\0' ? address : NULL;
 }
 
+/* Each of several files has a path of its own. */
+static void present_files(const json_t *record)
+{
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(json_object_get(record, "files"), i, one)
+    {
+        const json_t *channel = json_object_get(one, "channel");
+        json_object_set_new(one, "media",
+                            json_sprintf("/v1/recordings/%s/media?channel=%d",
+                                         text_of(record, "id"), (int)json_integer_value(channel)));
+    }
+}
+
 /* Adds what people read (times as text) and where the media is. */
 static void present(json_t *record)
 {
@@ -52,6 +66,7 @@ static void present(json_t *record)
     if (text_of(record, "file")[0] != '\0' && slr_http_remote(record) == NULL) {
         json_object_set_new(record, "media",
                             json_sprintf("/v1/recordings/%s/media", text_of(record, "id")));
+        present_files(record);
     }
 }
 

@@ -58,6 +58,11 @@ static bool is_number(const json_t *v)
     return json_is_integer(v);
 }
 
+static bool is_list(const json_t *v)
+{
+    return json_is_array(v);
+}
+
 static json_t *dns_of(const json_t *legs)
 {
     json_t *dns = json_array(), *leg;
@@ -105,6 +110,7 @@ static json_t *sealed(const json_t *ev, const char *session, const char *engine)
     }
     copy(record, ev, texts, sizeof texts / sizeof texts[0], is_text);
     copy(record, ev, numbers, sizeof numbers / sizeof numbers[0], is_number);
+    copy(record, ev, &(const char *){"files"}, 1, is_list);
     if (!reason || strcmp(reason, "state-lost") != 0) {
         copy_parties(record, ev, session);
     }

@@ -21,6 +21,7 @@
 #include "ctl/slrctl_child.h"
 #include "ctl/slrctl_merge.h"
 #include "ctl/store.h"
+#include "storage/format.h"
 
 #define PATH_SIZE 1024
 #define POLL_MS 20u
@@ -54,12 +55,10 @@ static bool check_usage(const struct slrctl *c)
         slrctl_say("expected: slrctl import CAPTURE --out DIR");
         return false;
     }
-    if (strcmp(c->format, "wav") != 0) {
-        slrctl_say("--format %s is not built yet: only wav", c->format);
-        return false;
-    }
-    if (strcmp(c->channels, "stereo") != 0) {
-        slrctl_say("--channels %s is not built yet: only stereo", c->channels);
+    struct slr_output output;
+    const char *why = "";
+    if (slr_output_of_words(c->format, c->channels, 0, false, &output, &why) != SLR_OK) {
+        slrctl_say("--format %s --channels %s: %s", c->format, c->channels, why);
         return false;
     }
     return true;
@@ -158,6 +157,8 @@ static bool make_commands(struct import *im)
     slrctl_child_add(e, "--wait-core");
     slrctl_child_add(e, "-w");
     slrctl_child_add(e, "0");
+    slrctl_child_add(e, "--format=%s", im->ctl->format);
+    slrctl_child_add(e, "--layout=%s", im->ctl->channels);
     for (size_t i = 0; i < im->ctl->pt.count; i++) {
         slrctl_child_add(e, "--pt=%s", im->ctl->pt.item[i]);
     }

@@ -77,8 +77,10 @@ static const struct slr_option running[] = {
     END};
 static const struct slr_option importing[] = {
     {0, "out", SLR_OPT_STR, AT(out), 0, 0, "DIR", NULL, "where the recordings go (needed)"},
-    {0, "format", SLR_OPT_STR, AT(format), 0, 0, "NAME", "wav", "wav"},
-    {0, "channels", SLR_OPT_STR, AT(channels), 0, 0, "KIND", "stereo", "stereo"},
+    {0, "format", SLR_OPT_STR, AT(format), 0, 0, "TYPE", "wav",
+     "wav, wav-pcm, wav-alaw, wav-ulaw, gsm, opus, flac, or a mime type"},
+    {0, "channels", SLR_OPT_STR, AT(channels), 0, 0, "KIND", "default",
+     "stereo (all channels in one file), mix, legs (a file each); default: stereo, gsm mix"},
     {0, "pt", SLR_OPT_LIST, AT(pt), 0, 0, "PT=NAME/CLOCK", NULL,
      "payload type of media without SDP; [/CHANNELS][;PARAMETERS] may follow"},
     {0, "srtp-key", SLR_OPT_LIST, AT(srtp_keys), 0, 0, "KEY", NULL,

@@ -90,22 +90,29 @@ static bool move_file(const char *from, char *to)
     return false;
 }
 
+static bool merge_one(const char *from, const char *to, const char *name)
+{
+    char source[PATH_SIZE];
+    char target[PATH_SIZE];
+    if (name == NULL || name[0] == '\0') {
+        return true;
+    }
+    int n = snprintf(source, sizeof(source), "%s/rec/%s", from, name);
+    int m = snprintf(target, sizeof(target), "%s/rec/%s", to, name);
+    return n >= 0 && m >= 0 && (size_t)n < sizeof(source) && (size_t)m < sizeof(target) &&
+           strstr(name, "..") == NULL && move_file(source, target);
+}
+
 bool slrctl_merge_files(const char *from, const char *to, const json_t *record)
 {
-    static const char *const member[] = {"ledger", "file"};
-    for (size_t i = 0; i < 2; i++) {
-        char source[PATH_SIZE];
-        char target[PATH_SIZE];
-        const char *name = json_string_value(json_object_get(record, member[i]));
-        if (name == NULL || name[0] == '\0') {
-            continue;
-        }
-        int n = snprintf(source, sizeof(source), "%s/rec/%s", from, name);
-        int m = snprintf(target, sizeof(target), "%s/rec/%s", to, name);
-        if (n < 0 || m < 0 || (size_t)n >= sizeof(source) || (size_t)m >= sizeof(target) ||
-            strstr(name, "..") != NULL || !move_file(source, target)) {
-            return false;
-        }
+    const json_t *files = json_object_get(record, "files");
+    bool good = merge_one(from, to, json_string_value(json_object_get(record, "ledger")));
+    if (json_array_size(files) == 0) {
+        return good && merge_one(from, to, json_string_value(json_object_get(record, "file")));
     }
-    return true;
+    for (size_t i = 0; i < json_array_size(files) && good; i++) { /* the first is `file`, too */
+        const json_t *one = json_array_get(files, i);
+        good = merge_one(from, to, json_string_value(json_object_get(one, "file")));
+    }
+    return good;
 }

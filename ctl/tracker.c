@@ -235,9 +235,13 @@ static void open_session(struct slr_tracker *t, struct track_call *c)
     if (meta) {
         store_open(t, c, meta);
     }
-    command(t, json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:I}", "cmd", "session_open", "session",
-                         c->session, "call", id, "channels", 2, "reserve", 2, "meta", meta,
-                         "start_wall_ns", (json_int_t)slr_core_now(t->core).ns));
+    json_t *cmd = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:I}", "cmd", "session_open", "session",
+                            c->session, "call", id, "channels", 2, "reserve", 2, "meta", meta,
+                            "start_wall_ns", (json_int_t)slr_core_now(t->core).ns);
+    if (cmd) {
+        slr_calls_put_output(t->core->cfg, cmd);
+    }
+    command(t, cmd);
     command(t, leg_command(c, "leg_open", 0));
     command(t, leg_command(c, "leg_open", 1));
 }
