@@ -18,7 +18,6 @@
 #include "engine/skew.h"
 #include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
-#include "storage/format.h"
 #include "storage/ledger.h"
 
 #define SLR_LEG_STREAMS 16u
