@@ -244,11 +244,14 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
     }
     enum slr_verdict verdict = find_position(x, clock_hz);
     if (!x->held) {
-        bool in_order = x->newest && (st->packets == 1 || x->rec.seq_ext == x->in_order_after + 1);
         slr_stream_count_pt(st, x->rtp->pt);
         st->last_arrival_ns = x->pkt->arrival.ns;
-        slr_source_judge(x->p, x->leg_index, (uint32_t)(st - x->leg->stream), x->pkt, in_order,
-                         x->rtp->pt);
+        if (verdict != SLR_VERDICT_DUPLICATE) {
+            bool jumped = x->rec.seq_ext > x->in_order_after + SLR_PROBATION_GAP_PKTS;
+            bool plausible = verdict == SLR_VERDICT_TAKEN && (st->packets == 1 || !jumped);
+            slr_source_judge(x->p, x->leg_index, (uint32_t)(st - x->leg->stream), x->pkt, plausible,
+                             x->rtp->pt);
+        }
     }
     if (verdict != SLR_VERDICT_TAKEN) {
         return verdict;

@@ -14,8 +14,10 @@
 #include "engine/rtp.h"
 #include "engine/state.h"
 
-/* Packets of a new SSRC that must follow each other before it is believed. */
+/* Packets of a new SSRC that must follow each other before it is believed, and how many may be
+ * missing between two of them. */
 #define SLR_PROBATION_PACKETS 3u
+#define SLR_PROBATION_GAP_PKTS 32
 /* The stream that was heard must have been silent that long before another one takes its place. */
 #define SLR_QUIET_NS (100 * SLR_NS_PER_MS)
 /* Another address must send alone for that long. */

@@ -206,16 +206,16 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
 }
 
 void slr_source_judge(struct slr_placement *p, uint32_t leg_index, uint32_t index,
-                      const struct slr_packet *pkt, bool in_order, uint8_t pt)
+                      const struct slr_packet *pkt, bool plausible, uint8_t pt)
 {
     struct slr_leg *leg = &p->state->leg[leg_index];
     struct slr_stream *st = &leg->stream[index];
     if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_PROBATION) {
         return;
     }
-    st->in_order = in_order ? st->in_order + 1 : 0;
+    st->plausible = plausible ? st->plausible + 1 : 0;
     int64_t quiet_ns = pkt->arrival.ns - leg->heard_ns;
-    bool enough = st->in_order >= SLR_PROBATION_PACKETS;
+    bool enough = st->plausible >= SLR_PROBATION_PACKETS;
     bool alone = leg->heard_ns == 0 || quiet_ns >= SLR_QUIET_NS;
     if (st->foreign_ip) {
         enough = enough && pkt->arrival.ns - st->first_arrival_ns >= SLR_FOREIGN_NS;

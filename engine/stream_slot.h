@@ -73,7 +73,7 @@ struct slr_stream {
     uint16_t seq_bad; /* next number expected after a jump (RFC 3550 A.1) */
     struct slr_addr src;
     int64_t last_arrival_ns;
-    uint32_t in_order; /* consecutive packets in probation */
+    uint32_t plausible; /* packets in probation that follow each other within a few numbers */
     int64_t seq_first_ext, seq_max_ext;
     uint64_t dup_seen[SLR_DUP_WORDS]; /* bit n % 1024: extended number n was received */
     int64_t ts_last_ext;              /* timestamp of the packet with seq_max_ext */

@@ -91,6 +91,33 @@ Test(source, an_ssrc_change_loses_nothing)
     done(&o);
 }
 
+/* A fifth is lost, neighbours are exchanged, and each packet comes twice: believed all the same,
+ * and nothing that came is missing. */
+Test(source, an_ssrc_change_on_a_bad_path_loses_only_what_the_path_lost)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, k * 20, OLD, k, NULL), SLR_VERDICT_TAKEN);
+        fx_write(&o.f, k * 20);
+    }
+    for (uint32_t k = 0; k < 100; k++) {
+        uint32_t n = k ^ 1u;
+        if (n % 5 == 3) {
+            continue;
+        }
+        cr_assert_eq(fx_kept(feed(&o, 1020 + k * 20, NEW, n, NULL)), SLR_VERDICT_TAKEN);
+        cr_assert_eq(feed(&o, 1021 + k * 20, NEW, n, NULL), SLR_VERDICT_DUPLICATE);
+        fx_write(&o.f, 1021 + k * 20);
+        cr_assert_eq(o.leg->current, k < 6 ? o.leg->current : 1u, "packet %u", k);
+    }
+    end(&o, 3020);
+    json_t *st = json_array_get(json_object_get(fx_leg_json(&o.r, 0), "streams"), 1);
+    cr_assert_eq(json_integer_value(json_object_get(st, "placed")), 80);
+    cr_assert_eq(json_integer_value(json_object_get(st, "lost")), 20);
+    done(&o);
+}
+
 Test(source, a_signalled_ssrc_is_taken_at_once)
 {
     struct one o;
