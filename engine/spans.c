@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define SEQ_CYCLE 0x10000
+/* As much as one packet holds whose payload can't be decoded. */
+#define UNDECODED_TICKS (SLR_TICKS_HZ * 120 / 1000)
 
 static void append(struct slr_span_run *run, const struct slr_span_entry *entry)
 {
@@ -256,6 +258,12 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
     if (note->start_ticks > run->cursor.at_ticks) {
         uint32_t missing = 0;
         enum slr_span_kind base = why(run, note, &missing);
+        if (base == SLR_SPAN_CONCEALED) {
+            /* the payload before it was one packet's; after that nothing was said */
+            int64_t until = run->cursor.at_ticks + UNDECODED_TICKS;
+            gap(run, until < note->start_ticks ? until : note->start_ticks, base, 0, 0);
+            base = SLR_SPAN_COMFORT;
+        }
         gap(run, note->start_ticks, base, missing, note->end_ticks - note->start_ticks);
     }
     if (note->start_ticks < from && run->cursor.at_ticks < from) {

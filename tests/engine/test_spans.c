@@ -170,6 +170,22 @@ Test(spans, unknown_payload_types)
     end(&o, 600, "received 0+200, concealed 200+200, received 400+200");
 }
 
+/* A talk pause after such a packet is a talk pause: it did not hold seconds of speech. */
+Test(spans, a_talk_pause_after_an_unknown_payload_type)
+{
+    struct one o;
+    begin(&o, 64);
+    audio(&o, 0, 10, 0);
+    struct fx_packet p = fx_audio(SSRC, 10, 100, 5000);
+    p.pt = 97;
+    cr_assert_eq(feed(&o, 200, p), SLR_VERDICT_UNKNOWN_PT);
+    for (uint32_t k = 60; k < 70; k++) {
+        struct fx_packet after = fx_audio(SSRC, k, 51, 5000); /* the next number */
+        cr_assert_eq(feed(&o, k * 20, after), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 1400, "received 0+200, concealed 200+120, comfort 320+880, received 1200+200");
+}
+
 Test(spans, payload_that_cannot_be_decoded)
 {
     struct one o;
