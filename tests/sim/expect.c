@@ -138,16 +138,18 @@ static uint32_t kind_of(const struct sim_packet *p)
     return p->kind == SIM_EVENT ? SIM_IS_EVENT : SIM_IS_RECEIVED;
 }
 
-/* Is a packet of whatever fate that isn't known among those by number? */
-static bool restart_between(const struct sim_leg *leg, const struct sim_packet *a,
-                            const struct sim_packet *b)
+/* Does a sequence begin anew after a, up to b? */
+static bool restart_between(const struct sim_packet *a, const struct sim_packet *b)
 {
-    for (const struct sim_packet *p = a + 1; a && p <= b && a->stream == b->stream; p++) {
-        if (p->restarts) {
+    if (!a || a->stream != b->stream) {
+        return false;
+    }
+    while (a < b) {
+        a++;
+        if (a->restarts) {
             return true;
         }
     }
-    (void)leg;
     return false;
 }
 
@@ -171,8 +173,7 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
         }
         if (list[i].from > at) {
             uint32_t missing = 0;
-            uint32_t kinds =
-                between(before, p, restart_between(k->leg, before, p), doubtful, &missing);
+            uint32_t kinds = between(before, p, restart_between(before, p), doubtful, &missing);
             if (list[i].from >= k->e->len_ticks) {
                 kinds |= SIM_IS_ENDED; /* what has no length and stands at the end is not there */
                 missing = UINT32_MAX;
@@ -191,6 +192,7 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
         doubtful = false;
     }
     uint32_t rest = before ? SIM_IS_ENDED : SIM_IS_ABSENT;
+    rest |= before ? SIM_IS_CLOCK : 0; /* media that fell behind its time ends before its time */
     set_kinds(k, at, k->e->len_ticks, (doubtful ? ANY_GAP | SIM_IS_ENDED : rest) | IS_GAP);
 }
 
