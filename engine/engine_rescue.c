@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "engine/engine_priv.h"
+#include "engine/finish.h"
 #include "engine/render.h"
 #include "storage/seal.h"
 #include "storage/wav_read.h"
@@ -133,6 +134,19 @@ static enum slr_err fall_back(struct slr_engine *e, const struct slr_session *s,
     return err;
 }
 
+/* Some of several files had their names already; without the others they are no recording. */
+static void remove_published(const struct slr_engine *e, const struct slr_session *s,
+                             const struct slr_output_plan *plan)
+{
+    struct slr_final_file f;
+    for (uint32_t i = 0; i < plan->files; i++) {
+        slr_finish_names(s->id, plan, i, &f);
+        if (unlinkat(e->rec_fd, f.file, 0) != 0 && errno != ENOENT) {
+            SLR_ERROR("rescue_failed", "recording=%s file=%s errno=%d", s->id, f.file, errno);
+        }
+    }
+}
+
 /* Sealing had come as far as the ledger, which knows more than we do: only the files' names are
  * missing. False: it had not. */
 static bool finish_sealing(struct slr_engine *e, struct slr_session *s)
@@ -154,6 +168,7 @@ static bool finish_sealing(struct slr_engine *e, struct slr_session *s)
     } else {
         if (!plan.is_plain) {
             SLR_WARN("rescued_unconverted", "recording=%s", s->id);
+            remove_published(e, s, &plan);
             err = fall_back(e, s, ledger);
             s->output = (struct slr_output){.format = SLR_FORMAT_WAV};
         }
@@ -202,6 +217,7 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
     s->output = e->output;
     s->shape = shape;
     atomic_store(&s->commit[0].frames, frames);
+    slr_finish_clean(e->rec_fd, id);
     s->damaged = !finish_sealing(e, s);
     atomic_store(&s->end_ticks, (int64_t)frames * slr_ticks_per_frame(&shape));
     atomic_store(&s->state, SLR_SESSION_SEALING);

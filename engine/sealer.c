@@ -186,21 +186,33 @@ static enum slr_err publish_files(struct slr_sealer *s, const struct slr_sealed 
     return err;
 }
 
+/* The ledger has what was in it. */
+static void remove_spans(struct slr_sealer *s, const struct slr_session *session)
+{
+    char name[SLR_REC_NAME_SIZE];
+    slr_recfile_name_spans(session->id, name);
+    if (unlinkat(s->rec_fd, name, 0) != 0 && errno != ENOENT) {
+        SLR_WARN("journal_unlink_failed", "session=%s errno=%d", session->id, errno);
+    }
+}
+
 static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
                             struct slr_sealed *sealed)
 {
     char open_name[SLR_REC_NAME_SIZE];
-    char spans_name[SLR_REC_NAME_SIZE];
     char day[SLR_REC_NAME_SIZE];
     int spans_fd = -1;
     slr_recfile_name_open(session->id, open_name);
-    slr_recfile_name_spans(session->id, spans_name);
     slr_recfile_name_day(session->id, day);
     if (mkdirat(s->rec_fd, day, 0700) != 0 && errno != EEXIST) {
         return slr_err_from_errno(errno);
     }
     if (!exists(s->rec_fd, open_name) && exists(s->rec_fd, sealed->file[0].file)) {
-        return seal_again(s, sealed);
+        enum slr_err again = seal_again(s, sealed);
+        if (again == SLR_OK) {
+            remove_spans(s, session);
+        }
+        return again;
     }
     enum slr_err err = finish_media(s, session, sealed, &spans_fd);
     if (err != SLR_OK) {
@@ -211,8 +223,8 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
     if (err == SLR_OK) {
         err = publish_files(s, sealed, open_name);
     }
-    if (err == SLR_OK && unlinkat(s->rec_fd, spans_name, 0) != 0 && errno != ENOENT) {
-        SLR_WARN("journal_unlink_failed", "session=%s errno=%d", session->id, errno);
+    if (err == SLR_OK) {
+        remove_spans(s, session);
     }
     return err;
 }

@@ -3,6 +3,8 @@
  * be said, and that nothing is lost whenever the making is cut off. What strangers read from them
  * is in tests/golden.
  */
+#include <dirent.h>
+
 #include "storage/seal.h"
 #include "tests/engine/outcome.h"
 
@@ -338,11 +340,74 @@ Test(finish, goes_on_after_a_death)
     }
 }
 
+static void remove_state(const struct one *o)
+{
+    int fd = open(o->f.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    DIR *dir = fdopendir(fd);
+    for (const struct dirent *d = readdir(dir); d; d = readdir(dir)) {
+        if (d->d_name[0] != '.') {
+            cr_assert_eq(unlinkat(fd, d->d_name, 0), 0);
+        }
+    }
+    closedir(dir);
+}
+
+/* Power is lost after the ledger was written, and `published` of the two files had got their names:
+ * if not all of them, then the recording is the working file, and nothing else is left. */
+static void check_power_loss(uint32_t published)
+{
+    struct one o;
+    char open_name[SLR_REC_NAME_SIZE], spans_name[SLR_REC_NAME_SIZE], name[2][SLR_REC_NAME_SIZE];
+    char part[SLR_REC_NAME_SIZE], plain[SLR_REC_NAME_SIZE];
+    begin(&o, (struct slr_output){.format = SLR_FORMAT_OPUS, .layout = SLR_LAYOUT_LEGS});
+    slr_recfile_name_open(o.id, open_name);
+    slr_recfile_name_spans(o.id, spans_name);
+    slr_recfile_name_final(o.id, ".wav", plain);
+    link_to(&o, open_name, "media");
+    link_to(&o, spans_name, "spans");
+    seal(&o);
+    for (uint32_t i = 0; i < 2; i++) {
+        json_t *file = json_array_get(json_object_get(o.ledger, "files"), i);
+        snprintf(name[i], sizeof name[i], "%s", text_of(file, "file"));
+        if (i >= published) {
+            cr_assert_eq(unlinkat(o.f.e.rec_fd, name[i], 0), 0);
+            snprintf(part, sizeof part, "open/%s-%u.part", o.id, i);
+            put_garbage(&o, part);
+        }
+    }
+    cr_assert_eq(renameat(o.f.e.rec_fd, "media", o.f.e.rec_fd, open_name), 0);
+    cr_assert_eq(renameat(o.f.e.rec_fd, "spans", o.f.e.rec_fd, spans_name), 0);
+    fx_die(&o.f);
+    remove_state(&o);
+    fx_boot(&o.f);
+    slr_log_init("test", SLR_LOG_ERROR + 1);
+    slr_engine_rescue(&o.f.e);
+    fx_write(&o.f, 0);
+    seal(&o);
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_assert_eq(is_there(&o, name[i]), published == 2, "%u published: %s", published, name[i]);
+    }
+    cr_assert_eq(is_there(&o, plain), published < 2);
+    cr_assert_eq(int_of(&o, "frames"), FRAMES);
+    done(&o);
+}
+
+Test(finish, leaves_nothing_half_after_a_power_loss)
+{
+    for (uint32_t published = 0; published <= 2; published++) {
+        check_power_loss(published);
+    }
+}
+
 /* All was done but the event. */
 Test(finish, tells_after_a_death_what_was_published)
 {
     struct one o;
+    char spans_name[SLR_REC_NAME_SIZE];
     begin(&o, (struct slr_output){.format = SLR_FORMAT_FLAC, .layout = SLR_LAYOUT_LEGS});
+    slr_recfile_name_spans(o.id, spans_name);
+    link_to(&o, spans_name, "spans");
     size_t state_bytes = o.f.e.state->map_bytes;
     uint8_t *before = malloc(state_bytes);
     memcpy(before, o.f.e.state->header, state_bytes);
@@ -350,6 +415,7 @@ Test(finish, tells_after_a_death_what_was_published)
     json_t *first = json_copy(last_event(&o));
     memcpy((void *)o.f.e.state->header, before, state_bytes);
     free(before);
+    cr_assert_eq(renameat(o.f.e.rec_fd, "spans", o.f.e.rec_fd, spans_name), 0);
     fx_die(&o.f);
     fx_boot(&o.f);
     fx_write(&o.f, 4100);
