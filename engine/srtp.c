@@ -436,6 +436,25 @@ static void go_plain(struct slr_srtp *s, slr_mono now)
     atomic_store(&s->plain_until_ns, INT64_MAX);
 }
 
+/* Keys that are there already are in force again, with all that is known of their SSRCs. */
+static bool renew(struct slr_srtp *s, struct slr_srtp_box *box, const struct slr_srtp_key *key,
+                  uint32_t count)
+{
+    uint32_t last = newest(box);
+    uint32_t which = is_same(&s->group[last], key, count) ? last : 1 - last;
+    struct slr_srtp_group *g = &s->group[which];
+    if (!is_same(g, key, count)) {
+        return false;
+    }
+    atomic_store(&g->until_ns, INT64_MAX);
+    s->suite = key[0].suite;
+    if (which != last) {
+        box->turn[which] = ++s->turn;
+        atomic_store_explicit(&g->turn, s->turn, memory_order_release);
+    }
+    return true;
+}
+
 enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
                               const struct slr_srtp_key *key, uint32_t count, bool running,
                               slr_mono now)
@@ -449,7 +468,11 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
         go_plain(s, now);
         return SLR_OK;
     }
-    if (was_secure && is_same(&s->group[last], key, count)) {
+    int64_t plain_ns = running && !was_secure ? now.ns + SLR_SRTP_CHANGE_NS : 0;
+    if (renew(s, box, key, count)) {
+        if (!was_secure) {
+            atomic_store(&s->plain_until_ns, plain_ns);
+        }
         return SLR_OK;
     }
     for (uint32_t k = 0; k < count && err == SLR_OK; k++) {
@@ -471,7 +494,7 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
     memcpy(box->crypt[which], crypt, sizeof crypt);
     box->turn[which] = ++s->turn;
     s->suite = key[0].suite;
-    atomic_store(&s->plain_until_ns, running && !was_secure ? now.ns + SLR_SRTP_CHANGE_NS : 0);
+    atomic_store(&s->plain_until_ns, plain_ns);
     atomic_store_explicit(&g->turn, s->turn, memory_order_release);
     return SLR_OK;
 }

@@ -390,6 +390,26 @@ Test(srtp, the_same_keys_again_change_nothing)
     rig_close(&r);
 }
 
+Test(srtp, a_key_that_comes_back_knows_what_it_had_seen)
+{
+    struct rig r;
+    uint8_t first[256];
+    struct slr_srtp_key key = some_key(SLR_SRTP_AES_CM_128_80, 5, 0);
+    rig_open(&r, SLR_SRTP_AES_CM_128_80, 0, 1);
+    size_t n = oracle_rtp(&r.peer, first, make_rtp(first, 65535, SSRC, 40), 0);
+    cr_assert_eq(give(&r, first, n, false), SLR_SRTP_OK);
+    cr_assert_eq(send(&r, &r.peer, 0, 0), SLR_SRTP_OK);
+    cr_assert_eq(slr_srtp_install(r.s, &r.box, &key, 1, true, r.now), SLR_OK);
+    cr_assert_eq(slr_srtp_install(r.s, &r.box, r.key, 1, true, r.now), SLR_OK);
+    cr_assert_eq(slr_srtp_install(r.s, &r.box, NULL, 0, true, r.now), SLR_OK);
+    cr_assert_eq(slr_srtp_install(r.s, &r.box, r.key, 1, true, r.now), SLR_OK);
+    cr_assert_eq(send(&r, &r.peer, 1, 0), SLR_SRTP_OK);
+    cr_assert_eq(give(&r, first, n, false), SLR_SRTP_REPLAY);
+    r.now.ns += 2 * SLR_SRTP_OLD_KEY_NS;
+    cr_assert_eq(send(&r, &r.peer, 2, 0), SLR_SRTP_OK, "its end was called off");
+    rig_close(&r);
+}
+
 Test(srtp, a_third_key_ends_the_first)
 {
     struct rig r;
