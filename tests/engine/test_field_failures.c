@@ -234,7 +234,8 @@ Test(field_failures, first_packet_poisoning)
 }
 
 /* The same leg is opened on the port of one that was closed, and the call before still sends. */
-Test(field_failures, stale_packets_on_recycled_port)
+/* False: somebody else on this host took the port in between. */
+static bool recycle_a_port(void)
 {
     struct fx f;
     struct fx_result r;
@@ -257,7 +258,12 @@ Test(field_failures, stale_packets_on_recycled_port)
         cr_assert_eq(slr_addr_parse(FX_PEER, &p.source), SLR_OK);
         f.e.port_cursor = turn ? port : f.e.port_cursor;
         cr_assert_eq(slr_engine_leg_open(&f.e, &p, &answer), SLR_OK);
-        cr_assert(turn == 0 || answer.rtp.port == port);
+        if (turn == 1 && answer.rtp.port != port) {
+            fx_end(&f, s, base + 1);
+            free(f.e.port_past);
+            fx_close(&f);
+            return false;
+        }
         port = answer.rtp.port;
         uint32_t leg = slr_engine_leg_find(&f.e, s, name);
         for (uint32_t k = 0; k < 100; k++) {
@@ -278,6 +284,16 @@ Test(field_failures, stale_packets_on_recycled_port)
     fx_result_free(&r);
     free(f.e.port_past);
     fx_close(&f);
+    return true;
+}
+
+Test(field_failures, stale_packets_on_recycled_port)
+{
+    bool done = false;
+    for (int turn = 0; turn < 20 && !done; turn++) {
+        done = recycle_a_port();
+    }
+    cr_assert(done, "the port was taken each time");
 }
 
 /* Talk pauses are as long as they were, with or without a word of noise, marker or not. */
