@@ -10,6 +10,8 @@
 #define GAP_NS (100 * SLR_NS_PER_MS)
 /* So often the long way sums up the least delays (anchor.c). */
 #define OFFSET_NS (2 * SLR_NS_PER_S)
+/* A packet further before its time than that is sent too fast, or its clock runs away. */
+#define EARLY_TICKS SLR_TICKS_HZ
 #define PAYLOAD_BYTES 160u /* as most of them have */
 
 static bool same_address(const struct slr_addr *a, const struct slr_addr *b)
@@ -62,8 +64,10 @@ bool slr_steady_place(struct slr_placement *p, uint32_t leg_index, const struct 
     int64_t step = (int64_t)units * leg->run_byte_ticks;
     int64_t pos = leg->run_pos_ticks + step;
     int64_t end = pos + dur;
+    int64_t arrival = slr_ticks_from_ns(now - leg->start_ns);
     if (passed < 0 || passed >= GAP_NS || step < 0 || step >= SLR_TICKS_HZ ||
         now - leg->offset_since_ns >= OFFSET_NS ||
+        pos - arrival - leg->offset_noted_ticks > EARLY_TICKS || pos - arrival > SLR_LEAD_TICKS ||
         end <= atomic_load_explicit(&leg->written_ticks, memory_order_relaxed)) {
         return false;
     }
@@ -83,7 +87,6 @@ bool slr_steady_place(struct slr_placement *p, uint32_t leg_index, const struct 
     leg->run_pos_ticks = pos;
     leg->run_packets++;
     leg->run_bytes += rec.len_bytes;
-    int64_t arrival = slr_ticks_from_ns(now - leg->start_ns);
     slr_jitter_take(&leg->run_jitter, leg->run_ts_ext, now);
     if (end > slr_place_highest(leg)) {
         atomic_store_explicit(&leg->highest_ticks, end, memory_order_relaxed);

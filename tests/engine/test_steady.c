@@ -134,3 +134,34 @@ Test(steady, a_hold_is_no_jump_of_the_clock)
     fx_result_free(&r);
     fx_close(&f);
 }
+
+/* A sender whose clock runs away by almost a second with each packet: no faster than the long way
+ * lets it. */
+static int64_t run_away(bool long_way)
+{
+    struct fx f;
+    fx_open(&f);
+    f.worker.place.long_way = long_way;
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t leg = fx_leg(&f, s, 0, 8);
+    fx_stream(&f, leg, 0, A, 0, 100);
+    for (uint32_t k = 0; k < 900; k++) {
+        struct fx_packet p = fx_audio(A, 100 + k, 100, 5000);
+        p.ts += k * (7900 - 160);
+        (void)fx_rtp(&f, leg, 2000 + (int64_t)k, p);
+    }
+    int64_t highest = atomic_load(&f.e.state->leg[leg].highest_ticks);
+    fx_end(&f, s, 3000);
+    fx_close(&f);
+    return highest;
+}
+
+Test(steady, a_clock_that_runs_away_is_caught)
+{
+    int64_t most = run_away(true);
+    int64_t is = run_away(false);
+    cr_log_info("long %lld s, short %lld s", (long long)(most / SLR_TICKS_HZ),
+                (long long)(is / SLR_TICKS_HZ));
+    cr_assert_leq(most, 2 * SLR_LEAD_TICKS);
+    cr_assert_eq(is, most);
+}
