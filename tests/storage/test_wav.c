@@ -12,11 +12,15 @@
 
 #define GIB (1024ull * 1024 * 1024)
 #define MAX_RIFF (4 * GIB - 1024 * 1024)
+#define HEAD_BYTES 4096
+
+/* Frames of the sizes that memory does not have: all that the sink keeps of them. */
+static const uint8_t none[HEAD_BYTES];
 
 /* A sink that keeps the first bytes only and the length, for sizes that memory does not have. */
 struct huge {
     struct slr_sink base;
-    uint8_t head[4096];
+    uint8_t head[HEAD_BYTES];
     uint64_t size_bytes;
 };
 
@@ -108,19 +112,18 @@ Test(wav, becomes_rf64_beyond_4_gib)
         const struct slr_audio_shape *shape = &shapes[i];
         struct huge h = {.base = {&huge_ops}};
         void *state = malloc(wav()->state_bytes);
-        uint8_t none = 0;
         uint64_t offset = 0, len = 0;
         uint64_t frame_bytes = shape->channels * slr_sample_bytes(shape->format);
         uint64_t frames = MAX_RIFF / frame_bytes;
         cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 0), SLR_OK);
-        cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
+        cr_assert_eq(wav()->append(state, none, frames), SLR_OK);
         cr_assert_eq(wav()->checkpoint(state), SLR_OK);
         check_header(&h, shape, frames);
-        cr_assert_eq(wav()->append(state, &none, 1), SLR_OK);
+        cr_assert_eq(wav()->append(state, none, 1), SLR_OK);
         check_header(&h, shape, frames); /* nobody has said yet that there is more */
         cr_assert_eq(wav()->checkpoint(state), SLR_OK);
         check_header(&h, shape, frames + 1);
-        cr_assert_eq(wav()->append(state, &none, 6 * frames), SLR_OK);
+        cr_assert_eq(wav()->append(state, none, 6 * frames), SLR_OK);
         cr_assert_eq(wav()->checkpoint(state), SLR_OK);
         memset(state, 0x5a, wav()->state_bytes); /* death */
         cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 7 * frames + 3), SLR_TRUNCATED);
@@ -128,7 +131,7 @@ Test(wav, becomes_rf64_beyond_4_gib)
         check_header(&h, shape, 7 * frames + 1);
         cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, frames), SLR_OK);
         check_header(&h, shape, frames);
-        cr_assert_eq(wav()->append(state, &none, 2 * frames), SLR_OK);
+        cr_assert_eq(wav()->append(state, none, 2 * frames), SLR_OK);
         cr_assert_eq(wav()->finish(state), SLR_OK);
         check_header(&h, shape, 3 * frames);
         wav()->media_range(state, &offset, &len);
@@ -143,13 +146,12 @@ Test(wav, refuses_what_no_file_can_hold)
     struct slr_audio_shape shape = {SLR_SAMPLE_S16, 2, 8000};
     struct huge h = {.base = {&huge_ops}};
     void *state = malloc(wav()->state_bytes);
-    uint8_t none = 0;
     uint64_t frames = (1ull << 60) / 4;
     cr_assert_eq(wav()->begin(state, &shape, NULL, &h.base, 0), SLR_OK);
-    cr_assert_eq(wav()->append(state, &none, UINT64_MAX), SLR_TOOLONG);
-    cr_assert_eq(wav()->append(state, &none, frames + 1), SLR_TOOLONG);
-    cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
-    cr_assert_eq(wav()->append(state, &none, 1), SLR_TOOLONG);
+    cr_assert_eq(wav()->append(state, none, UINT64_MAX), SLR_TOOLONG);
+    cr_assert_eq(wav()->append(state, none, frames + 1), SLR_TOOLONG);
+    cr_assert_eq(wav()->append(state, none, frames), SLR_OK);
+    cr_assert_eq(wav()->append(state, none, 1), SLR_TOOLONG);
     cr_assert_eq(wav()->checkpoint(state), SLR_OK);
     cr_assert_eq(wav()->finish(state), SLR_OK);
     cr_assert_eq(wav()->begin(state, &shape, NULL, &h.base, frames + 1), SLR_TOOLONG);
@@ -161,9 +163,8 @@ Test(wav, refuses_what_no_file_can_hold)
 static void make_old_file(struct huge *h, const struct slr_audio_shape *shape, uint64_t frames)
 {
     void *state = malloc(wav()->state_bytes);
-    uint8_t none = 0;
     cr_assert_eq(wav()->begin(state, shape, NULL, &h->base, 0), SLR_OK);
-    cr_assert_eq(wav()->append(state, &none, frames), SLR_OK);
+    cr_assert_eq(wav()->append(state, none, frames), SLR_OK);
     cr_assert_eq(wav()->checkpoint(state), SLR_OK);
     memmove(h->head + 12, h->head + 48, 64);
     h->size_bytes -= 36;
@@ -179,14 +180,13 @@ Test(wav, goes_on_with_files_without_the_reserve)
         uint64_t header = shape->format == SLR_SAMPLE_S16 ? 44 : 58;
         uint64_t frame_bytes = shape->channels * slr_sample_bytes(shape->format);
         uint64_t offset = 0, len = 0;
-        uint8_t none = 0;
         make_old_file(&h, shape, 100);
         cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 101), SLR_TRUNCATED);
         cr_assert_eq(wav()->begin(state, shape, NULL, &h.base, 100), SLR_OK);
         wav()->media_range(state, &offset, &len);
         cr_assert_eq(offset, header);
-        cr_assert_eq(wav()->append(state, &none, MAX_RIFF / frame_bytes - 100), SLR_OK);
-        cr_assert_eq(wav()->append(state, &none, 1), SLR_TOOLONG);
+        cr_assert_eq(wav()->append(state, none, MAX_RIFF / frame_bytes - 100), SLR_OK);
+        cr_assert_eq(wav()->append(state, none, 1), SLR_TOOLONG);
         cr_assert_eq(wav()->finish(state), SLR_OK);
         cr_assert_arr_eq(h.head, "RIFF", 4);
         cr_assert_eq(le(h.head + header - 4, 4), MAX_RIFF / frame_bytes * frame_bytes);
