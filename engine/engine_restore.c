@@ -117,6 +117,7 @@ static void end_after_reboot(struct slr_engine *e, struct slr_session *s)
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
         slr_leg_codecs_build(&e->codecs[atomic_load(&s->leg[i])], leg);
+        slr_steady_stop(leg);
         if (leg->highest_ticks > end) {
             end = leg->highest_ticks;
         }

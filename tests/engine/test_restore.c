@@ -269,6 +269,8 @@ Test(restore, a_reboot_ends_it)
     fx_assert_audio(&t.r, 0, 0, 16000, A, 0);
     cr_assert_str_eq(json_string_value(json_object_get(t.r.ledger, "state")), "partial");
     cr_assert_eq(json_integer_value(json_object_get(t.r.ledger, "len_ticks")), 2000 * FX_MS);
+    cr_assert_eq(fx_stream_count(&t.r, 0, 0, "packets"), 100, "those on the short way, too");
+    cr_assert_eq(fx_stream_count(&t.r, 0, 0, "placed"), 100);
     done(&t);
 }
 
