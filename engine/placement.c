@@ -261,6 +261,7 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
     note_heard(x);
     if (is_suppressed(x)) {
         st->suppressed++;
+        st->placed_ticks += x->rec.dur_ticks; /* a leg's lead is made of them, too */
         x->rec.flags |= SLR_REC_SUPPRESSED;
         (void)put(x, SLR_VERDICT_SUPPRESSED, &event);
         return SLR_VERDICT_SUPPRESSED;

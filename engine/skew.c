@@ -320,8 +320,14 @@ static bool is_steady(const struct slr_skew_line *l)
 static enum slr_skew_event judge_rate(struct slr_skew *k)
 {
     double off = fabs(k->path.rate) * 1e6;
-    bool sure = k->path.count >= FIRST_POINTS && k->path.valid && off > SLR_SKEW_RATE_MAX_PPM;
-    bool gross = k->path.count >= 3 && off > 10.0 * SLR_SKEW_RATE_MAX_PPM && is_steady(&k->path);
+    /* of few points a step (another packet length, a clock that stood still) or jitter makes a
+     * slope, too, and of two movements one may look like the other by chance */
+    bool few = k->path.count < FIRST_POINTS;
+    double most = (few ? 50.0 : 10.0) * SLR_SKEW_RATE_MAX_PPM;
+    bool steady = is_steady(&k->path);
+    bool sure = k->path.count >= FIRST_POINTS && k->path.valid && off > SLR_SKEW_RATE_MAX_PPM &&
+                (steady || k->path.count >= RATE_POINTS);
+    bool gross = k->path.count >= 3 && off > most && steady;
     if (!k->rate_off && (sure || gross)) {
         k->rate_off = true;
         k->rates++;

@@ -396,3 +396,22 @@ Test(skew, an_early_step_is_no_rate)
         cr_expect_not(s[0].skew.rate_off);
     }
 }
+
+/* Least delays of three windows that happen to lie on a line are no rate: jitter, packets of
+ * another length. */
+Test(skew, jitter_of_few_windows_is_no_rate)
+{
+    static const int64_t least_ms[] = {200, 243, 270, 244, 232, 261};
+    struct slr_skew k = {0};
+    for (uint32_t i = 0; i < 450; i++) { /* 3 s each */
+        int64_t at = (int64_t)i * 40 * SLR_TICKS_HZ / 1000;
+        int64_t delay = least_ms[i / 75];
+        struct slr_skew_packet p = {.start_ticks = at,
+                                    .dur_ticks = (uint32_t)(SLR_TICKS_HZ / 25),
+                                    .arrival_ticks = at + delay * SLR_TICKS_HZ / 1000,
+                                    .stream = 3};
+        (void)slr_skew_packet(&k, &p);
+    }
+    cr_expect_eq(k.rates, 0u);
+    cr_expect_not(k.rate_off);
+}

@@ -327,3 +327,24 @@ Test(writer, a_lead_over_several_streams_is_not_cut)
     fx_assert_audio(&t.r, 0, (int64_t)t.r.wav.frames - 3200, 3200, B, 0);
     done(&t);
 }
+
+/* The same where most of what came ahead of time fell into a pause: the lead is received all the
+ * same, and what follows the pause is there. */
+Test(writer, a_lead_won_in_a_pause_is_not_cut)
+{
+    struct two t;
+    begin(&t, 8, 8);
+    feed(&t.f, t.slot[0], 1000, A, 0, 8);
+    fx_pause(&t.f, t.s, 1010, true);
+    for (uint32_t k = 1; k < 250; k++) { /* five seconds in one */
+        (void)fx_rtp(&t.f, t.slot[0], 1010 + k * 4, fx_audio(A, k, 100, 5000));
+    }
+    fx_pause(&t.f, t.s, 2020, false);
+    for (uint32_t k = 250; k < 260; k++) {
+        feed(&t.f, t.slot[0], 2020 + (k - 249) * 20, A, k, 8);
+    }
+    end(&t, 2230);
+    cr_assert_eq(fx_stream_count(&t.r, 0, 0, "placed"), 11);
+    fx_assert_audio(&t.r, 0, (int64_t)t.r.wav.frames - 1600, 1600, A, 250LL * 160);
+    done(&t);
+}

@@ -273,8 +273,8 @@ static void overlays(struct maker *k)
         if (k->leg->join_ns >= m->pause[i].to) {
             continue;
         }
-        add_kinds(k, wide->from - dur, wide->to == SIM_NEVER ? k->e->len_ticks : wide->to + dur,
-                  SIM_IS_PAUSED, IS_GAP);
+        /* where it may reach, what is missing may be of it: not counted there */
+        overlay_maybe(k, wide->from, wide->to, dur, SIM_IS_PAUSED);
         overlay(k, sure->from, sure->to, wide->from == sure->from ? dur + k->tpf : SIM_TICKS_HZ,
                 SIM_IS_PAUSED);
     }
