@@ -99,18 +99,50 @@ static void find_all(struct sim *m, const struct sim_channel *c, uint32_t channe
     }
 }
 
-/* How many of its last samples are there. */
+/* How many packets may have said each frame; 2: more than one. */
+static uint8_t *count_claims(const struct sim *m, const struct sim_channel *c, uint32_t channel)
+{
+    const struct sim_leg *leg = &m->leg[channel];
+    uint8_t *claims = calloc((size_t)c->frames + 1, 1);
+    if (!claims) {
+        abort();
+    }
+    for (uint32_t i = 0; i < leg->packet_count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        bool may = p->fate == SIM_PLACED || p->fate == SIM_EITHER;
+        if (!may || p->kind != SIM_AUDIO || !leg->segment[p->segment].found) {
+            continue;
+        }
+        int64_t first = (p->pos_ticks + leg->segment[p->segment].at_ticks) / sim_unit(m->hz);
+        for (int64_t k = first; k < first + p->samples; k++) {
+            if (k >= 0 && k < c->frames && claims[k] < 2) {
+                claims[k]++;
+            }
+        }
+    }
+    return claims;
+}
+
+/* How many of its last samples are there, as far as nobody else said anything at their place;
+ * *own: how many are. */
 static uint32_t tail_at(const struct sim *m, const struct sim_channel *c, uint32_t channel,
-                        const struct sim_packet *p, int64_t frame)
+                        const struct sim_packet *p, int64_t frame, const uint8_t *claims,
+                        uint32_t *own)
 {
     const struct sim_leg *leg = &m->leg[channel];
     uint32_t count = 0;
+    *own = 0;
     while (count < p->samples) {
         uint32_t i = p->samples - 1 - count;
         int32_t want = sim_content_in_file(m, leg->key, p->content + i, (enum sim_codec)p->codec);
-        if (frame + i < 0 || frame + i >= c->frames || c->sample[frame + i] != want) {
+        if (frame + i < 0 || frame + i >= c->frames) {
             break;
         }
+        bool is = c->sample[frame + i] == want;
+        if (!is && claims[frame + i] < 2) {
+            break;
+        }
+        *own += is;
         count++;
     }
     return count;
@@ -118,13 +150,14 @@ static uint32_t tail_at(const struct sim *m, const struct sim_channel *c, uint32
 
 /* A packet that the truth left open: is its audio there? */
 static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32_t channel,
-                        struct sim_packet *p)
+                        struct sim_packet *p, const uint8_t *claims)
 {
     const struct sim_segment *g = &m->leg[channel].segment[p->segment];
     int64_t frame = (p->pos_ticks + g->at_ticks) / sim_unit(m->hz);
-    uint32_t there = g->found ? tail_at(m, c, channel, p, frame) : 0;
-    bool whole = there == p->samples;
-    if (!whole && (!p->late || there < 4)) { /* fewer may be there by chance: they are open */
+    uint32_t own = 0;
+    uint32_t there = g->found ? tail_at(m, c, channel, p, frame, claims, &own) : 0;
+    bool whole = there == p->samples && own >= 4;
+    if (!whole && (!p->late || own < 4)) { /* fewer may be there by chance: they are open */
         p->fate = SIM_GONE;
         return;
     }
@@ -136,6 +169,7 @@ static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32
 static void resolve(struct sim *m, const struct sim_channel *c, uint32_t channel)
 {
     struct sim_leg *leg = &m->leg[channel];
+    uint8_t *claims = count_claims(m, c, channel);
     for (uint32_t i = 0; i < leg->packet_count; i++) {
         struct sim_packet *p = &leg->packet[i];
         const struct sim_segment *g = &leg->segment[p->segment];
@@ -146,9 +180,10 @@ static void resolve(struct sim *m, const struct sim_channel *c, uint32_t channel
                      p->segment, (double)g->lo_ticks / 14112.0, (double)g->hi_ticks / 14112.0);
         }
         if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER) {
-            resolve_one(m, c, channel, p);
+            resolve_one(m, c, channel, p, claims);
         }
     }
+    free(claims);
 }
 
 static void check_length(const struct sim *m, const struct sim_result *r)

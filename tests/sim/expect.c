@@ -202,7 +202,8 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_packet *p = list[i].p;
         const struct sim_segment *g = &k->leg->segment[p->segment];
-        uint32_t kinds = p->fate == SIM_EITHER ? kind_of(p) : 0;
+        /* of a segment without a whole packet of audio (digits only) the place is open */
+        uint32_t kinds = p->fate == SIM_EITHER || !g->found ? kind_of(p) : 0;
         kinds |= p->paused ? SIM_IS_PAUSED : 0;
         if (!g->found) { /* all of it in a pause, or never believed */
             add_kinds(k, list[i].from + g->lo_ticks, list[i].to + g->hi_ticks,
