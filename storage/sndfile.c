@@ -222,6 +222,31 @@ static enum slr_err begin_flac(void *state, const struct slr_audio_shape *shape,
     return begin_as(f, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 1, shape, sink);
 }
 
+/* A stream without a sample, for which the library writes nothing at all: RFC 9639 section 8.2,
+ * with the MD5 of nothing. */
+static enum slr_err write_empty_flac(struct sndfile *f)
+{
+    static const uint8_t md5[16] = {0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0x00, 0xb2, 0x04,
+                                    0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42, 0x7e};
+    uint8_t head[42] = {'f',  'L',  'a',  'C', 0x80, 0, 0, 34, /* the last block: stream info */
+                        0x10, 0x00, 0x10, 0x00};               /* blocks of 4096 */
+    uint32_t hz = f->shape.sample_hz;
+    head[18] = (uint8_t)(hz >> 12);
+    head[19] = (uint8_t)(hz >> 4);
+    head[20] = (uint8_t)((hz & 15) << 4 | (f->shape.channels - 1) << 1);
+    head[21] = 15 << 4; /* 16 bits, less one */
+    memcpy(head + 26, md5, sizeof md5);
+    f->size_bytes = sizeof head;
+    return f->sink->ops->write_at(f->sink, 0, head, sizeof head);
+}
+
+static enum slr_err finish_flac(void *state)
+{
+    struct sndfile *f = state;
+    enum slr_err err = finish(state);
+    return err == SLR_OK && f->size_bytes == 0 ? write_empty_flac(f) : err;
+}
+
 const struct slr_container slr_container_flac = {
     .name = "flac",
     .extension = ".flac",
@@ -232,7 +257,7 @@ const struct slr_container slr_container_flac = {
     .begin = begin_flac,
     .append = append,
     .checkpoint = checkpoint,
-    .finish = finish,
+    .finish = finish_flac,
     .drop = drop,
     .media_range = media_range,
 };

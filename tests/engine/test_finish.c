@@ -230,6 +230,45 @@ Test(finish, every_policy_seals)
     }
 }
 
+/* A call without a packet, or of a millisecond, with legs or without: no file is empty. */
+static void check_short(uint8_t format, uint8_t layout, uint32_t legs, int64_t end_ms)
+{
+    struct slr_output output = {.format = format, .layout = layout};
+    const char *why = "";
+    struct one o = {.ledger = NULL};
+    if (slr_output_check(&output, &why) != SLR_OK) {
+        return;
+    }
+    fx_open(&o.f);
+    o.s = fx_session(&o.f, 2);
+    o.s->output = output;
+    for (uint32_t i = 0; i < legs; i++) {
+        (void)fx_leg(&o.f, o.s, i, 8);
+    }
+    memcpy(o.id, o.s->id, sizeof o.id);
+    fx_clock(&o.f, end_ms);
+    cr_assert_eq(slr_engine_session_end(&o.f.e, o.s, "bye", INT64_MIN), SLR_OK);
+    fx_write(&o.f, end_ms);
+    seal(&o);
+    size_t len = 0;
+    free(read_rec(&o, text_of(o.ledger, "file"), &len));
+    cr_assert_geq(len, 42u, "%s, %zu bytes", text_of(o.ledger, "file"), len);
+    cr_assert_eq(int_of(&o, "frames"), 8 * end_ms);
+    done(&o);
+}
+
+Test(finish, nothing_is_a_recording_too)
+{
+    for (uint8_t format = 0; format < SLR_FORMAT_COUNT; format++) {
+        for (uint8_t layout = 0; layout <= SLR_LAYOUT_LEGS; layout++) {
+            for (uint32_t legs = 0; legs <= 2; legs++) {
+                check_short(format, layout, legs, 0);
+                check_short(format, layout, legs, 1);
+            }
+        }
+    }
+}
+
 /* One second of two legs is paused: it is left out, and the ledger says where it was. */
 Test(finish, pauses_are_cut)
 {
