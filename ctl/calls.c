@@ -148,12 +148,18 @@ enum slr_err slr_calls_output_check(const struct slr_core_config *cfg, const cha
 void slr_calls_put_output(const struct slr_core_config *cfg, json_t *cmd)
 {
     const char *type = type_of(cfg);
-    if (type || cfg->layout || cfg->rate_hz || cfg->cut_pauses) {
-        json_object_set_new(cmd, "output",
-                            json_pack("{s:s, s:s, s:I, s:b}", "type", type ? type : "", "layout",
-                                      cfg->layout ? cfg->layout : "", "rate",
-                                      (json_int_t)cfg->rate_hz, "cut_pauses", cfg->cut_pauses));
+    json_t *output = json_object();
+    bool ok = output != NULL;
+    ok = ok && (!type || !type[0] || json_object_set_new(output, "type", json_string(type)) == 0);
+    ok = ok &&
+         (!cfg->layout || json_object_set_new(output, "layout", json_string(cfg->layout)) == 0);
+    ok = ok &&
+         (!cfg->rate_hz || json_object_set_new(output, "rate", json_integer(cfg->rate_hz)) == 0);
+    ok = ok && (!cfg->cut_pauses || json_object_set_new(output, "cut_pauses", json_true()) == 0);
+    if (ok && json_object_size(output) > 0) {
+        (void)json_object_set(cmd, "output", output);
     }
+    json_decref(output);
 }
 
 enum slr_err slr_calls_open_session(struct slr_core *core, struct slr_call *call, uint32_t reserve,

@@ -61,9 +61,11 @@ static int default_digits(const struct run *r)
     return word && strcmp(word, "drop") == 0 ? SLR_DIGITS_DROP : SLR_DIGITS_KEEP;
 }
 
-/* What the final files are to be; absent: the engine's default. */
+/* What the final files are to be. What is absent is as the engine's options say, unless no file can
+ * be both: what was asked for counts then, since no recording at all is worse. */
 static void read_output(struct run *r, struct slr_session_params *p)
 {
+    const struct slr_engine_config *cfg = r->env->cfg;
     json_t *output = slr_fields_object(&r->f, "output", SLR_FIELD_OPTIONAL);
     const char *why = "";
     if (!output) {
@@ -72,11 +74,15 @@ static void read_output(struct run *r, struct slr_session_params *p)
     struct slr_fields in = {output, r->f.err, r->f.text, r->f.text_size};
     const char *type = slr_fields_text(&in, "type", SLR_FIELD_OPTIONAL, 95, "");
     const char *layout = slr_fields_text(&in, "layout", SLR_FIELD_OPTIONAL, 15, "");
-    uint32_t rate = (uint32_t)slr_fields_int(&in, "rate", SLR_FIELD_OPTIONAL, 0, 48000, 0);
-    bool cut = slr_fields_bool(&in, "cut_pauses", SLR_FIELD_OPTIONAL, false);
+    int64_t rate = slr_fields_int(&in, "rate", SLR_FIELD_OPTIONAL, 0, 48000, -1);
+    bool cut = slr_fields_bool(&in, "cut_pauses", SLR_FIELD_OPTIONAL, cfg->cut_pauses);
     r->f.err = in.err;
     if (r->f.err == SLR_OK &&
-        slr_output_of_words(type, layout, rate, cut, &p->output, &why) != SLR_OK) {
+        slr_output_of_words(type[0] ? type : cfg->format, layout[0] ? layout : cfg->layout,
+                            rate >= 0 ? (uint32_t)rate : cfg->rate_hz, cut, &p->output,
+                            &why) != SLR_OK &&
+        slr_output_of_words(type, layout, rate >= 0 ? (uint32_t)rate : 0, cut, &p->output, &why) !=
+            SLR_OK) {
         slr_fields_fail(&r->f, SLR_UNSUPPORTED, "output: %s", why);
     }
     p->has_output = true;

@@ -80,6 +80,60 @@ Test(seam_commands, long_parameters_keep_what_matters)
     stop(&r);
 }
 
+/* What a command does not say of the final files is as the engine's options have it; what no file
+ * can be together is as the command says; what no file can be at all is refused. */
+Test(seam_commands, output_is_completed_by_the_options)
+{
+    static const struct {
+        const char *output;
+        bool ok;
+        struct slr_output want;
+    } rows[] = {
+        {"{}", true, {SLR_FORMAT_FLAC, SLR_LAYOUT_MIX, true, 0, 16000}},
+        {"{\"layout\":\"legs\"}", true, {SLR_FORMAT_FLAC, SLR_LAYOUT_LEGS, true, 0, 16000}},
+        {"{\"type\":\"\",\"layout\":\"\",\"rate\":0,\"cut_pauses\":false}",
+         true,
+         {SLR_FORMAT_FLAC, SLR_LAYOUT_MIX, false, 0, 0}},
+        {"{\"type\":\"audio/ogg\"}", true, {SLR_FORMAT_OPUS, SLR_LAYOUT_MIX, true, 0, 16000}},
+        {"{\"type\":\"gsm\"}", true, {SLR_FORMAT_GSM, SLR_LAYOUT_DEFAULT, true, 0, 0}},
+        {"{\"type\":\"gsm\",\"layout\":\"stereo\"}", false, {0}},
+        {"{\"type\":\"audio/x-nonsense\"}", false, {0}},
+        {"{\"rate\":12345}", false, {0}},
+        {"{\"rate\":-1}", false, {0}},
+        {"{\"type\":\"opus\",\"rate\":44100}", false, {0}},
+        {"{\"type\":7}", false, {0}},
+        {"[]", false, {0}},
+        {"\"opus\"", false, {0}},
+    };
+    struct rig r;
+    start(&r, false);
+    r.cfg.format = "flac";
+    r.cfg.layout = "mix";
+    r.cfg.rate_hz = 16000;
+    r.cfg.cut_pauses = true;
+    struct slr_seam_conn *c = dial(&r);
+    hello(&r, c, 1, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[300];
+        snprintf(text, sizeof text,
+                 "{\"cmd\":\"session_open\",\"id\":\"o%zu\",\"epoch\":1,\"session\":\"" ID_A
+                 "\",\"call\":\"c\",\"channels\":2,\"output\":%s}",
+                 i, rows[i].output);
+        json_t *a = ask(&r, c, text);
+        const struct slr_output *is = &r.engine.open.output;
+        cr_expect_eq(slr_json_bool(a, "ok", false), rows[i].ok, "%s", rows[i].output);
+        if (rows[i].ok) {
+            cr_expect_eq(is->format, rows[i].want.format, "%s", rows[i].output);
+            cr_expect_eq(is->layout, rows[i].want.layout, "%s", rows[i].output);
+            cr_expect_eq(is->cut_pauses, rows[i].want.cut_pauses, "%s", rows[i].output);
+            cr_expect_eq(is->sample_hz, rows[i].want.sample_hz, "%s", rows[i].output);
+        }
+        json_decref(a);
+    }
+    slr_seam_close(c);
+    stop(&r);
+}
+
 Test(seam_commands, plain_commands_become_calls)
 {
     static const struct {
