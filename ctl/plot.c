@@ -54,6 +54,7 @@ struct plot {
     const json_t *ledger, *peaks;
     double len_ms, ticks_hz;
     uint32_t channels;
+    bool is_mix; /* the last band is the sum of all channels, and theirs have no waveform */
     bool used[SLR_SPAN_COUNT];
 };
 
@@ -90,6 +91,9 @@ static void measure(struct plot *p)
         uint32_t channel = channel_of(leg);
         p->channels = channel >= p->channels ? channel + 1 : p->channels;
     }
+    const char *layout = slr_json_str(p->ledger, "layout");
+    p->is_mix = layout && strcmp(layout, "mix") == 0 && p->channels > 1;
+    p->channels += p->is_mix;
 }
 
 static double band_top(uint32_t channel)
@@ -149,9 +153,35 @@ static double sample(const json_t *list, size_t at)
     return v < -32768 ? -32768 : (v > 32767 ? 32767 : v);
 }
 
+/* Which column of the file is seen at a column of the picture; -1: that is cut out of the file. */
+static int64_t file_column(const struct plot *p, uint32_t column, uint32_t count)
+{
+    double len = (double)slr_json_i64(p->ledger, "len_ticks", 0);
+    double at = (column + 0.5) * len / count, before = 0, all = 0;
+    bool is_cut = false;
+    size_t i = 0;
+    json_t *cut = NULL;
+    json_array_foreach(json_object_get(p->ledger, "cuts"), i, cut)
+    {
+        double start = (double)slr_json_i64(cut, "start_ticks", 0);
+        double cut_len = (double)slr_json_i64(cut, "len_ticks", 0);
+        all += cut_len;
+        before += start + cut_len <= at ? cut_len : 0;
+        is_cut = is_cut || (start <= at && at < start + cut_len);
+    }
+    if (i == 0) {
+        return column;
+    }
+    double share = len > all ? (at - before) / (len - all) : -1;
+    return is_cut || !(share >= 0 && share < 1) ? -1 : (int64_t)(share * count);
+}
+
 static bool draw_wave(const struct plot *p, uint32_t channel)
 {
-    const json_t *list = json_array_get(json_object_get(p->peaks, "peaks"), channel);
+    bool has_none = p->is_mix && channel + 1 < p->channels;
+    size_t track = p->is_mix ? 0 : channel;
+    const json_t *list =
+        has_none ? NULL : json_array_get(json_object_get(p->peaks, "peaks"), track);
     uint32_t count = (uint32_t)(json_array_size(list) / 3);
     count = count > SLR_PLOT_COLUMNS ? SLR_PLOT_COLUMNS : count;
     double *lo = calloc(4 * (size_t)count + 4, sizeof *lo);
@@ -164,9 +194,11 @@ static bool draw_wave(const struct plot *p, uint32_t channel)
     double middle = band_top(channel) + BAND_HEIGHT / 2;
     double scale = (BAND_HEIGHT - 6) / 2 / 32768;
     for (uint32_t i = 0; i < count; i++) {
-        double least = sample(list, 3 * i);
-        double most = sample(list, 3 * i + 1);
-        double rms = sample(list, 3 * i + 2);
+        int64_t at = file_column(p, i, count);
+        size_t from = at >= 0 ? 3 * (size_t)at : json_array_size(list);
+        double least = sample(list, from);
+        double most = sample(list, from + 1);
+        double rms = sample(list, from + 2);
         double dc = (least + most) / 2;
         lo[i] = near(middle - most * scale);
         hi[i] = near(middle - least * scale + 0.5);
@@ -196,6 +228,10 @@ static void draw_label(const struct plot *p, uint32_t channel)
     size_t at = 0;
     size_t i = 0;
     json_t *leg = NULL;
+    if (p->is_mix && channel + 1 == p->channels) {
+        p->c->text(p->c->ctx, LEFT, band_top(channel) - 6, 13, SLR_PLOT_LEFT, INK, "mix of all");
+        return;
+    }
     json_array_foreach(json_object_get(p->ledger, "legs"), i, leg)
     {
         const char *dn = slr_json_str(leg, "dn");

@@ -17,10 +17,9 @@
 #define PATH_SIZE 4096
 #define PEAKS_BYTES_MAX (8u * 1024 * 1024)
 
-/* Of a ledger's path and what it says: the media lies beside it. */
-static bool beside(const char *ledger_path, const json_t *ledger, char out[static PATH_SIZE])
+/* The media of a ledger at that path lies beside it. */
+static bool beside(const char *ledger_path, const char *file, char out[static PATH_SIZE])
 {
-    const char *file = slr_json_str(ledger, "file");
     const char *name = file ? strrchr(file, '/') : NULL;
     const char *slash = strrchr(ledger_path, '/');
     name = name ? name + 1 : file;
@@ -30,12 +29,17 @@ static bool beside(const char *ledger_path, const json_t *ledger, char out[stati
 }
 
 /* Media of the API in a file of its own; the caller removes it. */
-static enum slrctl_exit fetch(struct slrctl *c, const char *id, char out[static PATH_SIZE])
+static enum slrctl_exit fetch(struct slrctl *c, const char *id, int64_t channel,
+                              char out[static PATH_SIZE])
 {
     char path[PATH_SIZE];
     const char *dir = getenv("TMPDIR");
     char *escaped = slrctl_escape(id);
-    int n = escaped ? snprintf(path, sizeof(path), "/v1/recordings/%s/media", escaped) : -1;
+    char of[32] = "";
+    if (channel >= 0) {
+        snprintf(of, sizeof(of), "?channel=%lld", (long long)channel);
+    }
+    int n = escaped ? snprintf(path, sizeof(path), "/v1/recordings/%s/media%s", escaped, of) : -1;
     free(escaped);
     snprintf(out, PATH_SIZE, "%s/slrctl-XXXXXX", dir && dir[0] ? dir : "/tmp");
     int fd = n > 0 && (size_t)n < sizeof(path) ? mkstemp(out) : -1;
@@ -122,29 +126,62 @@ static enum slrctl_exit write_picture(const char *path, bool png, const json_t *
     return SLRCTL_OK;
 }
 
-enum slrctl_exit slrctl_plot(struct slrctl *c)
+/* Waveforms of one file of the recording, added to those of the files before. */
+static enum slrctl_exit add_file(struct slrctl *c, const char *what, const char *file,
+                                 int64_t channel, json_t *peaks)
 {
     char media[PATH_SIZE] = "";
-    json_t *ledger = NULL;
+    bool is_file = access(what, R_OK) == 0;
+    enum slrctl_exit code = SLRCTL_OK;
+    if (is_file && !beside(what, file, media)) {
+        slrctl_say("%s names no media", what);
+        code = SLRCTL_FAILED;
+    } else if (!is_file) {
+        code = fetch(c, what, channel, media);
+    }
+    json_t *one = code == SLRCTL_OK ? run_render(media) : NULL;
+    if (!is_file && media[0] && unlink(media) != 0) {
+        slrctl_say("%s: %s", media, strerror(errno));
+    }
+    if (code == SLRCTL_OK &&
+        (!one || json_array_extend(peaks, json_object_get(one, "peaks")) != 0)) {
+        code = SLRCTL_FAILED;
+    }
+    json_decref(one);
+    return code;
+}
+
+/* Of the recording's only file, or of the one of each channel. */
+static enum slrctl_exit all_peaks(struct slrctl *c, const char *what, const json_t *ledger,
+                                  json_t **peaks)
+{
+    json_t *list = json_array(), *f = NULL;
+    const json_t *files = json_object_get(ledger, "files");
+    enum slrctl_exit code = SLRCTL_OK;
+    size_t i = 0;
+    if (json_array_size(files) == 0) {
+        code = add_file(c, what, slr_json_str(ledger, "file"), -1, list);
+    }
+    json_array_foreach(files, i, f)
+    {
+        if (code == SLRCTL_OK) {
+            code = add_file(c, what, slr_json_str(f, "file"), slr_json_i64(f, "channel", 0), list);
+        }
+    }
+    *peaks = json_pack("{s:o}", "peaks", list);
+    return code == SLRCTL_OK && !*peaks ? SLRCTL_FAILED : code;
+}
+
+enum slrctl_exit slrctl_plot(struct slrctl *c)
+{
+    json_t *ledger = NULL, *peaks = NULL;
     if (c->arg_count != 1 || (!c->png && !c->svg)) {
         slrctl_say("which recording, and --png FILE or --svg FILE?");
         return SLRCTL_USAGE;
     }
-    const char *what = c->arg[0];
-    bool is_file = access(what, R_OK) == 0;
-    enum slrctl_exit code = slrctl_ledger(c, what, &ledger);
-    if (code == SLRCTL_OK && is_file && !beside(what, ledger, media)) {
-        slrctl_say("%s names no media", what);
-        code = SLRCTL_FAILED;
-    } else if (code == SLRCTL_OK && !is_file) {
-        code = fetch(c, what, media);
-    }
-    json_t *peaks = code == SLRCTL_OK ? run_render(media) : NULL;
-    if (!is_file && media[0] && unlink(media) != 0) {
-        slrctl_say("%s: %s", media, strerror(errno));
-    }
-    if (code == SLRCTL_OK && !peaks) {
-        code = SLRCTL_FAILED;
+    enum slrctl_exit code = slrctl_ledger(c, c->arg[0], &ledger);
+    if (code == SLRCTL_OK) {
+        code = all_peaks(c, c->arg[0], ledger, &peaks);
     }
     if (code == SLRCTL_OK && c->png) {
         code = write_picture(c->png, true, ledger, peaks);

@@ -92,6 +92,36 @@ Test(plot, spans_and_names_at_their_places)
     free(svg);
 }
 
+/* The waveform lies where the spans say it was received, not where the shorter file has it. */
+Test(plot, cuts_are_gaps_in_the_waveform)
+{
+    json_t *l = ledger();
+    json_object_set_new(l, "cuts",
+                        json_pack("[{s:I,s:I}]", "start_ticks", (json_int_t)(48000 * MS),
+                                  "len_ticks", (json_int_t)(9600 * MS)));
+    char *svg = svg_of(l, peaks());
+    has(svg, "M500.5 121.0V121.5");
+    has(svg, "M595.5 121.0V121.5");
+    has(svg, "M20.5 121.0V121.5");
+    cr_assert_null(strstr(svg, "M499.5 121.0V121.5"));
+    cr_assert_null(strstr(svg, "M596.5 121.0V121.5"));
+    cr_assert_null(strstr(svg, "M979.5 121.0V121.5"));
+    free(svg);
+}
+
+/* The sum of all is nobody's waveform. */
+Test(plot, a_mix_has_a_band_of_its_own)
+{
+    json_t *l = ledger();
+    json_object_set_new(l, "layout", json_string("mix"));
+    char *svg = svg_of(l, peaks());
+    has(svg, ">mix of all</text>");
+    has(svg, ">1001 (channel 0)</text>");
+    has(svg, "M20.5 401.0V401.5");
+    cr_assert_null(strstr(svg, "M20.5 121.0"));
+    free(svg);
+}
+
 /* Golden: the picture of these ledger and peaks. A change of the layout changes it on purpose. */
 Test(plot, the_same_bytes_each_time)
 {
