@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* Packets further before the one that is believed than that are of something else. */
-#define LEAD_IN 64u
+/* Packets further from the one that is believed than that are of something else. */
+#define LEAD_IN 64
 
 struct held {
     int64_t arrival_ns;
@@ -84,9 +84,9 @@ bool slr_held_next(const struct slr_place *x, uint32_t *at, struct slr_packet *p
     uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_relaxed);
     while (*at + sizeof(struct held) <= used) {
         const struct held *h = (const struct held *)(const void *)(c->at + *at);
-        uint16_t before = (uint16_t)(x->rtp->seq - h->seq);
+        int32_t before = (int16_t)(uint16_t)(x->rtp->seq - h->seq); /* or overtook it */
         *at += held_bytes(h->len_bytes);
-        if (!is_mine(x, h) || before == 0 || before > LEAD_IN) {
+        if (!is_mine(x, h) || before == 0 || before > LEAD_IN || before < -LEAD_IN) {
             continue;
         }
         *pkt = *x->pkt;

@@ -23,7 +23,10 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     struct slr_stream *st = x->st;
     bool first = st->clock_hz == 0;
     int64_t dur = x->rec.dur_ticks;
-    enum slr_seq_class seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
+    enum slr_seq_class seq = slr_stream_overtaken(st, x->rtp, &x->rec.seq_ext);
+    if (seq == SLR_SEQ_BAD) {
+        seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
+    }
     if (!x->held) {
         slr_count_own(&st->packets, 1);
         st->bytes += x->rtp->payload.len_bytes;

@@ -6,6 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Packets of an ended sequence come among so many of the next one, from so near its end. */
+#define OVERTAKES 256
+#define OVERTAKEN 256
+
 void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const struct slr_rtp *rtp,
                       const struct slr_addr *src, int64_t arrival_ns)
 {
@@ -66,6 +70,8 @@ static enum slr_seq_class restart(struct slr_stream *st, uint16_t seq)
 {
     st->seq_lost_before = slr_stream_lost(st);
     st->seq_bad_valid = false;
+    st->seq_before_ext = st->seq_max_ext;
+    memcpy(st->dup_before, st->dup_seen, sizeof st->dup_before);
     /* a cycle of its own, so that extended numbers go on growing; two cycles on, never adjacent */
     int64_t base = (st->seq_max_ext & ~0xffffLL) + 0x20000LL;
     st->seq_first_ext = base + seq; /* those that hinted at it come after it (held.c) */
@@ -109,6 +115,33 @@ enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int6
     st->seq_bad_valid = true;
     *seq_ext = 0;
     return SLR_SEQ_BAD;
+}
+
+enum slr_seq_class slr_stream_overtaken(struct slr_stream *st, const struct slr_rtp *rtp,
+                                        int64_t *seq_ext)
+{
+    int32_t from_this = (int16_t)(uint16_t)(rtp->seq - (uint16_t)st->seq_max_ext);
+    int32_t from_before = (int16_t)(uint16_t)(rtp->seq - (uint16_t)st->seq_before_ext);
+    bool of_this = from_this > -(int32_t)(SLR_DUP_WORDS * 64u) && from_this < SLR_SEQ_MAX_DROPOUT;
+    bool young = st->seq_before_ext != 0 && st->seq_max_ext - st->seq_first_ext < OVERTAKES;
+    bool older = (int32_t)(rtp->ts - (uint32_t)st->ts_last_ext) < 0;
+    if (of_this || !young || !older || from_before > OVERTAKEN || from_before < -OVERTAKEN) {
+        return SLR_SEQ_BAD;
+    }
+    int64_t ext = st->seq_before_ext + from_before;
+    uint64_t *words = st->dup_before;
+    for (; st->seq_before_ext < ext; st->seq_before_ext++) {
+        int64_t next = st->seq_before_ext + 1;
+        words[(uint64_t)next / 64u % SLR_DUP_WORDS] &= ~bit_of(next);
+        st->seq_lost_before++; /* for now */
+    }
+    *seq_ext = ext;
+    if (words[(uint64_t)ext / 64u % SLR_DUP_WORDS] & bit_of(ext)) {
+        return SLR_SEQ_DUPLICATE;
+    }
+    words[(uint64_t)ext / 64u % SLR_DUP_WORDS] |= bit_of(ext);
+    st->seq_lost_before -= st->seq_lost_before > 0;
+    return SLR_SEQ_REORDERED;
 }
 
 int64_t slr_stream_timestamp(const struct slr_stream *st, uint32_t ts)

@@ -77,6 +77,8 @@ struct slr_stream {
     int64_t seq_first_ext, seq_max_ext;
     uint64_t dup_seen[SLR_DUP_WORDS]; /* bit n % 1024: extended number n was received */
     int64_t ts_last_ext;              /* timestamp of the packet with seq_max_ext */
+    int64_t seq_before_ext;           /* newest of the sequence before this one; 0: there is none */
+    uint64_t dup_before[SLR_DUP_WORDS]; /* what was received of that one */
     struct slr_anchor anchor[2]; /* in force and before: another one is in force by one store */
     _Atomic uint32_t anchor_index;
     struct slr_refine refine;

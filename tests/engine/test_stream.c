@@ -131,6 +131,43 @@ Test(stream, a_restart_takes_two_in_a_row)
     cr_assert_eq(take(&st, 11), SLR_SEQ_BAD);
 }
 
+static enum slr_seq_class overtaken(struct slr_stream *st, uint16_t seq, uint32_t ts, int64_t *ext)
+{
+    struct slr_rtp rtp = {.seq = seq, .ts = ts, .ssrc = 7};
+    return slr_stream_overtaken(st, &rtp, ext);
+}
+
+/* Jitter at a restart: what comes late of the sequence before is of that one, and no restart. */
+Test(stream, a_sequence_that_ended_has_stragglers)
+{
+    struct slr_stream st = begun(10, 0);
+    int64_t ext = 0;
+    int64_t last = 0;
+    (void)slr_stream_sequence(&st, 10, &last);
+    cr_assert_eq(overtaken(&st, 11, 0, &ext), SLR_SEQ_BAD, "nothing began anew");
+    (void)slr_stream_sequence(&st, 14, &last);
+    (void)take(&st, 30000);
+    cr_assert_eq(take(&st, 30001), SLR_SEQ_RESTART);
+    st.ts_last_ext += 160LL * 10;
+    cr_assert_eq(slr_stream_lost(&st), 3u);
+    cr_assert_eq(overtaken(&st, 12, 160 * 2, &ext), SLR_SEQ_REORDERED);
+    cr_assert_eq(ext, last - 2);
+    cr_assert_eq(overtaken(&st, 12, 160 * 2, &ext), SLR_SEQ_DUPLICATE);
+    cr_assert_eq(slr_stream_lost(&st), 2u);
+    cr_assert_eq(overtaken(&st, 16, 160 * 6, &ext), SLR_SEQ_REORDERED);
+    cr_assert_eq(ext, last + 2);
+    cr_assert_eq(slr_stream_lost(&st), 3u);
+    cr_assert_eq(overtaken(&st, 15, 160 * 5, &ext), SLR_SEQ_REORDERED);
+    cr_assert_eq(slr_stream_lost(&st), 2u);
+    cr_assert_eq(overtaken(&st, 17, 160 * 11, &ext), SLR_SEQ_BAD, "said after the restart");
+    cr_assert_eq(overtaken(&st, 30002, 160 * 9, &ext), SLR_SEQ_BAD, "of the new one");
+    cr_assert_eq(overtaken(&st, 500, 160 * 6, &ext), SLR_SEQ_BAD, "of neither");
+    for (uint32_t i = 2; i < 300; i++) {
+        cr_assert_eq(take(&st, 30000 + i), SLR_SEQ_NEXT);
+    }
+    cr_assert_eq(overtaken(&st, 13, 160 * 3, &ext), SLR_SEQ_BAD, "too long ago");
+}
+
 Test(stream, losses_of_earlier_sequences_are_kept)
 {
     struct slr_stream st = begun(0, 0);
