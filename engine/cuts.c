@@ -66,7 +66,8 @@ static enum slr_err read_spans(struct sweep *s, int fd, uint64_t bytes)
         }
         size_t whole = (size_t)n / sizeof entry[0];
         for (size_t i = 0; i < whole; i++) {
-            enum slr_err err = add_span(s, &entry[i].span);
+            bool is_span = entry[i].samples == 0;
+            enum slr_err err = is_span ? add_span(s, &entry[i].span) : SLR_OK;
             if (err != SLR_OK) {
                 return err;
             }

@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 
+#include "engine/cuts.h"
 #include "storage/seal.h"
 #include "tests/engine/outcome.h"
 
@@ -294,6 +295,33 @@ Test(finish, pauses_are_cut)
     }
     free(file);
     done(&o);
+}
+
+/* Samples that a correction took out lie between the spans and may look like any of them. */
+Test(finish, removed_samples_are_no_pauses)
+{
+    struct slr_audio_shape shape = {SLR_SAMPLE_ALAW, 1, 8000};
+    struct slr_span_entry entry[4];
+    struct slr_ledger_cut *cut = NULL;
+    uint32_t count = 0;
+    memset(entry, 0, sizeof entry);
+    entry[0].span = (struct slr_span){.kind = SLR_SPAN_RECEIVED, .len_ticks = 4000 * FX_MS};
+    entry[1].span = (struct slr_span){.kind = SLR_SPAN_CORRECTED, .start_ticks = 2000 * FX_MS};
+    entry[2].span = (struct slr_span){
+        .kind = SLR_SPAN_PAUSED, .start_ticks = 1000 * FX_MS, .len_ticks = 3000 * FX_MS};
+    entry[2].samples = SLR_SPAN_SAMPLES;
+    entry[3].span = (struct slr_span){
+        .kind = SLR_SPAN_PAUSED, .start_ticks = 4000 * FX_MS, .len_ticks = 1000 * FX_MS};
+    FILE *f = tmpfile();
+    cr_assert_not_null(f);
+    cr_assert_eq(fwrite(entry, sizeof entry[0], 4, f), 4u);
+    cr_assert_eq(fflush(f), 0);
+    cr_assert_eq(slr_cuts_read(fileno(f), sizeof entry, 1, &shape, &cut, &count), SLR_OK);
+    cr_assert_eq(count, 1u);
+    cr_assert_eq(cut[0].start_ticks, 4000 * FX_MS);
+    cr_assert_eq(cut[0].len_ticks, 1000 * FX_MS);
+    free(cut);
+    fclose(f);
 }
 
 Test(finish, without_a_pause_nothing_is_cut)
