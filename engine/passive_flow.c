@@ -55,11 +55,10 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
         slr_engine_leg_reset(e, slot);
         struct slr_leg *leg = leg_at(e, slot);
         leg->passive = true;
-        if (slr_leg_codecs_set(leg, e->unsignalled, e->unsignalled_count) != SLR_OK) {
-            return NULL;
-        }
+        enum slr_err err = slr_leg_codecs_set(leg, e->unsignalled, e->unsignalled_count);
         slr_leg_codecs_build(&e->codecs[slot], leg);
-        if (slr_engine_secure_flow(e, slot, pkt) != SLR_OK) {
+        if (err != SLR_OK || slr_engine_secure_flow(e, slot, pkt) != SLR_OK) {
+            atomic_store(&leg->state, SLR_LEG_FREE);
             return NULL;
         }
         atomic_store(&leg->state, SLR_LEG_OPEN);
@@ -68,6 +67,7 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
     struct slr_flow *flow = slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
     if (!flow && is_unclaimed(e, slot)) {
         e->flows.unclaimed--;
+        slr_engine_secure_end(e, slot);
         atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
     }
     return flow;
@@ -210,6 +210,7 @@ static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
     slr_flows_close_leg(&e->flows, slot, now);
     e->flows.unclaimed--;
     slr_queue_reset(e->state, slot);
+    slr_engine_secure_end(e, slot);
     atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
@@ -293,19 +294,20 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
     leg->passive_dst = p->passive_dst;
     leg->passive_src = p->passive_src;
     enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
-    if (err != SLR_OK) {
-        return err;
+    if (err == SLR_OK) {
+        slr_leg_codecs_build(&e->codecs[slot], leg);
+        err = secure_leg(e, slot, p);
     }
-    slr_leg_codecs_build(&e->codecs[slot], leg);
-    err = secure_leg(e, slot, p);
-    if (err != SLR_OK) {
-        return err;
+    if (err == SLR_OK) {
+        err = held ? adopt(e, s, slot) : slr_engine_leg_join(&e->worker[0], s, slot);
     }
-    err = held ? adopt(e, s, slot) : slr_engine_leg_join(&e->worker[0], s, slot);
     if (err == SLR_OK) {
         redirect_closed(e, leg, slot);
         slr_placement_hold(s, leg, p->hold, slr_clock_mono(e->clock));
         slr_engine_emit_leg_open(e, s, leg);
+    } else if (!held) {
+        slr_engine_secure_reset(e, slot);
+        atomic_store(&leg->state, SLR_LEG_FREE);
     }
     return err;
 }
@@ -492,6 +494,7 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     leg->run = false;
     atomic_store(&leg->session, (uint32_t)(s - e->state->session));
     atomic_store(&s->leg[index], slot);
+    slr_engine_secure_end(e, old_slot);
     atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);
 }
 

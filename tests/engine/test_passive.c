@@ -10,14 +10,19 @@
 #define PHONE "192.0.2.1:4000"
 #define BOX "192.0.2.9:6000"
 
-static void begin(struct fx *f)
+static void begin_sized(struct fx *f, uint32_t legs)
 {
-    fx_open(f);
+    fx_open_sized(f, legs, 512);
     f->e.passive = true;
     f->worker.place.flow_session.start.ns = FX_START_NS;
     slr_idgen_init_seeded(&f->e.ids, 1);
     f->e.unsignalled_count = slr_leg_codecs_static(f->e.unsignalled, NULL);
     cr_assert_eq(slr_flows_init(&f->e.flows, 64), SLR_OK);
+}
+
+static void begin(struct fx *f)
+{
+    begin_sized(f, 16);
 }
 
 static void end(struct fx *f)
@@ -195,5 +200,30 @@ Test(passive, what_is_no_media_is_dropped)
     cr_assert_eq(slr_state_chunks_free(f.e.state), f.chunks);
     flush(&f, 6000);
     cr_assert_eq(sealed(&f, id), 0u);
+    end(&f);
+}
+
+/* A leg that a session has no place for takes none of the engine's. */
+Test(passive, a_leg_that_is_refused_leaves_its_slot)
+{
+    struct fx f;
+    struct slr_leg_answer answer;
+    char id[16];
+    begin_sized(&f, 32);
+    struct slr_session *s = fx_session(&f, 2);
+    struct slr_leg_params p = {.session = s->id, .leg = id, .passive = true};
+    enum slr_err err = SLR_OK;
+    for (uint32_t i = 0; err == SLR_OK; i++) {
+        cr_assert_lt(i, f.legs);
+        snprintf(id, sizeof id, "leg-%u", i);
+        cr_assert_eq(slr_addr_parse(BOX, &p.passive_dst), SLR_OK);
+        p.passive_dst.port = (uint16_t)(5000 + 2 * i);
+        err = slr_engine_leg_open(&f.e, &p, &answer);
+    }
+    cr_assert_eq(err, SLR_FULL);
+    cr_assert_eq(atomic_load(&s->leg_count), sizeof s->leg / sizeof s->leg[0]);
+    for (uint32_t i = 0; i < f.legs; i++) {
+        cr_assert_neq(atomic_load(&f.e.state->leg[i].state), (uint32_t)SLR_LEG_SETUP, "%u", i);
+    }
     end(&f);
 }
