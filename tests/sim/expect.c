@@ -192,7 +192,9 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
         doubtful = false;
     }
     uint32_t rest = before ? SIM_IS_ENDED : SIM_IS_ABSENT;
-    rest |= before ? SIM_IS_CLOCK : 0; /* media that fell behind its time ends before its time */
+    uint64_t behind = 1ULL << SIM_HAS_STILL | 1ULL << SIM_HAS_STALL | 1ULL << SIM_HAS_SKEW;
+    bool fell = before && (k->m->present & behind);
+    rest |= fell ? SIM_IS_CLOCK : 0; /* media that fell behind its time ends before its time */
     set_kinds(k, at, k->e->len_ticks, (doubtful ? ANY_GAP | SIM_IS_ENDED : rest) | IS_GAP);
 }
 

@@ -100,6 +100,8 @@ static void anchor_follower(const struct sim_leg *leg, struct sim_segment *g, in
     struct sim_interval was = {INT64_MAX, INT64_MIN};
     int64_t ahead = leads(leg, g, first + REFINE_NS + ABOUT_NS);
     int64_t turns = g - leg->segment; /* each takes it up anew */
+    /* a lead won in what never came is not known to the recorder */
+    ahead = max64(ahead, leg->packet[g->first].lead_ticks - leg->packet[0].lead_ticks);
     for (const struct sim_segment *b = leg->segment; b < g; b++) {
         struct sim_interval d = delays(leg, b, 0, first + 3 * SIM_NS, true);
         was.from = min64(was.from, d.from);
