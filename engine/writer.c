@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/ring.h"
+#include "engine/placement.h"
 #include "engine/skew_stage.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
@@ -294,8 +295,10 @@ static int64_t end_for_corrections(const struct slr_writer *w, struct slr_sessio
 /*
  * The session's clock: wall time; where a leg's own clock is behind that (it is slow, or its sender
  * stood still), the time of the leg that is furthest behind, so that none of its packets is ever
- * late; where all legs are sent faster than time, the media's. A leg that falls silent keeps its
- * distance from the wall, so it holds nothing back.
+ * late; where all legs are sent faster than time, the media's. As long as a leg may still come that
+ * was not heard yet, the file does not run ahead for those that were, but for what memory may hold
+ * (its packets will have wall time). A leg that falls silent keeps its distance from the wall, so
+ * it holds nothing back.
  */
 static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_session *s,
                                slr_mono now)
@@ -303,18 +306,25 @@ static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_sess
     int64_t wall = slr_session_ticks(s, now);
     int64_t ahead = INT64_MAX;
     int64_t behind = 0;
-    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+    uint32_t legs = atomic_load(&s->leg_count);
+    bool one_may_come = legs < s->channels;
+    for (uint32_t i = 0; i < legs; i++) {
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
         if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
             continue;
         }
         int64_t corr = atomic_load(&leg->corr_ticks);
         int64_t highest = atomic_load(&leg->highest_ticks);
-        bool heard = highest != INT64_MIN;
-        highest += heard ? corr : 0;
-        ahead = highest < ahead ? highest : ahead;
-        int64_t lag = heard ? atomic_load(&leg->lag_ticks) - corr : 0;
+        if (highest == INT64_MIN) {
+            one_may_come = true;
+            continue;
+        }
+        ahead = highest + corr < ahead ? highest + corr : ahead;
+        int64_t lag = atomic_load(&leg->lag_ticks) - corr;
         behind = lag > behind ? lag : behind;
+    }
+    if (ahead != INT64_MAX && one_may_come) {
+        ahead -= SLR_LEAD_TICKS;
     }
     if (ahead != INT64_MAX && ahead > wall) {
         return ahead;

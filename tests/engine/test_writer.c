@@ -279,6 +279,37 @@ Test(writer, a_sender_faster_than_time)
     done(&t);
 }
 
+/* One party is sent faster than time, the other one's leg is opened a little later: it is heard
+ * from its first packet on, as its time is the wall's. */
+Test(writer, a_leg_that_joins_one_faster_than_time_is_not_late)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    uint32_t second = SLR_NONE;
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 2);
+    memcpy(id, s->id, sizeof id);
+    uint32_t first = fx_leg(&f, s, 0, 8);
+    for (uint32_t k = 0; k < 1000; k++) {
+        feed(&f, first, k * 10, A, k, 8); /* twice as fast */
+        if (k == 500) {
+            second = fx_leg(&f, s, 1, 8);
+        }
+        if (k >= 500 && k % 2 == 0) {
+            feed(&f, second, k * 10 + 1, B, (k - 500) / 2, 8);
+        }
+        fx_write(&f, k * 10 + 1);
+    }
+    fx_end(&f, s, 10001);
+    fx_result(&f, id, &r);
+    fx_assert_audio(&r, 0, 0, 20 * 8000, A, 0);
+    fx_assert_audio(&r, 1, 40008, 5 * 8000 - 8, B, 0);
+    cr_assert_eq(fx_stream_count(&r, 1, 0, "late"), 0);
+    fx_result_free(&r);
+    fx_close(&f);
+}
+
 /* Files beyond open_max are closed between blocks and opened again where they ended. */
 Test(writer, files_beyond_the_limit)
 {
