@@ -22,6 +22,7 @@ struct fill {
     struct slr_ledger_late *late;     /* legs * SLR_LEG_LATE */
     struct slr_span_entry *journal;
     uint64_t journal_count;
+    int64_t journal_cut_ticks; /* the journal lost its end: this is the session's; 0: it is whole */
     struct slr_ledger_digit *digit;
     uint32_t digit_count;
 };
@@ -31,7 +32,7 @@ static enum slr_err read_journal(struct fill *f, const struct slr_session *s, in
     uint64_t bytes = slr_session_commit(s)->spans_bytes;
     f->journal_count = bytes / sizeof *f->journal;
     f->journal = malloc(bytes + sizeof *f->journal);
-    f->span = malloc((f->journal_count + 1) * sizeof *f->span);
+    f->span = malloc((f->journal_count + SLR_MAX_CHANNELS * 2) * sizeof *f->span);
     f->removed = malloc((f->journal_count + 1) * SLR_SPAN_SAMPLES * sizeof *f->removed);
     if (!f->journal || !f->span || !f->removed) {
         return SLR_NOMEM;
@@ -42,8 +43,13 @@ static enum slr_err read_journal(struct fill *f, const struct slr_session *s, in
         if (n < 0 && errno == EINTR) {
             continue;
         }
-        if (n <= 0) {
-            return n == 0 ? SLR_TRUNCATED : slr_err_from_errno(errno);
+        if (n < 0) {
+            return slr_err_from_errno(errno);
+        }
+        if (n == 0) { /* somebody removed or cut it: no reason to keep the sound back */
+            f->journal_count = done / sizeof *f->journal;
+            f->journal_cut_ticks = atomic_load(&s->end_ticks);
+            break;
         }
         done += (uint64_t)n;
     }
@@ -123,17 +129,29 @@ static void fill_spans(struct fill *f, uint32_t number, struct slr_span **span_a
                        int16_t **removed_at)
 {
     struct slr_ledger_leg *to = &f->leg[number];
+    int64_t known = 0;
     to->span = *span_at;
     to->removed = *removed_at;
     for (uint64_t i = 0; i < f->journal_count; i++) {
         const struct slr_span_entry *e = &f->journal[i];
+        bool follows = e->samples == 0 && e->span.len_ticks > 0 && e->span.start_ticks == known;
+        if (f->journal_cut_ticks && !follows) {
+            continue; /* of a piece that is gone, or of another leg */
+        }
         if (e->leg == number && e->samples == 0) {
+            known = e->span.start_ticks + e->span.len_ticks;
             *(*span_at)++ = e->span;
             to->span_count++;
         } else if (e->leg == number && e->samples <= SLR_SPAN_SAMPLES) {
             memcpy(*removed_at, e->sample, e->samples * sizeof e->sample[0]);
             *removed_at += e->samples;
         }
+    }
+    if (known < f->journal_cut_ticks) {
+        *(*span_at)++ = (struct slr_span){.start_ticks = known,
+                                          .len_ticks = f->journal_cut_ticks - known,
+                                          .kind = SLR_SPAN_LOST_DISK};
+        to->span_count++;
     }
 }
 

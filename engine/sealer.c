@@ -83,6 +83,20 @@ static enum slr_err make_final(struct slr_sealer *s, const struct slr_session *s
     return slr_finish_run(&job, sealed->file, &sealed->frames);
 }
 
+/* Is what is known of the sound still there? Without it there is the sound, and no cuts. */
+static bool journal_is_whole(struct slr_session *session, int spans_fd)
+{
+    struct stat st;
+    uint64_t want = slr_session_commit(session)->spans_bytes;
+    if (fstat(spans_fd, &st) != 0 || (uint64_t)st.st_size >= want) {
+        return true;
+    }
+    SLR_ERROR("journal_damaged", "session=%s bytes=%lld of=%llu", session->id,
+              (long long)st.st_size, (unsigned long long)want);
+    session->damaged = true;
+    return false;
+}
+
 static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *session,
                                  struct slr_sealed *sealed, int *spans_fd)
 {
@@ -94,7 +108,7 @@ static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *sessi
         return err;
     }
     err = wav->finish(f.state);
-    if (err == SLR_OK) {
+    if (err == SLR_OK && journal_is_whole(session, f.spans_fd)) {
         err = find_cuts(session, sealed, f.spans_fd);
     }
     if (err == SLR_OK) {

@@ -192,6 +192,26 @@ Test(sealer, tries_again)
     fx_close(&o.f);
 }
 
+/* The working file with the spans was removed under the engine: the sound is published all the
+ * same, as partial, and what is not known of it is called so. */
+Test(sealer, spans_that_are_gone)
+{
+    struct one o;
+    char name[SLR_REC_NAME_SIZE];
+    begin(&o);
+    slr_recfile_name_spans(o.id, name);
+    cr_assert_eq(unlinkat(o.f.e.rec_fd, name, 0), 0);
+    slr_recfile_close(&o.f.e.file[o.s - o.f.e.state->session]);
+    cr_assert_eq(slr_sealer_step(&o.f.e.sealer), 0u);
+    cr_assert_eq(events(&o, "sealed"), 1u);
+    fx_result(&o.f, o.id, &o.r);
+    cr_assert_str_eq(json_string_value(json_object_get(o.r.ledger, "state")), "partial");
+    fx_assert_audio(&o.r, 0, 0, 77 * 160, SSRC, 0);
+    fx_assert_spans(&o.r, 0, "lost-disk 0+4000 (0)");
+    fx_result_free(&o.r);
+    fx_close(&o.f);
+}
+
 /* A death while the core replaced it left half of it. */
 Test(sealer, half_written_meta)
 {
