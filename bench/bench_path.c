@@ -8,151 +8,27 @@
  * Usage: bench-path [DIR [STREAMS]] (default /tmp, 100 to 20,000: DIR is where the recordings are
  * written and removed again).
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "bench/rig.h"
 #include "common/log.h"
-#include "engine/engine_priv.h"
 #include "engine/queue.h"
 
 #define SECONDS 5
 #define TICKS_PER_TURN 50
 
-struct bench {
-    struct slr_state *state;
-    struct slr_leg_codecs *codecs;
-    struct slr_worker worker;
-    struct slr_writer writer;
-    struct slr_ring to_sealer;
-    struct slr_event_sink sink;
-    _Atomic uint8_t *active;
-    struct slr_recfile *file;
-    _Atomic uint64_t dirty;
-    char dir[256];      /* recordings */
-    char state_dir[64]; /* packet memory, on a tmpfs as in real life */
-    int rec_fd;
-    uint32_t streams;
-    int64_t base_ns;
-};
-
-static int64_t cpu_ns(void)
+static void answer(const void *ctx, struct slr_leg *leg)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * SLR_NS_PER_S + t.tv_nsec;
-}
-
-static void drop_event(void *ctx, json_t *event)
-{
-    (void)ctx;
-    json_decref(event);
-}
-
-static void must(bool ok, const char *what)
-{
-    if (!ok) {
-        fprintf(stderr, "bench-path: %s failed\n", what);
-        exit(1);
-    }
-}
-
-static void open_leg(struct bench *b, uint32_t slot)
-{
-    struct slr_leg *leg = &b->state->leg[slot];
-    struct slr_session *s = &b->state->session[slot / 2];
     struct slr_pt_map pt[SLR_MAX_PTS];
     uint32_t n = slr_leg_codecs_static(pt, NULL);
-    atomic_store(&leg->session, SLR_NONE);
-    atomic_store(&leg->queue_head, SLR_NONE);
-    leg->queue_tail = SLR_NONE;
-    leg->current = SLR_NONE;
-    leg->highest_ticks = INT64_MIN;
-    leg->channel = slot % 2;
-    leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
-    must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
+    (void)ctx;
+    rig_must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
     leg->pt_active = 2; /* PCMA only: the payload is kept as it is */
     for (uint32_t i = 0; i < n; i++) {
         leg->pt_active = leg->pt[i].pt == 8 ? 1u << i : leg->pt_active;
     }
-    slr_leg_codecs_build(&b->codecs[slot], leg);
-    must(slr_engine_leg_join(&b->worker, s, slot) == SLR_OK, "join");
-}
-
-static void open_session(struct bench *b, uint32_t i)
-{
-    struct slr_session *s = &b->state->session[i];
-    snprintf(s->id, sizeof s->id, "%012x%020x", i, i);
-    s->channels = 2;
-    s->start.ns = b->base_ns;
-    atomic_store(&s->end_ticks, INT64_MAX);
-    atomic_store(&s->state, SLR_SESSION_OPEN);
-    b->active[i] = 1;
-    open_leg(b, i * 2);
-    open_leg(b, i * 2 + 1);
-}
-
-static void set_up(struct bench *b, const char *root, uint32_t streams)
-{
-    char path[512];
-    memset(b, 0, sizeof *b);
-    b->streams = streams;
-    b->base_ns = 1000 * SLR_NS_PER_S;
-    snprintf(b->dir, sizeof b->dir, "%s/slr-bench-XXXXXX", root);
-    must(mkdtemp(b->dir) != NULL, "mkdtemp");
-    snprintf(path, sizeof path, "%s/open", b->dir);
-    must(mkdir(path, 0700) == 0, "mkdir");
-    b->rec_fd = open(b->dir, O_RDONLY | O_DIRECTORY);
-    snprintf(b->state_dir, sizeof b->state_dir, "/dev/shm/slr-bench-XXXXXX");
-    must(mkdtemp(b->state_dir) != NULL, "mkdtemp");
-    must(slr_state_open(b->state_dir, streams, streams * 10 + 64, &b->state) == SLR_OK, "state");
-    b->codecs = calloc(streams, sizeof *b->codecs);
-    b->active = calloc(streams, sizeof *b->active);
-    b->file = calloc(streams, sizeof *b->file);
-    must(b->codecs && b->active && b->file, "memory");
-    b->sink.emit = drop_event;
-    b->worker.place = (struct slr_placement){.state = b->state,
-                                             .codecs = b->codecs,
-                                             .counters = &b->worker.counters,
-                                             .sink = &b->sink,
-                                             .window_ticks = SLR_TICKS_HZ};
-    b->worker.clock = slr_clock_real();
-    b->writer = (struct slr_writer){.state = b->state,
-                                    .codecs = b->codecs,
-                                    .active = b->active,
-                                    .file = b->file,
-                                    .to_sealer = &b->to_sealer,
-                                    .clock = slr_clock_real(),
-                                    .rec_fd = b->rec_fd,
-                                    .count = 1,
-                                    .window_ticks = SLR_TICKS_HZ,
-                                    .block_ticks = SLR_TICKS_HZ / 2,
-                                    .open_max = 4000,
-                                    .dirty_bytes = &b->dirty};
-    must(slr_writer_init(&b->writer) == SLR_OK, "writer");
-    for (uint32_t i = 0; i < streams / 2; i++) {
-        open_session(b, i);
-    }
-}
-
-static void tear_down(struct bench *b)
-{
-    char command[512];
-    for (uint32_t i = 0; i < b->streams; i++) {
-        slr_recfile_close(&b->file[i]);
-    }
-    slr_writer_fini(&b->writer);
-    slr_state_close(b->state, true);
-    close(b->rec_fd);
-    free(b->codecs);
-    free(b->active);
-    free(b->file);
-    snprintf(command, sizeof command, "rm -rf '%s' '%s'", b->dir, b->state_dir);
-    must(system(command) == 0, "rm");
 }
 
 static void make_packet(uint8_t at[172], uint32_t stream, uint32_t turn)
@@ -190,7 +66,7 @@ static void shuffle(uint32_t *order, uint32_t count, uint32_t turn)
 }
 
 /* One packet of each stream, in bursts as capture delivers them. */
-static void bursts(struct bench *b, const uint32_t *order, int64_t now_ns, uint32_t turn,
+static void bursts(struct rig *b, const uint32_t *order, int64_t now_ns, uint32_t turn,
                    struct slr_packet *pkt, bool place)
 {
     for (uint32_t i = 0; i < b->streams; i += SLR_CAPTURE_BURST) {
@@ -209,7 +85,7 @@ static void bursts(struct bench *b, const uint32_t *order, int64_t now_ns, uint3
 
 static void run(const char *root, uint32_t streams)
 {
-    struct bench b;
+    struct rig b;
     static uint8_t at[SLR_CAPTURE_BURST][172];
     struct slr_packet pkt[SLR_CAPTURE_BURST] = {{0}};
     int64_t place_ns = 0;
@@ -218,26 +94,26 @@ static void run(const char *root, uint32_t streams)
     uint64_t packets = 0;
     uint64_t measured = 0;
     uint64_t bytes_before = 0;
-    set_up(&b, root, streams);
+    rig_open(&b, root, streams, answer, NULL);
     uint32_t *order = malloc(streams * sizeof *order);
-    must(order != NULL, "memory");
+    rig_must(order != NULL, "memory");
     for (uint32_t i = 0; i < streams; i++) {
         order[i] = i;
     }
     for (uint32_t i = 0; i < SLR_CAPTURE_BURST; i++) {
         pkt[i] = (struct slr_packet){.at = at[i], .len_bytes = sizeof at[i]};
-        must(slr_addr_parse("127.0.0.1:4000", &pkt[i].src) == SLR_OK, "address");
+        rig_must(slr_addr_parse("127.0.0.1:4000", &pkt[i].src) == SLR_OK, "address");
     }
     for (uint32_t turn = 0; turn < SECONDS * TICKS_PER_TURN; turn++) {
         int64_t now = b.base_ns + (int64_t)turn * 20 * SLR_NS_PER_MS;
         shuffle(order, streams, turn);
-        int64_t t0 = cpu_ns();
+        int64_t t0 = rig_cpu_ns();
         bursts(&b, order, now, turn, pkt, false);
-        int64_t t1 = cpu_ns();
+        int64_t t1 = rig_cpu_ns();
         bursts(&b, order, now, turn, pkt, true);
-        int64_t t2 = cpu_ns();
+        int64_t t2 = rig_cpu_ns();
         (void)slr_writer_step(&b.writer, (slr_mono){now});
-        int64_t t3 = cpu_ns();
+        int64_t t3 = rig_cpu_ns();
         packets += streams;
         if (turn < TICKS_PER_TURN) {
             bytes_before = slr_count_get(&b.writer.counters.at[SLR_CTR_BYTES]);
@@ -250,13 +126,13 @@ static void run(const char *root, uint32_t streams)
         }
     }
     uint64_t taken = slr_count_get(&b.worker.counters.at[SLR_VERDICT_TAKEN]);
-    must(taken == packets, "every packet taken");
+    rig_must(taken == packets, "every packet taken");
     uint64_t bytes = slr_count_get(&b.writer.counters.at[SLR_CTR_BYTES]) - bytes_before;
-    must(bytes > 0, "writing");
+    rig_must(bytes > 0, "writing");
     free(order);
     report("placement", streams, (double)(place_ns - make_ns) / (double)measured, "ns/packet");
     report("render+write", streams, (double)write_ns / ((double)bytes / 160.0), "ns/packet");
-    tear_down(&b);
+    rig_close(&b);
 }
 
 int main(int argc, char **argv)
