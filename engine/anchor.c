@@ -244,7 +244,6 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
         b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
     }
     x->rec.flags |= SLR_REC_NEW_SEGMENT;
-    x->st->jitter.valid = false; /* two clocks are not compared */
     slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
     begin_anchor(x, &b, clock_hz);
     x->st->jitter.valid = false; /* a jump of the clock, or another one, is no jitter */
