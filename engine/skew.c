@@ -362,15 +362,52 @@ static void settle_segment(struct slr_skew *k)
     }
 }
 
+/* What the window that is over should show if nothing has happened. */
+static int64_t expected(const struct slr_skew *k, int64_t at_ticks)
+{
+    const struct slr_skew_line *l = &k->path;
+    uint32_t points = l->count + l->pending;
+    if (points == 0) {
+        return k->base_ticks;
+    }
+    double t = (double)l->at_s[points - 1];
+    double went = l->valid ? l->rate * (since(l, at_ticks) - t) * TICKS_S : 0.0;
+    return l->delay0_ticks + k->steps_ticks + l->delay_ticks[points - 1] + (int64_t)llround(went);
+}
+
+/* Where packets have become longer or shorter the sender's habit shows: the one that goes on as
+ * before. */
+static const struct slr_skew_least *window_least(struct slr_skew *k)
+{
+    const struct slr_skew_least *is = &k->least[k->pace];
+    const struct slr_skew_least *other = &k->least[!k->pace];
+    int64_t dur = (int64_t)k->dur_ticks;
+    int64_t turned = k->pace_ticks + (k->pace == SLR_SKEW_BY_END ? -dur : dur);
+    int64_t apart = other->delay_ticks + turned - is->delay_ticks - k->pace_ticks;
+    if (llabs(apart) < SLR_TICKS_HZ / 1000) {
+        return is; /* nothing to tell them by */
+    }
+    int64_t off = is->delay_ticks + k->pace_ticks - expected(k, is->at_ticks);
+    int64_t other_off = other->delay_ticks + turned - expected(k, other->at_ticks);
+    k->dur_ticks = k->window_dur_ticks;
+    if (llabs(other_off) < llabs(off)) {
+        k->pace = !k->pace;
+        k->pace_ticks = turned;
+        return other;
+    }
+    return is;
+}
+
 /* A window is over: its minimum is a point of the line. */
 static enum slr_skew_event close_window(struct slr_skew *k)
 {
     struct slr_skew_line *l = &k->path;
     enum slr_skew_event event = SLR_SKEW_NOTHING;
     double step = 0.0;
-    k->windows++;
     bool fresh = !l->has_origin;
-    if (!put(l, k->least_at_ticks, k->least_ticks - (k->rebase ? 0 : k->steps_ticks))) {
+    const struct slr_skew_least *least = window_least(k);
+    int64_t delay = least->delay_ticks + k->pace_ticks;
+    if (!put(l, least->at_ticks, delay - (k->rebase ? 0 : k->steps_ticks))) {
         return SLR_SKEW_NOTHING;
     }
     if (fresh && k->rebase) {
@@ -418,7 +455,17 @@ static void begin_segment(struct slr_skew *k, const struct slr_skew_packet *p)
     k->trusted = k->refused = k->rate_off = false;
     k->rebase = true;
     k->stream = p->stream;
+    k->pace = SLR_SKEW_BY_END;
+    k->pace_ticks = 0;
+    k->dur_ticks = p->dur_ticks;
     k->base_ticks = -(int64_t)p->dur_ticks;
+}
+
+static void keep_least(struct slr_skew_least *least, int64_t delay_ticks, int64_t at_ticks)
+{
+    if (delay_ticks < least->delay_ticks) {
+        *least = (struct slr_skew_least){delay_ticks, at_ticks};
+    }
 }
 
 enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_packet *p)
@@ -438,16 +485,16 @@ enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_pa
         }
         k->window_count = 0;
     }
-    int64_t delay = p->arrival_ticks - (p->start_ticks + (int64_t)p->dur_ticks);
     if (k->window_count == 0) {
         k->window_ticks = p->arrival_ticks;
-        k->least_ticks = INT64_MAX;
+        k->least[SLR_SKEW_BY_END].delay_ticks = INT64_MAX;
+        k->least[SLR_SKEW_BY_START].delay_ticks = INT64_MAX;
     }
     k->window_count++;
-    if (delay < k->least_ticks) {
-        k->least_ticks = delay;
-        k->least_at_ticks = p->arrival_ticks;
-    }
+    k->window_dur_ticks = p->dur_ticks;
+    int64_t delay = p->arrival_ticks - p->start_ticks;
+    keep_least(&k->least[SLR_SKEW_BY_START], delay, p->arrival_ticks);
+    keep_least(&k->least[SLR_SKEW_BY_END], delay - (int64_t)p->dur_ticks, p->arrival_ticks);
     k->last_ticks = p->arrival_ticks > k->last_ticks ? p->arrival_ticks : k->last_ticks;
     return event;
 }

@@ -6,12 +6,13 @@
  * writer with each record in order of position. Times and positions are ticks of the session;
  * "leg time" and "file time" are those of track.h.
  *
- * The way of the estimate: arrival minus end of packet is the path's delay plus the clock's
- * deviation. Its minimum over a window of some seconds has little jitter in it; a line through the
- * lowest of up to SLR_SKEW_POINTS windows gives deviation and rate. A minimum that leaves the line
- * for good is a step: of the path, unless sender reports show that the sender's media clock made
- * it. Steps of the path are reported and not corrected. Sender reports that agree with arrival at
- * first are believed afterwards, so that a slowly growing path delay is not taken for a clock.
+ * The way of the estimate: arrival minus end of packet (or minus its start, for a sender of that
+ * habit) is the path's delay plus the clock's deviation. Its minimum over a window of some seconds
+ * has little jitter in it; a line through the lowest of up to SLR_SKEW_POINTS windows gives
+ * deviation and rate. A minimum that leaves the line for good is a step: of the path, unless sender
+ * reports show that the sender's media clock made it. Steps of the path are reported and not
+ * corrected. Sender reports that agree with arrival at first are believed afterwards, so that a
+ * slowly growing path delay is not taken for a clock.
  */
 #ifndef SLR_ENGINE_SKEW_H
 #define SLR_ENGINE_SKEW_H
@@ -53,18 +54,30 @@ enum slr_skew_event {
     SLR_SKEW_RATE_BACK   /* no longer */
 };
 
+/* Who records sends a packet when its sound is over, who plays a file when it begins. That matters
+ * only where the packets' length changes, and shows only there. */
+enum slr_skew_pace { SLR_SKEW_BY_END, SLR_SKEW_BY_START };
+
+struct slr_skew_least {
+    int64_t delay_ticks, at_ticks;
+};
+
 struct slr_skew {
     struct slr_skew_line path;   /* arrival minus end of packet, steps taken out */
     struct slr_skew_line report; /* sender's clock minus position, of sender reports */
     /* the window in progress */
-    int64_t window_ticks; /* its first arrival */
-    int64_t least_ticks, least_at_ticks;
-    uint32_t window_count, windows;
-    uint32_t stream;       /* generation << 8 | slot */
-    bool begun;            /* a packet was seen */
-    bool rebase;           /* a new segment began: its first window decides about steps_ticks */
-    bool rate_off;         /* no skew, no correction */
-    bool trusted, refused; /* sender reports: believed; shown to be wrong */
+    int64_t window_ticks;           /* its first arrival */
+    struct slr_skew_least least[2]; /* by enum slr_skew_pace */
+    uint32_t window_count;
+    uint32_t window_dur_ticks; /* of its last packet */
+    uint32_t dur_ticks;        /* of packets in the windows before */
+    uint8_t pace;              /* enum slr_skew_pace: what holds for this sender */
+    int64_t pace_ticks;        /* what is added so that a change of it makes no step */
+    uint32_t stream;           /* generation << 8 | slot */
+    bool begun;                /* a packet was seen */
+    bool rebase;               /* a new segment began: its first window decides about steps_ticks */
+    bool rate_off;             /* no skew, no correction */
+    bool trusted, refused;     /* sender reports: believed; shown to be wrong */
     bool correcting, urgent;
     bool absolute;        /* the legs' clocks differ: each is kept near ours */
     int8_t starts;        /* corrections begun in one direction (its sign) before that was known */

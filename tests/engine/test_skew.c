@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/skew.h"
@@ -414,4 +415,55 @@ Test(skew, jitter_of_few_windows_is_no_rate)
     }
     cr_expect_eq(k.rates, 0u);
     cr_expect_not(k.rate_off);
+}
+
+/* What a sender of packets of changing length has said so far. by_end: they are sent when they are
+ * over; then the first one's length is in every delay. */
+struct talk {
+    struct sender path;
+    struct slr_skew skew;
+    bool by_end;
+    uint32_t first_ms, at_ms, packets;
+};
+
+/* So long, packets of these lengths in turn. */
+static void talk(struct talk *t, const uint32_t *packet_ms, uint32_t lengths, uint32_t seconds)
+{
+    uint32_t until_ms = t->at_ms + seconds * 1000;
+    while (t->at_ms < until_ms) {
+        uint32_t ms = packet_ms[t->packets++ % lengths];
+        t->first_ms = t->first_ms ? t->first_ms : ms;
+        int64_t late_ms = t->by_end ? (int64_t)ms - (int64_t)t->first_ms : 0;
+        int64_t start = (int64_t)t->at_ms * MS;
+        struct slr_skew_packet p = {.start_ticks = start,
+                                    .dur_ticks = ms * (uint32_t)MS,
+                                    .arrival_ticks = start + late_ms * MS +
+                                                     ticks_of(jitter_of(&t->path) / 1000.0)};
+        (void)slr_skew_packet(&t->skew, &p);
+        t->at_ms += ms;
+    }
+}
+
+/* Longer or shorter packets are neither a drift nor a step, whatever the sender's habit. */
+Test(skew, another_packet_length_is_no_drift)
+{
+    static const uint32_t ms[][3] = {{40, 60, 40}, {60, 100, 20}, {20, 10, 30}, {20, 120, 60}};
+    static const uint32_t first_s[] = {2, 5, 8, 20, 90};
+    for (uint32_t i = 0; i < 80; i++) {
+        const uint32_t *length = ms[i / 2 % 4];
+        struct talk t = {.by_end = i % 2};
+        int64_t e = 0;
+        t.path =
+            (struct sender){.seed = 0x9e3779b97f4a7c15u + i, .jitter_ms = 5, .jitter = UNIFORM};
+        talk(&t, length, 1, first_s[i / 8 % 5]);
+        if (i < 40) { /* one length after the other */
+            talk(&t, length + 1, 1, 40);
+            talk(&t, length + 2, 1, 40);
+        } else {
+            talk(&t, length, 3, 80);
+        }
+        cr_expect(slr_skew_error(&t.skew, 0, t.skew.last_ticks, &e), "row %u", i);
+        cr_expect(llabs(e) < 2 * MS, "row %u: %.2f ms", i, (double)e / MS);
+        cr_expect_eq(t.skew.steps + t.skew.rates, 0u, "row %u", i);
+    }
 }
