@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "ctl/alarms.h"
 
 static void copy_text(char *out, size_t size_bytes, const char *text)
 {
@@ -174,6 +175,18 @@ void slr_call_remove_leg(struct slr_call *c, const char *id)
     }
 }
 
+bool slr_call_note_silence(struct slr_call *c, const char *id, const char *cause, int64_t since_ms)
+{
+    struct slr_call_leg *leg = slr_call_leg_by_id(c, id);
+    const char *now = cause ? slr_alarm_cause(slr_alarm_cause_index(cause)) : "";
+    if (!leg || strcmp(leg->silent, now) == 0) {
+        return false;
+    }
+    copy_text(leg->silent, sizeof leg->silent, now);
+    leg->silent_since_ms = cause ? since_ms : 0;
+    return true;
+}
+
 bool slr_call_has_open_leg(const struct slr_call *c)
 {
     for (uint8_t i = 0; i < c->leg_count; i++) {
@@ -203,6 +216,10 @@ static json_t *legs_to_json(const struct slr_call *c)
         const struct slr_call_leg *leg = &c->leg[i];
         json_t *one = json_pack("{s:s, s:s, s:i, s:b}", "leg", leg->id, "dn", leg->dn, "channel",
                                 (int)leg->channel, "open", leg->state != SLR_LEG_CLOSED);
+        if (one && leg->silent[0] && leg->state != SLR_LEG_CLOSED) {
+            json_object_set_new(one, "silent", json_string(leg->silent));
+            json_object_set_new(one, "silent_since_ms", json_integer(leg->silent_since_ms));
+        }
         if (!one || json_array_append_new(legs, one) != 0) {
             json_decref(legs);
             return NULL;
@@ -248,6 +265,11 @@ static void legs_from_json(struct slr_call *c, const json_t *legs)
         copy_text(leg->dn, sizeof leg->dn, slr_json_str(one, "dn"));
         leg->channel = (uint8_t)channel;
         leg->state = slr_json_bool(one, "open", true) ? SLR_LEG_OPEN : SLR_LEG_CLOSED;
+        const char *silent = slr_json_str(one, "silent");
+        if (silent) {
+            (void)slr_call_note_silence(c, leg->id, silent,
+                                        slr_json_i64(one, "silent_since_ms", 0));
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 #define SLR_CALL_NO_CHANNEL 255
 #define SLR_CALL_GROWS_MS 700 /* after the first packet; the engine waits twice as long */
 #define SLR_CALL_LEG_ID_SIZE 16
+#define SLR_CALL_CAUSE_SIZE 16
 
 enum slr_call_state {
     SLR_CALL_OPENING, /* session_open is on its way */
@@ -34,6 +35,8 @@ struct slr_call_leg {
     char dn[SLR_RECURI_DN_SIZE];
     uint8_t channel;
     enum slr_leg_state state;
+    char silent[SLR_CALL_CAUSE_SIZE]; /* cause of an alarm that is on (alarms.h), else "" */
+    int64_t silent_since_ms;          /* with a cause: position on the recording's timeline */
 };
 
 struct slr_call {
@@ -97,6 +100,9 @@ struct slr_call_leg *slr_call_leg_by_id(struct slr_call *c, const char *id);
 /* Takes a leg out whose opening failed: its channel and dn are free again. Pointers to other legs
  * of the call are no longer good. */
 void slr_call_remove_leg(struct slr_call *c, const char *id);
+/* Notes that nothing is heard of a leg (cause NULL: that it is heard again); false: so it was
+ * known, or there is no such leg. */
+bool slr_call_note_silence(struct slr_call *c, const char *id, const char *cause, int64_t since_ms);
 bool slr_call_has_open_leg(const struct slr_call *c);
 
 const char *slr_call_state_name(enum slr_call_state state);

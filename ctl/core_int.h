@@ -104,6 +104,8 @@ void slr_events_idle(void *core);
 void slr_events_epoch(void *core, int64_t epoch);
 /* Sends what may be acknowledged by now. */
 void slr_events_ack(struct slr_core *core);
+/* Puts a leg_silent or leg_audible event into the catalogue. */
+void slr_events_put_alarm(struct slr_core *core, const json_t *event);
 /* Of an engine's id, for the store; never 0. */
 int64_t slr_events_hash(const char *id);
 

@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "ctl/alarms.h"
 #include "ctl/calls.h"
 #include "ctl/recording.h"
 #include "ctl/sip.h"
@@ -190,12 +191,35 @@ static void on_silent(struct slr_core *core, const json_t *ev)
     }
 }
 
-/* An alarm of the engine about a leg; it ends with leg_audible. */
-static void on_leg_silent(const json_t *ev)
+void slr_events_put_alarm(struct slr_core *core, const json_t *ev)
 {
-    SLR_WARN("leg_silent", "recording=%s leg=%s cause=%s since_ms=%lld",
-             SLR_Q(slr_json_str(ev, "session")), SLR_Q(slr_json_str(ev, "leg")),
-             SLR_Q(slr_json_str(ev, "cause")), (long long)slr_json_i64(ev, "since_ms", 0));
+    const char *session = slr_json_str(ev, "session");
+    json_t *alarm = session ? slr_alarm_of_event(ev) : NULL;
+    if (alarm) {
+        slr_core_stored(core, slr_store_put_alarm(core->store, session, alarm), "alarm");
+    }
+}
+
+/* An alarm of the engine about a leg; it ends with leg_audible. */
+static void on_leg_silent(struct slr_core *core, const json_t *ev, bool silent)
+{
+    const char *session = slr_json_str(ev, "session"), *leg = slr_json_str(ev, "leg");
+    const char *cause = silent ? slr_json_str(ev, "cause") : NULL;
+    int64_t since_ms = slr_json_i64(ev, "since_ms", 0);
+    struct slr_call *call = slr_calls_get(core, session);
+    if (silent) {
+        cause = slr_alarm_cause(slr_alarm_cause_index(cause));
+        slr_count(&core->counter[SLR_CORE_M_SILENT_NO_PACKETS + slr_alarm_cause_index(cause)], 1);
+        SLR_WARN("leg_silent", "recording=%s leg=%s cause=%s since_ms=%lld", SLR_Q(session),
+                 SLR_Q(leg), cause, (long long)since_ms);
+    } else {
+        SLR_INFO("leg_audible", "recording=%s leg=%s silent_ms=%lld", SLR_Q(session), SLR_Q(leg),
+                 (long long)slr_json_i64(ev, "silent_ms", 0));
+    }
+    if (call && slr_call_note_silence(call, leg, cause, since_ms)) {
+        slr_calls_store(core, call);
+    }
+    slr_events_put_alarm(core, ev);
 }
 
 static void on_lost(struct slr_core *core, const json_t *ev)
@@ -235,8 +259,8 @@ static void dispatch(struct slr_core *core, const char *name, const json_t *ev)
         on_leg_heard(core, ev);
     } else if (strcmp(name, "session_silent") == 0) {
         on_silent(core, ev);
-    } else if (strcmp(name, "leg_silent") == 0) {
-        on_leg_silent(ev);
+    } else if (strcmp(name, "leg_silent") == 0 || strcmp(name, "leg_audible") == 0) {
+        on_leg_silent(core, ev, name[4] == 's');
     } else if (strcmp(name, "lost") == 0) {
         on_lost(core, ev);
     } else if (strcmp(name, "eof_input") == 0) {

@@ -192,6 +192,50 @@ static json_t *clock_json(const json_t *notes, double ticks_hz)
     return list;
 }
 
+static const char *alarm_words(const char *cause)
+{
+    static const char *const words[][2] = {
+        {"no-packets", "no packets came"},
+        {"no-audio", "packets came, but only digital silence in them"},
+        {"comfort-only", "nothing but comfort noise came"},
+        {"undecodable", "packets came that could not be decoded"}};
+    for (size_t i = 0; cause && i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(cause, words[i][0]) == 0) {
+            return words[i][1];
+        }
+    }
+    return "nothing was heard";
+}
+
+/* Those of all alarms that are this leg's. */
+static json_t *alarms_json(const json_t *alarms, const char *leg)
+{
+    json_t *list = json_array();
+    size_t i = 0;
+    json_t *one = NULL;
+    json_array_foreach(alarms, i, one)
+    {
+        char text[TEXT_SIZE];
+        char length[32];
+        const char *id = slr_json_str(one, "leg");
+        bool over = json_is_integer(json_object_get(one, "silent_ms"));
+        double silent_ms = (double)slr_json_i64(one, "silent_ms", 0);
+        if (!leg || !id || strcmp(id, leg) != 0) {
+            continue;
+        }
+        slr_explain_length(silent_ms, length);
+        snprintf(text, sizeof text, "%s; %s%s", alarm_words(slr_json_str(one, "cause")),
+                 over ? "heard again after " : "never heard again", over ? length : "");
+        json_t *row =
+            json_pack("{s:f,s:s}", "at_ms", (double)slr_json_i64(one, "since_ms", 0), "what", text);
+        if (row && over) {
+            json_object_set_new(row, "len_ms", json_real(silent_ms));
+        }
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 static void conclude_network(json_t *list, const struct leg *l)
 {
     const struct slr_explain_sums *s = &l->sums;
@@ -321,7 +365,8 @@ static void conclude_leg(json_t *list, const struct leg *l)
     }
 }
 
-static json_t *explain_leg(const json_t *leg, double ticks_hz, json_t *conclusion)
+static json_t *explain_leg(const json_t *leg, const json_t *alarms, double ticks_hz,
+                           json_t *conclusion)
 {
     struct leg l = {.ledger = leg, .quality = json_object_get(leg, "quality")};
     struct slr_explain_row *row = NULL;
@@ -339,6 +384,7 @@ static json_t *explain_leg(const json_t *leg, double ticks_hz, json_t *conclusio
     json_object_set_new(o, "verdict", quality_words(l.quality));
     json_object_set_new(o, "rows", rows_json(row, count));
     json_object_set_new(o, "clock", clock_json(json_object_get(leg, "clock"), ticks_hz));
+    json_object_set_new(o, "alarms", alarms_json(alarms, slr_json_str(leg, "id")));
     conclude_leg(conclusion, &l);
     free(row);
     return o;
@@ -379,7 +425,7 @@ json_t *slr_explain(const json_t *ledger)
     put_head(o, ledger, ticks_hz);
     json_array_foreach(json_object_get(ledger, "legs"), i, leg)
     {
-        json_t *one = explain_leg(leg, ticks_hz, conclusion);
+        json_t *one = explain_leg(leg, json_object_get(ledger, "alarms"), ticks_hz, conclusion);
         if (one) {
             json_array_append_new(legs, one);
         }

@@ -13,7 +13,9 @@
  * {"recording","call","state","end_reason","start","len_ms","file","format","channels","sample_hz",
  *  "legs":[{"who","channel","leg","transport","verdict",
  *  "rows":[{"start_ms","len_ms","kind","what"}],
- *  "clock":[{"at_ms","what"}]}],"digits","conclusion":[text]}. NULL: out of memory.
+ *  "clock":[{"at_ms","what"}],"alarms":[{"at_ms","len_ms","what"}]}],"digits","conclusion":[text]}.
+ * `alarms` come from member "alarms" of the ledger (alarms.h), where the caller puts those of the
+ * catalogue; no len_ms: it was never heard again. NULL: out of memory.
  */
 json_t *slr_explain(const json_t *ledger);
 

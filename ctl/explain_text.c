@@ -40,13 +40,26 @@ static void print_head(FILE *to, const json_t *o)
     fprintf(to, "\ndigits     %lld\n", (long long)slr_json_i64(o, "digits", 0));
 }
 
+/* [{"at_ms","what"}] under a heading. */
+static void print_list(FILE *to, const char *heading, const json_t *list)
+{
+    char at[32];
+    size_t i = 0;
+    json_t *row = NULL;
+    json_array_foreach(list, i, row)
+    {
+        slr_explain_position(number(row, "at_ms"), at);
+        fprintf(to, "%s%s%s  %12s  %s\n", i == 0 ? "  " : "", i == 0 ? heading : "",
+                i == 0 ? "\n" : "", at, text_of(row, "what"));
+    }
+}
+
 static void print_leg(FILE *to, const json_t *leg)
 {
     char at[32];
     char length[32];
     size_t i = 0;
     json_t *row = NULL;
-    const json_t *clock = json_object_get(leg, "clock");
     fprintf(to, "\n%s, channel %lld\n  media    %s\n  quality  %s\n", text_of(leg, "who"),
             (long long)slr_json_i64(leg, "channel", 0), text_of(leg, "transport"),
             text_of(leg, "verdict"));
@@ -63,12 +76,8 @@ static void print_leg(FILE *to, const json_t *leg)
         slr_explain_length(number(row, "len_ms"), length);
         fprintf(to, "  %12s - %-12s %10s  %s\n", at, until, length, text_of(row, "what"));
     }
-    json_array_foreach(clock, i, row)
-    {
-        slr_explain_position(number(row, "at_ms"), at);
-        fprintf(to, "%s%12s  %s\n", i == 0 ? "  where the clocks parted\n  " : "  ", at,
-                text_of(row, "what"));
-    }
+    print_list(to, "where the clocks parted", json_object_get(leg, "clock"));
+    print_list(to, "where nothing was heard for long", json_object_get(leg, "alarms"));
 }
 
 char *slr_explain_text(const json_t *o)

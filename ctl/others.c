@@ -125,6 +125,9 @@ static void take_event(struct slr_others *o, const json_t *msg, const char *name
     o->cursor = n;
     slr_core_count(o->core, SLR_CORE_M_SNIFFER_EVENTS);
     json_t *record = is_own(o) ? NULL : slr_recording_of_event(msg, o->engine);
+    if (!is_own(o) && session && !slr_table_get(&o->core->sessions, session)) {
+        slr_events_put_alarm(o->core, msg);
+    }
     if (!record) {
         return;
     }

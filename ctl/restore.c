@@ -136,6 +136,22 @@ static void note_heard(struct slr_call *call, const json_t *legs)
     }
 }
 
+/* Alarms that began or ended in events that were lost; where they began is not known then. */
+static bool note_silence(struct slr_call *call, const json_t *legs)
+{
+    bool changed = false;
+    size_t i;
+    json_t *leg;
+    json_array_foreach(legs, i, leg)
+    {
+        const char *cause = slr_json_str(leg, "silent_cause");
+        bool on = cause && strcmp(cause, "none") != 0;
+        changed |=
+            cause && slr_call_note_silence(call, slr_json_str(leg, "leg"), on ? cause : NULL, 0);
+    }
+    return changed;
+}
+
 /* A session of the engine: known, or nobody's. */
 static void compare_session(struct slr_core *core, const json_t *one)
 {
@@ -167,8 +183,10 @@ static void compare_session(struct slr_core *core, const json_t *one)
         slr_calls_close_again(core, call);
     }
     bool paused = slr_json_bool(one, "paused", call->paused);
-    if (paused != call->paused) {
-        call->paused = paused;
+    bool changed = paused != call->paused;
+    call->paused = paused;
+    changed |= note_silence(call, json_object_get(one, "legs"));
+    if (changed) {
         slr_calls_store(core, call);
     }
 }

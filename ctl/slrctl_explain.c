@@ -38,6 +38,10 @@ enum slrctl_exit slrctl_ledger(struct slrctl *c, const char *what, json_t **ledg
         return code;
     }
     *ledger = json_incref(json_object_get(record, "ledger"));
+    json_t *alarms = json_object_get(record, "alarms");
+    if (json_is_object(*ledger) && alarms) {
+        json_object_set(*ledger, "alarms", alarms); /* for slr_explain */
+    }
     const char *state = slr_json_str(record, "state");
     if (!json_is_object(*ledger)) {
         slrctl_say("recording %s has no ledger yet: it is %s", what, state ? state : "open");

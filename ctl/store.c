@@ -414,6 +414,15 @@ enum slr_err slr_store_put_recording(struct slr_store *s, json_t *record, slr_st
     return post_record(s, SLR_JOB_PUT_RECORDING, id, NULL, record, done, ctx);
 }
 
+enum slr_err slr_store_put_alarm(struct slr_store *s, const char *recording, json_t *alarm)
+{
+    if (!slr_id_valid(recording)) {
+        json_decref(alarm);
+        return SLR_INVAL;
+    }
+    return post_record(s, SLR_JOB_PUT_ALARM, recording, NULL, alarm, NULL, NULL);
+}
+
 enum slr_err slr_store_put_audit(struct slr_store *s, slr_wall when, const char *actor,
                                  const char *action, const char *recording, const char *detail)
 {

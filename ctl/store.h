@@ -61,6 +61,10 @@ enum slr_err slr_store_delete_call(struct slr_store *s, const char *call_key, sl
  */
 enum slr_err slr_store_put_recording(struct slr_store *s, json_t *record, slr_store_done done,
                                      void *ctx) SLR_CHECKED;
+/* An alarm (alarms.h) of a recording that is in the catalogue; of any other it is dropped. The same
+ * once more changes nothing. */
+enum slr_err slr_store_put_alarm(struct slr_store *s, const char *recording,
+                                 json_t *alarm) SLR_CHECKED;
 /* Audit trail: who did what to which recording. */
 enum slr_err slr_store_put_audit(struct slr_store *s, slr_wall when, const char *actor,
                                  const char *action, const char *recording,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "ctl/alarms.h"
 
 #define BUSY_TIMEOUT_MS 5000
 #define CHECKPOINT_PAGES 1000
@@ -381,7 +382,7 @@ static const char *member_text(const json_t *record, const char *name)
 /* What is left of a deleted recording: the fact, its time and its hash; no party, no document. */
 static int strip_deleted(struct slr_store_db *d, const char *id, json_t *record)
 {
-    static const char *const personal[] = {"meta", "legs", "dns", "file", "ledger"};
+    static const char *const personal[] = {"meta", "legs", "dns", "file", "ledger", "alarms"};
     for (size_t i = 0; i < sizeof(personal) / sizeof(personal[0]); i++) {
         (void)json_object_del(record, personal[i]);
     }
@@ -442,6 +443,22 @@ static int put_recording(struct slr_store_db *d, const struct slr_store_job *job
     return rc;
 }
 
+/* What is not in the catalogue, or is no longer, has no alarms. */
+static int put_alarm(struct slr_store_db *d, const struct slr_store_job *job)
+{
+    const char *id = job->text[0];
+    json_t *alarm = json_loads(job->text[1], 0, NULL);
+    json_t *record = NULL;
+    int rc = load_recording(d, id, &record);
+    if (rc == SQLITE_OK && json_is_object(record) &&
+        strcmp(member_text(record, "state"), "deleted") != 0 && slr_alarms_take(record, alarm)) {
+        rc = write_recording(d, id, record);
+    }
+    json_decref(record);
+    json_decref(alarm);
+    return rc;
+}
+
 static int put_audit(struct slr_store_db *d, const struct slr_store_job *job)
 {
     sqlite3_stmt *st = d->stmt[SQL_PUT_AUDIT];
@@ -497,6 +514,8 @@ static int apply_one(struct slr_store_db *d, const struct slr_store_job *job)
         return put_value(d, job);
     case SLR_JOB_PUT_DOCUMENT:
         return put_document(d, job);
+    case SLR_JOB_PUT_ALARM:
+        return put_alarm(d, job);
     }
     return SQLITE_CONSTRAINT;
 }

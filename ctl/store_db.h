@@ -27,7 +27,8 @@ enum slr_store_job_kind {
     SLR_JOB_PUT_RECORDING,
     SLR_JOB_PUT_AUDIT,
     SLR_JOB_PUT_VALUE,
-    SLR_JOB_PUT_DOCUMENT
+    SLR_JOB_PUT_DOCUMENT,
+    SLR_JOB_PUT_ALARM
 };
 
 #define SLR_JOB_TEXTS 4

@@ -213,23 +213,26 @@ static enum slr_silence_cause judge(const struct slr_sound_watch *w, const struc
     return age_ns >= soon_ns && known_ns >= enough_ns ? instead(sound, true) : SLR_SILENCE_NONE;
 }
 
+static int64_t ms_of(int64_t ticks)
+{
+    return slr_ns_from_ticks(ticks) / SLR_NS_PER_MS;
+}
+
+/* silent_ms: how long it was, when it is over. */
 static void emit(const struct slr_sound_watch *w, const struct slr_session *s,
-                 const struct slr_leg *leg, enum slr_silence_cause cause, int64_t ms)
+                 const struct slr_leg *leg, enum slr_silence_cause cause, int64_t silent_ms)
 {
     json_t *ev =
         json_pack("{s:s,s:s,s:s,s:I}", "ev", cause ? "leg_silent" : "leg_audible", "session", s->id,
-                  "leg", leg->id, cause ? "since_ms" : "silent_ms", (json_int_t)ms);
+                  "leg", leg->id, "since_ms", (json_int_t)ms_of(leg->silence.since_ticks));
     if (ev && cause) {
         json_object_set_new(ev, "cause", json_string(slr_silence_name(cause)));
+    } else if (ev) {
+        json_object_set_new(ev, "silent_ms", json_integer(silent_ms));
     }
     if (ev) {
         w->sink->emit(w->sink->ctx, ev);
     }
-}
-
-static int64_t ms_of(int64_t ticks)
-{
-    return slr_ns_from_ticks(ticks) / SLR_NS_PER_MS;
 }
 
 static void watch_leg(const struct slr_sound_watch *w, const struct slr_session *s,
@@ -261,7 +264,7 @@ static void watch_leg(const struct slr_sound_watch *w, const struct slr_session 
     slr_count(&w->counters->at[SLR_CTR_SILENT_LEGS], 1);
     SLR_WARN("leg_silent", "session=%s leg=%s cause=%s since_ms=%lld", s->id, SLR_Q(leg->id),
              slr_silence_name(cause), (long long)ms_of(silence->since_ticks));
-    emit(w, s, leg, cause, ms_of(silence->since_ticks));
+    emit(w, s, leg, cause, 0);
 }
 
 void slr_sound_watch(const struct slr_sound_watch *w, struct slr_session *s, slr_mono now)

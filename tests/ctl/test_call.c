@@ -132,6 +132,31 @@ Test(call, legs_without_a_name_pair_once)
     slr_call_free(c);
 }
 
+Test(call, a_silent_leg_is_shown_until_it_is_heard)
+{
+    struct slr_call *c = call_of("");
+    join(c, "1001");
+    c->leg[0].state = SLR_LEG_OPEN;
+    cr_assert(slr_call_note_silence(c, "l1", "no-audio", 1200));
+    cr_assert_not(slr_call_note_silence(c, "l1", "no-audio", 1200));
+    cr_assert_not(slr_call_note_silence(c, "l9", "no-audio", 1200));
+    cr_assert_not(slr_call_note_silence(c, NULL, NULL, 0));
+    json_t *record = slr_call_to_json(c);
+    struct slr_call *back = slr_call_from_json(record);
+    json_t *shown = slr_call_describe(back);
+    const json_t *leg = json_array_get(json_object_get(shown, "legs"), 0);
+    cr_assert_str_eq(json_string_value(json_object_get(leg, "silent")), "no-audio");
+    cr_assert_eq(json_integer_value(json_object_get(leg, "silent_since_ms")), 1200);
+    json_decref(shown);
+    cr_assert(slr_call_note_silence(back, "l1", NULL, 0));
+    shown = slr_call_describe(back);
+    cr_assert_null(json_object_get(json_array_get(json_object_get(shown, "legs"), 0), "silent"));
+    json_decref(shown);
+    json_decref(record);
+    slr_call_free(c);
+    slr_call_free(back);
+}
+
 Test(call, stored_and_read_back)
 {
     struct slr_call *c = call_of("1001");

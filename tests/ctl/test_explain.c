@@ -228,6 +228,30 @@ Test(explain, many_small_losses_become_few_rows)
               "lost in the network, 2000 times, together 40.000 s (2000 packets)", true);
 }
 
+Test(explain, alarms_stand_at_their_leg)
+{
+    json_t *spans = json_pack("[o]", span("received", 0, 90000, 0));
+    json_t *other = json_pack("[o]", span("received", 0, 90000, 0));
+    json_t *second = leg_of("1002", 1, other, quality(4.41, 0, 0, -23.4), 4500);
+    json_object_set_new(second, "id", json_string("b"));
+    json_t *legs =
+        json_pack("[o,o]", leg_of("1001", 0, spans, quality(4.41, 0, 0, -23.4), 4500), second);
+    json_t *ledger = ledger_of(legs);
+    json_object_set_new(ledger, "alarms",
+                        json_pack("[{s:s,s:s,s:i,s:i},{s:s,s:s,s:i},{s:s,s:s,s:i},i]", "leg", "a",
+                                  "cause", "no-packets", "since_ms", 12340, "silent_ms", 14500,
+                                  "leg", "a", "cause", "comfort-only", "since_ms", 60000, "leg",
+                                  "gone", "cause", "no-audio", "since_ms", 7, 5));
+    check_has(json_incref(ledger),
+              "received\n"
+              "  where nothing was heard for long\n"
+              "     00:12.340  no packets came; heard again after 14.500 s\n"
+              "     01:00.000  nothing but comfort noise came; never heard again\n"
+              "\n1002, channel 1\n",
+              true);
+    check_has(ledger, "digital silence in them", false);
+}
+
 Test(explain, trouble_that_cannot_be_joined_is_cut)
 {
     json_t *spans = json_array();

@@ -227,6 +227,44 @@ Test(store, deletion_strips_the_parties_and_is_final)
     sqlite3_close(db);
 }
 
+static json_t *silent_at(int since_ms)
+{
+    return json_pack("{s:s,s:s,s:i}", "leg", "l1", "cause", "no-packets", "since_ms", since_ms);
+}
+
+Test(store, alarms_are_added_to_what_is_in_the_catalogue)
+{
+    struct slr_store *s = open_store();
+    cr_assert_eq(slr_store_put_alarm(s, "../x", silent_at(5)), SLR_INVAL);
+    cr_assert_eq(slr_store_put_alarm(s, ID_A, silent_at(5)), SLR_OK);
+    flush(s);
+    cr_assert_null(recording(ID_A), "of what nobody knows");
+    cr_assert_eq(
+        slr_store_put_recording(
+            s, json_pack("{s:s,s:s,s:s}", "id", ID_A, "state", "open", "call", "c"), NULL, NULL),
+        SLR_OK);
+    cr_assert_eq(slr_store_put_alarm(s, ID_A, silent_at(100)), SLR_OK);
+    cr_assert_eq(slr_store_put_alarm(s, ID_A, silent_at(100)), SLR_OK);
+    cr_assert_eq(slr_store_put_alarm(s, ID_A, silent_at(900)), SLR_OK);
+    cr_assert_eq(slr_store_put_recording(s, json_pack("{s:s,s:s}", "id", ID_A, "state", "sealed"),
+                                         NULL, NULL),
+                 SLR_OK);
+    flush(s);
+    json_t *r = recording(ID_A);
+    cr_assert_eq(json_array_size(json_object_get(r, "alarms")), 2);
+    cr_assert_str_eq(json_string_value(json_object_get(r, "call")), "c");
+    json_decref(r);
+    cr_assert_eq(slr_store_put_recording(s, json_pack("{s:s,s:s}", "id", ID_A, "state", "deleted"),
+                                         NULL, NULL),
+                 SLR_OK);
+    cr_assert_eq(slr_store_put_alarm(s, ID_A, silent_at(1900)), SLR_OK);
+    flush(s);
+    r = recording(ID_A);
+    cr_assert_null(json_object_get(r, "alarms"));
+    json_decref(r);
+    slr_store_close(s);
+}
+
 /* What was answered with SLR_OK is there after the process was killed without closing anything. */
 Test(store, what_was_answered_survives_a_kill)
 {

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib import hep, wait
+from lib import hep, procs, wait
 from lib.call import Call
 
 SILENCE_S = 2
@@ -72,7 +72,7 @@ def test_a_leg_that_falls_silent_is_told(rigs):
     told = lambda name: lambda p: p.payload_type != 1 and f'"{name}"'.encode() in p.payload
     with Call(rig) as c:
         c.invite_all()
-        c.play(0, 9), c.play(1, 1)
+        c.play(0, 6), c.play(1, 6, gaps=((50, 250),))
         talker = threading.Thread(target=c.run)
         talker.start()
         since = time.monotonic()
@@ -80,9 +80,24 @@ def test_a_leg_that_falls_silent_is_told(rigs):
         assert 1 < time.monotonic() - since < 5
         assert ev["cause"] == "no-packets" and ev["since_ms"] >= 800
         wait.until("it is counted", lambda: rig.api.metrics()["slr_silent_leg_alarms_total"] == 1, 5)
+        wait.until("the core counts it", lambda: rig.api.metrics().get(
+            'slr_core_silent_legs_total{cause="no-packets"}') == 1, 5)
+        legs = c.live()["legs"]
+        silent = [x for x in legs if "silent" in x]
+        assert [(x["leg"], x["silent"], x["silent_since_ms"]) for x in silent] == \
+            [(ev["leg"], "no-packets", ev["since_ms"])]
+        heard = reader.until("it is heard again", told("leg_audible")).json()
+        assert heard["since_ms"] == ev["since_ms"] and heard["silent_ms"] > 2000
+        wait.until("no leg is silent", lambda: not any("silent" in x for x in c.live()["legs"]), 5)
         talker.join()
         c.bye()
         quality = [x["quality"] for x in c.result()[2].raw["legs"]]
+        entry = c.entry()
+        assert entry["alarms"] == [{"leg": ev["leg"], "cause": "no-packets", "since_ms": ev["since_ms"],
+                                    "silent_ms": heard["silent_ms"]}]
+        said = procs.run([procs.binary("slrctl"), "explain", entry["id"], "--api",
+                          f"http://{rig.http[0]}:{rig.http[1]}"], 30).stdout
+        assert "where nothing was heard for long" in said and "no packets came; heard again after" in said
     assert sorted(q["silent_alarms"] for q in quality) == [0, 1]
     assert all(q["mos"] == 4.41 and q["lost"] == 0 for q in quality)
     reader.close()

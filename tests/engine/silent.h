@@ -115,6 +115,8 @@ static inline void silent_recovers(struct silent *t)
     cr_assert_not_null(ev, "not told that it is over");
     cr_assert_str_eq(json_string_value(json_object_get(ev, "leg")), "leg-1");
     cr_assert_gt(json_integer_value(json_object_get(ev, "silent_ms")), 9000);
+    json_t *began = silent_event(t, "leg_silent", 0);
+    cr_assert(json_equal(json_object_get(ev, "since_ms"), json_object_get(began, "since_ms")));
     silent_run(t, 5000, TALKS);
     cr_assert_null(silent_event(t, "leg_audible", 1));
     cr_assert_null(silent_event(t, "leg_silent", 1));
