@@ -180,6 +180,21 @@ static int64_t position(const struct slr_anchor *a, int64_t ts_ext)
            (a->unit_ticks ? units * a->unit_ticks : slr_ticks_from_rtp(units, a->clock_hz));
 }
 
+int64_t slr_anchor_timestamp(const struct slr_stream *st, const struct slr_rec *rec)
+{
+    const struct slr_anchor *a = slr_place_anchor(st);
+    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    bool older = rec->segment != a->segment && before->clock_hz && rec->segment == before->segment;
+    a = older ? before : a;
+    int64_t ticks = rec->pos_ticks - a->ticks;
+    if (a->unit_ticks) {
+        return a->ts_ext + ticks / a->unit_ticks;
+    }
+    /* positions are rounded towards the anchor, so this is away from it */
+    int64_t most = SLR_TICKS_HZ - 1;
+    return a->ts_ext + (ticks * a->clock_hz + (ticks < 0 ? -most : most)) / SLR_TICKS_HZ;
+}
+
 /* What speaks against RTP time, if anything does: SLR_CLOCK_KINDS. */
 static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, int64_t pos)
 {

@@ -56,4 +56,11 @@ static inline int64_t slr_place_start(const struct slr_place *x)
     return x->rec.pos_ticks + slr_place_shift(x->leg, x->rec.segment);
 }
 
+/* Is a packet's place in the file already? */
+static inline bool slr_place_is_written(const struct slr_place *x, int64_t end_ticks,
+                                        uint32_t dur_ticks)
+{
+    return dur_ticks > 0 ? end_ticks <= x->written_ticks : end_ticks < x->written_ticks;
+}
+
 #endif

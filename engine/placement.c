@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/anchor.h"
+#include "engine/belief.h"
 #include "engine/dtmf.h"
 #include "engine/held.h"
 #include "engine/source.h"
@@ -138,8 +139,7 @@ static void note_heard(struct slr_place *x)
 /* Its place is in the file already. */
 static bool is_late(struct slr_place *x)
 {
-    int64_t written = x->written_ticks;
-    bool late = x->rec.dur_ticks > 0 ? x->end_ticks <= written : x->end_ticks < written;
+    bool late = slr_place_is_written(x, x->end_ticks, x->rec.dur_ticks);
     if (late) {
         x->st->late++;
         slr_anchor_note_late(x->leg, slr_place_start(x), x->end_ticks, 1);
@@ -192,8 +192,10 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
                             const struct slr_dtmf *event)
 {
     struct slr_leg *leg = x->leg;
+    /* a digit is not entered before its stream is believed (belief.c) */
+    bool asked_again = x->session->digit_policy == SLR_DIGITS_KEEP || !slr_place_taken(x);
     bool kept = verdict == SLR_VERDICT_TAKEN || verdict == SLR_VERDICT_COMFORT ||
-                (verdict == SLR_VERDICT_EVENT && x->session->digit_policy == SLR_DIGITS_KEEP);
+                (verdict == SLR_VERDICT_EVENT && asked_again);
     size_t len = kept ? x->rtp->payload.len_bytes : 0;
     x->rec.flags |= leg->loss_flags;
     x->rec.generation = x->st->generation;
@@ -227,6 +229,16 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
     return verdict;
 }
 
+/* The stream may be believed with this packet: what waited for that is settled first. */
+static void judge_source(struct slr_place *x, bool plausible)
+{
+    uint32_t index = (uint32_t)(x->st - x->leg->stream);
+    if (slr_source_judge(x->leg, index, x->pkt, plausible)) {
+        slr_belief_settle(x);
+        slr_source_take(x->p, x->leg, index, x->rtp->pt);
+    }
+}
+
 /* Everything after the stream is known. */
 static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum slr_pt_kind kind)
 {
@@ -252,8 +264,7 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
         if (verdict != SLR_VERDICT_DUPLICATE) {
             bool jumped = x->rec.seq_ext > x->in_order_after + SLR_PROBATION_GAP_PKTS;
             bool plausible = verdict == SLR_VERDICT_TAKEN && (st->packets == 1 || !jumped);
-            slr_source_judge(x->p, x->leg_index, (uint32_t)(st - x->leg->stream), x->pkt, plausible,
-                             x->rtp->pt);
+            judge_source(x, plausible);
         }
     }
     if (verdict != SLR_VERDICT_TAKEN) {

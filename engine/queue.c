@@ -4,6 +4,7 @@
  */
 #include "engine/queue.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* Tail and use in one, as they are stored. */
@@ -119,7 +120,7 @@ void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, i
 const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct slr_queue_walk *walk)
 {
     if (!walk->begun) {
-        walk->chunk = atomic_load_explicit(&s->leg[leg].queue_head, memory_order_acquire);
+        walk->chunk = atomic_load_explicit(&s->leg[leg].queue_head, memory_order_seq_cst);
         walk->offset_bytes = 0;
         walk->begun = true;
     }
@@ -158,6 +159,20 @@ static bool chunk_is_past(const struct slr_leg *l, const struct slr_chunk *c, in
     return true;
 }
 
+void slr_queue_keep(struct slr_state *s, uint32_t leg, bool on)
+{
+    atomic_store_explicit(&s->leg_walked[leg], on, memory_order_seq_cst);
+}
+
+/* The worker says that it walks before it looks where the queue begins; the writer moves the
+ * beginning before it asks. So one of them sees the other. */
+static void wait_for_walk(const struct slr_state *s, uint32_t leg)
+{
+    while (atomic_load_explicit(&s->leg_walked[leg], memory_order_seq_cst)) {
+        sched_yield();
+    }
+}
+
 void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks)
 {
     struct slr_leg *l = &s->leg[leg];
@@ -171,7 +186,8 @@ void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks)
         if (next == SLR_NONE || !chunk_is_past(l, &s->chunk[head], ticks)) {
             return;
         }
-        atomic_store_explicit(&l->queue_head, next, memory_order_release);
+        atomic_store_explicit(&l->queue_head, next, memory_order_seq_cst);
+        wait_for_walk(s, leg);
         slr_state_chunk_put(s, head);
     }
 }

@@ -58,7 +58,8 @@ struct slr_queue_walk {
     uint32_t offset_bytes;
     bool begun;
 };
-/* Writer. NULL: no more now. The record is borrowed until slr_queue_free_until. */
+/* Writer, and worker (slr_queue_keep). NULL: no more now. The record is borrowed until
+ * slr_queue_free_until. */
 const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg,
                                      struct slr_queue_walk *walk);
 static inline const uint8_t *slr_rec_payload(const struct slr_rec *rec)
@@ -95,6 +96,10 @@ struct slr_queue_late {
  */
 void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, int64_t shift_ticks,
                     int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out);
+
+/* Worker. While it keeps them, no chunk of the leg is given back: it may walk the records itself.
+ * Only for as long as that takes, for the writer waits. */
+void slr_queue_keep(struct slr_state *s, uint32_t leg, bool on);
 
 /* Writer. Gives back the leading chunks all of whose records end at or before `ticks`. */
 void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks);

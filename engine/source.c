@@ -107,7 +107,7 @@ static bool is_stale(const struct slr_leg *leg, uint32_t ssrc)
     return leg->has_stale && ssrc == leg->ssrc_stale && !is_signalled(leg, ssrc);
 }
 
-static void take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
+void slr_source_take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
 {
     struct slr_stream *st = &leg->stream[index];
     bool again = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
@@ -169,7 +169,7 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc) ||
                              leg->stream[leg->current].foreign_ip);
     if (at_once) {
-        take(p, leg, i, rtp->pt);
+        slr_source_take(p, leg, i, rtp->pt);
     }
     *index = i;
     return SLR_VERDICT_TAKEN;
@@ -199,19 +199,18 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
     bool returns = !st->foreign_ip && leg->stream[leg->current].foreign_ip;
     bool signalled = !st->foreign_ip && is_signalled(leg, rtp->ssrc);
     if (pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS || signalled || returns) {
-        take(p, leg, i, rtp->pt);
+        slr_source_take(p, leg, i, rtp->pt);
         return SLR_VERDICT_TAKEN;
     }
     return SLR_VERDICT_FOREIGN_SSRC;
 }
 
-void slr_source_judge(struct slr_placement *p, uint32_t leg_index, uint32_t index,
-                      const struct slr_packet *pkt, bool plausible, uint8_t pt)
+bool slr_source_judge(struct slr_leg *leg, uint32_t index, const struct slr_packet *pkt,
+                      bool plausible)
 {
-    struct slr_leg *leg = &p->state->leg[leg_index];
     struct slr_stream *st = &leg->stream[index];
     if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_PROBATION) {
-        return;
+        return false;
     }
     st->plausible = plausible ? st->plausible + 1 : 0;
     int64_t quiet_ns = pkt->arrival.ns - leg->heard_ns;
@@ -221,7 +220,5 @@ void slr_source_judge(struct slr_placement *p, uint32_t leg_index, uint32_t inde
         enough = enough && pkt->arrival.ns - st->first_arrival_ns >= SLR_FOREIGN_NS;
         alone = leg->heard_ns == 0 || quiet_ns >= SLR_FOREIGN_NS;
     }
-    if (enough && alone) {
-        take(p, leg, index, pt);
-    }
+    return enough && alone;
 }

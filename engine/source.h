@@ -16,10 +16,13 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg,
                                    const struct slr_packet *pkt, const struct slr_rtp *rtp,
                                    uint32_t *index);
 
-/* After the sequence number was recorded: may promote a stream in probation. plausible: near to
- * what came before; a packet that was lost, overtaken or doubled on the way must not keep a stream
- * out. Copies are not judged. */
-void slr_source_judge(struct slr_placement *p, uint32_t leg, uint32_t index,
-                      const struct slr_packet *pkt, bool plausible, uint8_t pt);
+/* After the sequence number was recorded: is a stream on probation to be taken now? plausible: near
+ * to what came before; a packet that was lost, overtaken or doubled on the way must not keep a
+ * stream out. Copies are not judged. */
+bool slr_source_judge(struct slr_leg *leg, uint32_t index, const struct slr_packet *pkt,
+                      bool plausible);
+
+/* The stream is heard from now on, and what is queued of it is rendered. */
+void slr_source_take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt);
 
 #endif

@@ -278,11 +278,12 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
         uint8_t *base = map_aligned(s->fd, s->map_bytes, MAP_POPULATE);
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
         s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
+        s->leg_walked = calloc(leg_max, sizeof *s->leg_walked);
         s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
         if (base != MAP_FAILED) {
             lay_out(s, base);
         }
-        if (!s->header || !s->chunk_free || !s->leg_chunks) {
+        if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked) {
             err = SLR_NOMEM;
         } else {
             start_header(s, fresh);
@@ -315,6 +316,7 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     pthread_mutex_destroy(&s->chunk_lock);
     free(s->chunk_free);
     free(s->leg_chunks);
+    free(s->leg_walked);
     free(s);
 }
 

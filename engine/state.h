@@ -51,8 +51,9 @@ struct slr_state {
     pthread_mutex_t chunk_lock;
     uint32_t *chunk_free;
     uint32_t chunk_free_count;
-    uint32_t *leg_chunks;   /* taken by each leg */
-    uint32_t leg_chunk_max; /* one sender can't take everybody's memory */
+    uint32_t *leg_chunks;     /* taken by each leg */
+    _Atomic bool *leg_walked; /* its worker reads what the writer would give back */
+    uint32_t leg_chunk_max;   /* one sender can't take everybody's memory */
 };
 
 /*

@@ -241,7 +241,14 @@ static json_t *render_span(struct render *r, const struct slr_span *s, const int
     return o;
 }
 
-/* Where packets of a loss came after all, when their place was written. */
+/* Nothing is known to have been sent for it, or it is lost: it may have come when its place was
+ * written, or when its SSRC was not believed yet. */
+static bool may_be_late(enum slr_span_kind kind)
+{
+    return is_loss(kind) || kind == SLR_SPAN_ABSENT;
+}
+
+/* How many of those did come. */
 static void put_late(struct render *r, json_t *o, const struct slr_ledger_leg *leg,
                      const struct slr_span *s)
 {
@@ -339,7 +346,7 @@ static json_t *render_leg(struct render *r, const struct slr_ledger_leg *leg)
     put_given(r, o, "quality", leg->quality);
     for (uint32_t i = 0; i < leg->span_count; i++) {
         json_t *span = render_span(r, &leg->span[i], &removed);
-        if (is_loss((enum slr_span_kind)leg->span[i].kind)) {
+        if (may_be_late((enum slr_span_kind)leg->span[i].kind)) {
             put_late(r, span, leg, &leg->span[i]);
         }
         add(r, spans, span);

@@ -186,3 +186,46 @@ Test(queue, what_a_move_makes_late)
     cr_assert_neq(last.chunk, SLR_NONE);
     end(&o);
 }
+
+struct freeing {
+    struct slr_state *s;
+    _Atomic bool done;
+};
+
+static void *free_all(void *arg)
+{
+    struct freeing *f = arg;
+    slr_queue_free_until(f->s, 1, INT64_MAX);
+    atomic_store(&f->done, true);
+    return NULL;
+}
+
+/* The beginning moves on, but the chunk is nobody else's before the walk is over. */
+Test(queue, what_the_worker_walks_is_not_given_back)
+{
+    struct one o;
+    struct slr_queue_walk walk = {0};
+    pthread_t thread;
+    begin(&o, 64);
+    for (uint32_t i = 0; i < 100; i++) {
+        cr_assert_eq(put(&o, i, 1, 160, 0), SLR_OK);
+    }
+    uint32_t head = atomic_load(&o.s->leg[1].queue_head);
+    uint32_t left = slr_state_chunks_free(o.s);
+    struct freeing f = {.s = o.s};
+    slr_queue_keep(o.s, 1, true);
+    cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 0);
+    cr_assert_eq(pthread_create(&thread, NULL, free_all, &f), 0);
+    while (atomic_load(&o.s->leg[1].queue_head) == head) {
+        sched_yield();
+    }
+    for (uint32_t i = 1; i < 100; i++) {
+        cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, i);
+    }
+    cr_assert_not(atomic_load(&f.done));
+    cr_assert_eq(slr_state_chunks_free(o.s), left);
+    slr_queue_keep(o.s, 1, false);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_gt(slr_state_chunks_free(o.s), left);
+    end(&o);
+}

@@ -200,8 +200,7 @@ static void heard_of(const struct sim_leg *leg, uint32_t digit, int64_t *lo, int
         if (p->kind != SIM_EVENT || p->digit != digit) {
             continue;
         }
-        bool believed = p->arrival_ns >= leg->stream[p->stream].believed_ns;
-        if (p->fate == SIM_PLACED && believed && (int64_t)p->samples > *lo) {
+        if (p->fate == SIM_PLACED && (int64_t)p->samples > *lo) {
             *lo = p->samples;
         }
         if ((p->fate == SIM_PLACED || p->fate == SIM_EITHER) && (int64_t)p->samples > *hi) {

@@ -284,6 +284,14 @@ static int64_t place_of(const struct sim_leg *leg, const struct sim_packet *p)
     return p->pos_ticks + leg->segment[p->segment].at_ticks;
 }
 
+/* The same as far as it is known: of a segment without a whole packet of audio only a range is. */
+static struct sim_interval places_of(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    const struct sim_segment *g = &leg->segment[p->segment];
+    return (struct sim_interval){p->pos_ticks + (g->found ? g->at_ticks : g->lo_ticks),
+                                 p->pos_ticks + (g->found ? g->at_ticks : g->hi_ticks)};
+}
+
 static int64_t length_of(const struct sim *m, const struct sim_packet *p)
 {
     return (int64_t)p->samples * sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
@@ -312,7 +320,7 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
 static void judge_late(const struct sim_leg *leg, struct sim_packet *p, int64_t written)
 {
     int64_t now = max64(sim_ticks_of_ns(p->arrival_ns), written);
-    if (place_of(leg, p) <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
+    if (places_of(leg, p).from <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
         leave_open(p);
         p->late = true;
     }
@@ -353,8 +361,8 @@ static void pause_ends(struct sim *m, uint32_t number, const struct heard *h, in
 static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_packet *p)
 {
     const struct sim_segment *g = &leg->segment[p->segment];
-    int64_t from = place_of(leg, p);
-    int64_t to = from + max64(length_of(m, p), 1);
+    struct sim_interval from = places_of(leg, p);
+    int64_t len = max64(length_of(m, p), 1);
     bool moving = p->arrival_ns < first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
     for (uint32_t i = 0; i < m->pause_count; i++) {
         const struct sim_interval *t = &m->pause[i];
@@ -366,11 +374,12 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
         bool arrived = p->arrival_ns >= t->from && p->arrival_ns < t->to;
         bool just_after = p->arrival_ns >= t->to && p->arrival_ns < t->to + SIM_MS;
         bool never_met = leg->join_ns >= t->to || p->arrival_ns < t->from;
-        bool inside = !never_met && from < sure->to && to > sure->from;
+        bool inside = !never_met && from.to < sure->to && from.from + len > sure->from;
+        bool maybe = !never_met && from.from < wide->to && from.to + len > wide->from;
         if (arrived || (inside && !moving)) {
             p->fate = p->doubtful ? SIM_EITHER : SIM_GONE;
             p->paused = true;
-        } else if (just_after || inside || (!never_met && from < wide->to && to > wide->from)) {
+        } else if (just_after || inside || maybe) {
             leave_open(p);
             p->paused = true;
         }
