@@ -349,6 +349,7 @@ static void conclude_leg(json_t *list, const struct leg *l)
         clean(slr_json_str(l->ledger, "local"), local, sizeof local);
         say(list, "Nothing was heard of %s%s%s%s.", l->who, local[0] ? " at " : "", local,
             foreign > 0 ? "; packets came, but none that could be its own" : "");
+        conclude_srtp(list, l);
         return;
     }
     conclude_network(list, l);

@@ -13,8 +13,9 @@
 
 #define SLR_METER_BINS 100u
 
-/* Frames are dead when their samples differ by no more than this: G.711's smallest steps. */
-#define SLR_METER_DEAD_RANGE 16
+/* Frames are dead when their samples differ by no more than this: G.711's smallest steps come to
+ * 16, and AMR-WB at its lowest rate makes up to 28 of zeros. -66 dBov at most. */
+#define SLR_METER_DEAD_RANGE 32
 
 struct slr_meter {
     uint64_t samples, clipped;

@@ -51,7 +51,9 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
         return SLR_VERDICT_BAD_SEQUENCE;
     }
     if (x->newest) {
-        slr_stream_jitter(st, x->ts_ext, x->pkt->arrival.ns);
+        if ((x->rec.flags & SLR_REC_EVENT) == 0) { /* its timestamps stand still on purpose */
+            slr_stream_jitter(st, x->ts_ext, x->pkt->arrival.ns);
+        }
         st->ts_last_ext = x->ts_ext;
         /* an event's packets tell its time up to now from where it began */
         st->pos_last_ticks = x->rec.pos_ticks + (x->rec.flags & SLR_REC_EVENT ? dur : 0);

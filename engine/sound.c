@@ -13,6 +13,7 @@
 /* The alarm is due within its time: two of the writer's steps before it is over. */
 #define SOON_NS (250 * SLR_NS_PER_MS)
 #define SEQ_CYCLE 0x10000
+#define EARLY_PACKETS 16
 #define CHUNK 960u
 
 const char *slr_silence_name(enum slr_silence_cause cause)
@@ -81,6 +82,43 @@ static bool was_down(const struct slr_session *s, int64_t from_ticks, int64_t to
     return slr_intervals_touch(&s->downs, from_ticks, to_ticks, &a, &b);
 }
 
+/* All packets of an event stand where it began, and its end is sent again when audio has been sent
+ * already: such a packet comes before others that were sent before it, and is counted then. */
+static bool is_early(struct slr_sound *sound, const struct slr_note *n)
+{
+    int64_t ahead = n->seq_ext - sound->last_seq_ext - 1;
+    if ((n->flags & SLR_REC_EVENT) == 0 || ahead < 1 || ahead >= EARLY_PACKETS) {
+        return false;
+    }
+    if ((sound->early >> ahead & 1u) == 0) { /* a note may go on in the next track */
+        sound->early = (uint16_t)(sound->early | 1u << ahead);
+        slr_loss_received(&sound->loss, n->end_ticks - n->start_ticks);
+    }
+    return true;
+}
+
+/* The next packet of the same stream: how many are missing before it. */
+static int64_t missing_before(struct slr_sound *sound, int64_t seq_ext)
+{
+    int64_t missing = 0;
+    for (; sound->last_seq_ext + 1 < seq_ext && sound->early != 0; sound->last_seq_ext++) {
+        missing += (sound->early & 1u) == 0;
+        sound->early >>= 1;
+    }
+    return missing + seq_ext - sound->last_seq_ext - 1;
+}
+
+static void remember_packet(struct slr_sound *sound, const struct slr_note *n)
+{
+    sound->last_stream_1 = n->stream + 1;
+    sound->last_seq_ext = n->seq_ext;
+    sound->last_end_ticks = n->end_ticks;
+    sound->early >>= 1;
+    for (; (sound->early & 1u) != 0; sound->early >>= 1) {
+        sound->last_seq_ext++;
+    }
+}
+
 /* Once a packet: the one before it on its stream says how many are missing. A hole that the engine
  * itself made says nothing of the network. */
 static void count_packet(struct slr_sound *sound, const struct slr_session *s,
@@ -91,15 +129,17 @@ static void count_packet(struct slr_sound *sound, const struct slr_session *s,
     if (n->filler || (same && n->seq_ext <= sound->last_seq_ext)) {
         return;
     }
-    int64_t missing = same ? n->seq_ext - sound->last_seq_ext - 1 : 0;
+    if (same && is_early(sound, n)) {
+        return;
+    }
+    sound->early = same ? sound->early : 0;
+    int64_t missing = same ? missing_before(sound, n->seq_ext) : 0;
     missing = missing < SEQ_CYCLE ? missing : 1; /* a new sequence: stream.c */
     if (missing > 0 && !was_down(s, sound->last_end_ticks, n->start_ticks)) {
         slr_loss_missing(&sound->loss, (uint32_t)missing, dur);
     }
     slr_loss_received(&sound->loss, dur);
-    sound->last_stream_1 = n->stream + 1;
-    sound->last_seq_ext = n->seq_ext;
-    sound->last_end_ticks = n->end_ticks;
+    remember_packet(sound, n);
 }
 
 static void note_alive(struct slr_sound *sound, int64_t at_ticks)

@@ -27,7 +27,8 @@ struct slr_sound {
     int64_t last_seq_ext, last_end_ticks; /* of the newest packet; leg time */
     uint32_t last_stream_1;               /* generation << 8 | slot, plus 1; 0: none yet */
     bool heard;                           /* alive_ticks is set */
-    int64_t alive_ticks;                  /* end of what was alive last; leg time */
+    uint16_t early;      /* bit n: packet last_seq_ext + 1 + n was counted before its turn */
+    int64_t alive_ticks; /* end of what was alive last; leg time */
     int64_t dead_ticks, comfort_ticks, undecoded_ticks; /* lengths since then */
 };
 

@@ -207,6 +207,18 @@ static void check_has(json_t *ledger, const char *want, bool there)
     json_decref(ledger);
 }
 
+/* Not one packet was good: then that is what went wrong. */
+Test(explain, a_wrong_key_is_named)
+{
+    json_t *leg = leg_of("1001", 0, json_array(), quality(0, 0, 44, -20), 0);
+    json_object_set_new(leg, "streams", json_array());
+    json_object_set_new(leg, "srtp",
+                        json_pack("{s:s,s:{s:i,s:i}}", "suite", "AEAD_AES_128_GCM", "failed",
+                                  "auth", 300, "short", 0));
+    check_has(ledger_of(json_pack("[o]", leg)),
+              "300 encrypted packets from 1001 were refused: auth.", true);
+}
+
 Test(explain, many_small_losses_become_few_rows)
 {
     json_t *spans = json_array();

@@ -85,6 +85,11 @@ Test(meter, digital_silence_of_every_law_is_dead)
     cr_assert_not(slr_meter_put(&m, pcm, SECOND, HZ));
     pcm[100] = 40;
     cr_assert(slr_meter_put(&m, pcm, SECOND, HZ), "one sample brings it to life");
+    /* what AMR-WB at 6.60 kbit/s makes of zeros, at its worst */
+    for (uint32_t i = 0; i < SECOND; i++) {
+        pcm[i] = i % 2 ? 14 : -14;
+    }
+    cr_assert_not(slr_meter_put(&m, pcm, SECOND, HZ));
 }
 
 Test(meter, clipping)

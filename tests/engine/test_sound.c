@@ -207,6 +207,47 @@ Test(sound, quality_in_the_ledger)
     silent_end(&t);
 }
 
+/* The end of an event is sent three times, the last one after the next audio, as gateways do; of
+ * the second event a packet in its midst and one of the audio around are missing. */
+Test(sound, events_are_neither_loss_nor_jitter)
+{
+    struct silent t;
+    struct fx_result r;
+    silent_begin(&t, 0);
+    uint16_t seq = 100;
+    for (uint32_t k = 0; k < 200; k++, t.now_ms += 20) {
+        bool pressed = k == 50 || k == 120;
+        for (uint32_t n = 0; pressed && n < 5; n++, seq++) {
+            bool sent = k == 50 || n != 1;
+            if (sent) {
+                (void)fx_rtp(&t.f, t.slot[1], t.now_ms + 4 * n,
+                             fx_event(FADING, seq, 5000 + k * 160, 5,
+                                      (uint16_t)(n < 3 ? 80 * n + 1 : 160), n >= 3));
+            }
+        }
+        if (!pressed) {
+            struct fx_packet p = fx_audio(FADING, k, 0, 5000);
+            p.seq = seq++;
+            if (k != 122) {
+                (void)fx_rtp(&t.f, t.slot[1], t.now_ms, p);
+            }
+        }
+        if (k == 51 || k == 121) {
+            (void)fx_rtp(&t.f, t.slot[1], t.now_ms + 3,
+                         fx_event(FADING, seq++, 5000 + (k - 1) * 160, 5, 160, true));
+        }
+        fx_write(&t.f, t.now_ms);
+    }
+    fx_end(&t.f, t.s, t.now_ms);
+    fx_result(&t.f, t.id, &r);
+    json_t *q = quality_of(&r, 1);
+    check(q, "lost", 2, 0);
+    check(q, "expected", 198 + 12, 0);
+    check(q, "jitter_max_ms", 0, 1e-9);
+    fx_result_free(&r);
+    silent_end(&t);
+}
+
 /* The level says nothing of stretches without a packet, whatever fills them. */
 Test(sound, level_is_of_what_was_received)
 {

@@ -89,6 +89,9 @@ def test_d09_law_is_kept_and_digits_are_silent():
     """Telephone events leave no sound; every other byte stands where its timestamp says."""
     result, packets = imported("d09")
     stream = passive.truth("d09")[0]
+    (quality,) = [x.raw["quality"] for r in result.recordings for x in r.ledger.legs if x.raw["streams"]]
+    assert (quality["expected"], quality["lost"], quality["mos"]) == (stream["packets"], 0, 4.41)
+    assert quality["jitter_max_ms"] < 2, "its events, each end sent again behind audio, are no jitter"
     r, leg = leg_of(result, stream)
     rows = passive.unique_payload(packets, int(stream["ssrc"], 16), 0)
     verdict = wav.compare(r.wav, leg.channel, rows, law=wav.ULAW)
