@@ -38,9 +38,9 @@ static void open_leg(struct rig *b, uint32_t slot, rig_answer answer, const void
     struct slr_session *s = &b->state->session[slot / 2];
     atomic_store(&leg->session, SLR_NONE);
     atomic_store(&leg->queue_head, SLR_NONE);
-    leg->queue_tail = SLR_NONE;
+    b->state->run[slot].queue_tail = SLR_NONE;
     leg->current = SLR_NONE;
-    leg->highest_ticks = INT64_MIN;
+    b->state->run[slot].highest_ticks = INT64_MIN;
     leg->channel = slot % 2;
     leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
     answer(ctx, leg);

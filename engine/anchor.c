@@ -45,7 +45,7 @@ static bool is_heard(const struct slr_leg *leg)
 /* Position minus arrival of packets that nothing delayed. */
 static int64_t best_offset(const struct slr_leg *leg)
 {
-    return is_heard(leg) ? most(leg->offset_ticks[0], leg->offset_ticks[1]) : 0;
+    return is_heard(leg) ? most(slr_leg_run(leg)->offset_ticks, leg->offset_before_ticks) : 0;
 }
 
 static uint32_t note(struct slr_place *x, enum slr_clock_kind kind, enum slr_clock_winner winner,
@@ -312,7 +312,7 @@ static void move(struct slr_place *x, int64_t by_ticks)
         count_late(x, shift + by_ticks);
     }
     if (slr_place_taken(x) && slr_place_highest(leg) == seg->end_ticks + shift) {
-        atomic_store_explicit(&leg->highest_ticks,
+        atomic_store_explicit(&slr_leg_run(leg)->highest_ticks,
                               most(r->before_ticks, seg->end_ticks + shift + by_ticks),
                               memory_order_relaxed);
     }
@@ -452,17 +452,18 @@ static bool is_off(struct slr_pace *p, int64_t offset, int64_t now_ns, int64_t p
 static void judge_pace(struct slr_place *x, int64_t pos)
 {
     struct slr_leg *leg = x->leg;
+    struct slr_leg_run *run = slr_leg_run(leg);
     int64_t now_ns = x->pkt->arrival.ns;
-    int64_t offset = leg->offset_ticks[0];
+    int64_t offset = run->offset_ticks;
     bool off = is_off(&leg->pace[0], offset, now_ns, OFFSET_NS, 10000, 3);
     off |= is_off(&leg->pace[1], offset, now_ns, 8 * OFFSET_NS, 1000, 2);
-    int64_t step = offset - leg->offset_noted_ticks;
+    int64_t step = offset - run->offset_noted_ticks;
     if (off && !x->st->rate_noted) {
         x->st->rate_noted = true;
         (void)note(x, SLR_CLOCK_RATE, SLR_CLOCK_RTP, pos, pos);
     }
     if (step > STEP_TICKS || step < -STEP_TICKS) {
-        leg->offset_noted_ticks = offset;
+        run->offset_noted_ticks = offset;
         if (abs(leg->pace[0].turns) < 2 && !x->st->rate_noted) {
             (void)note(x, SLR_CLOCK_STEP, SLR_CLOCK_RTP, pos, pos);
         }
@@ -472,30 +473,32 @@ static void judge_pace(struct slr_place *x, int64_t pos)
 /* A new anchor: what was measured before says nothing of its pace. */
 static void restart_pace(struct slr_leg *leg, int64_t offset, int64_t now_ns)
 {
+    struct slr_leg_run *run = slr_leg_run(leg);
     leg->pace[0] = leg->pace[1] = (struct slr_pace){offset, now_ns, 0};
-    leg->offset_noted_ticks = offset;
-    leg->offset_since_ns = now_ns;
+    run->offset_noted_ticks = offset;
+    run->offset_since_ns = now_ns;
 }
 
 static void note_offset(struct slr_place *x)
 {
     struct slr_leg *leg = x->leg;
+    struct slr_leg_run *run = slr_leg_run(leg);
     int64_t now_ns = x->pkt->arrival.ns;
     int64_t pos = slr_place_start(x);
     int64_t offset = pos - x->arrival_ticks;
-    if (leg->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT)) {
-        leg->offset_ticks[1] = leg->offset_since_ns ? best_offset(leg) : offset;
-        leg->offset_ticks[0] = offset;
+    if (run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT)) {
+        leg->offset_before_ticks = run->offset_since_ns ? best_offset(leg) : offset;
+        run->offset_ticks = offset;
         restart_pace(leg, offset, now_ns);
-    } else if (now_ns - leg->offset_since_ns >= OFFSET_NS) {
+    } else if (now_ns - run->offset_since_ns >= OFFSET_NS) {
         judge_pace(x, pos);
-        leg->offset_ticks[1] = leg->offset_ticks[0];
-        leg->offset_ticks[0] = offset;
-        leg->offset_since_ns = now_ns;
-    } else if (offset > leg->offset_ticks[0]) {
-        leg->offset_ticks[0] = offset;
+        leg->offset_before_ticks = run->offset_ticks;
+        run->offset_ticks = offset;
+        run->offset_since_ns = now_ns;
+    } else if (offset > run->offset_ticks) {
+        run->offset_ticks = offset;
     }
-    if (offset - leg->offset_noted_ticks > EARLY_TICKS && !x->st->rate_noted) {
+    if (offset - run->offset_noted_ticks > EARLY_TICKS && !x->st->rate_noted) {
         x->st->rate_noted = true;
         (void)note(x, SLR_CLOCK_RATE, SLR_CLOCK_RTP, pos, pos);
     }

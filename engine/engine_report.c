@@ -21,10 +21,11 @@ static json_t *leg_json(const struct slr_engine *e, const struct slr_session *s,
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         packets += leg->stream[i].packets;
     }
-    int64_t since = leg->heard_ns ? leg->heard_ns : s->start.ns;
+    int64_t heard_ns = slr_leg_run(leg)->heard_ns;
+    int64_t since = heard_ns ? heard_ns : s->start.ns;
     return json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:b,s:b,s:b,s:I,s:I,s:s}", "leg", leg->id, "channel",
                      (int)leg->channel, "dn", leg->dn, "ip", ip, "port", (int)leg->local.port,
-                     "rtcp_port", (int)leg->rtcp_port, "heard", leg->heard_ns != 0, "hold",
+                     "rtcp_port", (int)leg->rtcp_port, "heard", heard_ns != 0, "hold",
                      atomic_load(&leg->holding) != 0, "open",
                      atomic_load(&leg->state) == SLR_LEG_OPEN, "packets", (json_int_t)packets,
                      "silent_ms", (json_int_t)((now.ns - since) / SLR_NS_PER_MS), "silent_cause",

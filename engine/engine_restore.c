@@ -42,7 +42,7 @@ static void finish_join(const struct slr_session *s, struct slr_leg *leg)
     }
     if (atomic_load(&s->paused) &&
         (n == 0 || atomic_load(&leg->pauses.at[n - 1].end_ticks) != INT64_MAX)) {
-        int64_t highest = atomic_load(&leg->highest_ticks);
+        int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
         slr_intervals_open(&leg->pauses, highest > 0 ? highest : 0);
     }
 }
@@ -61,7 +61,8 @@ static void follow_commit(struct slr_engine *e, const struct slr_session *s)
 static void refresh(const struct slr_session *s, struct slr_leg *leg)
 {
     slr_steady_stop(leg);
-    atomic_store(&leg->written_ticks, slr_session_written_ticks(s) - atomic_load(&leg->corr_ticks));
+    atomic_store(&slr_leg_run(leg)->written_ticks,
+                 slr_session_written_ticks(s) - atomic_load(&leg->corr_ticks));
 }
 
 static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono now)
@@ -77,7 +78,7 @@ static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono n
         if (atomic_load(&leg->state) == SLR_LEG_OPEN && bind_leg(e, s, slot) != SLR_OK) {
             atomic_store(&leg->state, SLR_LEG_CLOSED);
         }
-        leg->heard_ns = leg->heard_ns ? now.ns : 0;
+        slr_leg_run(leg)->heard_ns = slr_leg_run(leg)->heard_ns ? now.ns : 0;
     }
     slr_intervals_close(&s->downs, slr_session_ticks(s, slr_clock_mono(e->clock)));
 }
@@ -118,8 +119,8 @@ static void end_after_reboot(struct slr_engine *e, struct slr_session *s)
         struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
         slr_leg_codecs_build(&e->codecs[atomic_load(&s->leg[i])], leg);
         slr_steady_stop(leg);
-        if (leg->highest_ticks > end) {
-            end = leg->highest_ticks;
+        if (slr_leg_run(leg)->highest_ticks > end) {
+            end = slr_leg_run(leg)->highest_ticks;
         }
         atomic_store(&leg->state, SLR_LEG_CLOSED);
     }

@@ -13,7 +13,7 @@ enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t slot, const struct
 {
     struct slr_leg *leg = &w->place.state->leg[slot];
     enum slr_err err = SLR_OK;
-    if (p->srtp_count == 0 && !p->srtp_unknown && !atomic_load(&leg->secure)) {
+    if (p->srtp_count == 0 && !p->srtp_unknown && !atomic_load(&slr_leg_run(leg)->secure)) {
         return SLR_OK;
     }
     if (p->srtp_count > 0 || !p->srtp_unknown) {
@@ -21,7 +21,7 @@ enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t slot, const struct
                                running, slr_clock_mono(w->clock));
     }
     if (err == SLR_OK) {
-        atomic_store_explicit(&leg->secure, 1, memory_order_release);
+        atomic_store_explicit(&slr_leg_run(leg)->secure, 1, memory_order_release);
     }
     return err;
 }

@@ -72,16 +72,18 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
     for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
         generation[i] = leg->stream[i].generation;
     }
-    memset((char *)leg + sizeof leg->state, 0, sizeof *leg - sizeof leg->state);
+    memset(&e->state->run[slot], 0, sizeof e->state->run[slot]);
+    memset((char *)leg + offsetof(struct slr_leg, session), 0,
+           sizeof *leg - offsetof(struct slr_leg, session));
     for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
         leg->stream[i].generation = generation[i];
     }
     atomic_store(&e->codecs[slot].rows, 0);
     atomic_store(&leg->session, SLR_NONE);
     atomic_store(&leg->queue_head, SLR_NONE);
-    leg->queue_tail = SLR_NONE;
+    slr_leg_run(leg)->queue_tail = SLR_NONE;
     leg->current = SLR_NONE;
-    leg->highest_ticks = INT64_MIN;
+    slr_leg_run(leg)->highest_ticks = INT64_MIN;
     leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
     atomic_store(&leg->state, SLR_LEG_SETUP);
 }
@@ -204,8 +206,8 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, ui
     if (atomic_load(&s->paused)) {
         slr_intervals_open(&leg->pauses, slr_session_ticks(s, (slr_mono){leg->joined_ns}));
     }
-    leg->run = false;
-    atomic_store(&leg->written_ticks, slr_session_written_ticks(s));
+    slr_leg_run(leg)->on = false;
+    atomic_store(&slr_leg_run(leg)->written_ticks, slr_session_written_ticks(s));
     atomic_store(&leg->session, (uint32_t)(s - w->place.state->session));
     atomic_store(&s->leg[n], slot);
     atomic_store_explicit(&s->leg_count, n + 1, memory_order_release);

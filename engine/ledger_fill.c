@@ -90,7 +90,7 @@ static void fill_srtp(struct slr_ledger_leg *to, const struct slr_leg *leg,
                       const struct slr_srtp *srtp)
 {
     uint32_t n = 0;
-    if (!atomic_load(&leg->secure)) {
+    if (!atomic_load(&slr_leg_run(leg)->secure)) {
         return;
     }
     bool known = srtp->suite != SLR_SRTP_NONE && srtp->suite < SLR_SRTP_SUITE_COUNT;

@@ -85,7 +85,7 @@ enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt
         active |= 1u << row;
     }
     leg->pt_active = active;
-    leg->run = false;
+    slr_leg_run(leg)->on = false;
     return SLR_OK;
 }
 

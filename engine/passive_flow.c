@@ -120,7 +120,8 @@ static void rebase_notes(struct slr_leg *leg, int64_t by)
 static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offset_by)
 {
     struct slr_leg *leg = leg_at(e, slot);
-    leg->run = false;
+    struct slr_leg_run *run = &e->state->run[slot];
+    run->on = false;
     slr_queue_rebase(e->state, slot, by);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         rebase_stream(&leg->stream[i], leg, by, offset_by);
@@ -130,14 +131,15 @@ static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offs
         seg->end_ticks += seg->end_ticks ? by + atomic_load(&seg->shift_ticks) : 0;
         atomic_store(&seg->shift_ticks, 0);
     }
-    if (leg->highest_ticks != INT64_MIN) {
-        leg->highest_ticks += by;
+    if (run->highest_ticks != INT64_MIN) {
+        run->highest_ticks += by;
     }
     for (uint32_t i = 0; i < 2; i++) {
-        leg->offset_ticks[i] += offset_by;
         leg->pace[i].offset_ticks += offset_by;
     }
-    leg->offset_noted_ticks += offset_by;
+    leg->offset_before_ticks += offset_by;
+    run->offset_ticks += offset_by;
+    run->offset_noted_ticks += offset_by;
     leg->hold_ticks += by;
     rebase_notes(leg, by);
 }
@@ -456,7 +458,7 @@ static struct slr_session *find_deaf(struct slr_engine *e, const struct slr_flow
         }
         for (*index = 0; *index < atomic_load(&s->leg_count); ++*index) {
             const struct slr_leg *leg = leg_at(e, atomic_load(&s->leg[*index]));
-            if (atomic_load(&leg->state) == SLR_LEG_OPEN && leg->heard_ns == 0) {
+            if (atomic_load(&leg->state) == SLR_LEG_OPEN && slr_leg_run(leg)->heard_ns == 0) {
                 return s;
             }
         }
@@ -490,8 +492,9 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     leg->pauses = old->pauses;
     leg->holds = old->holds;
     memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
-    atomic_store(&leg->written_ticks, atomic_load(&old->written_ticks));
-    leg->run = false;
+    atomic_store(&e->state->run[slot].written_ticks,
+                 atomic_load(&e->state->run[old_slot].written_ticks));
+    e->state->run[slot].on = false;
     atomic_store(&leg->session, (uint32_t)(s - e->state->session));
     atomic_store(&s->leg[index], slot);
     slr_engine_secure_end(e, old_slot);
@@ -512,7 +515,8 @@ static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
     uint32_t index = 0;
     struct slr_session *s = is_media(e, flow->leg) ? find_deaf(e, flow, &index) : NULL;
     uint32_t deaf = s ? atomic_load(&s->leg[index]) : SLR_NONE;
-    if (s && atomic_load(&leg_at(e, deaf)->secure) && !atomic_load(&leg_at(e, flow->leg)->secure)) {
+    if (s && atomic_load(&e->state->run[deaf].secure) &&
+        !atomic_load(&e->state->run[flow->leg].secure)) {
         give_to(e, flow, deaf); /* the leg has the keys, and what was held is not decrypted */
     } else if (s) {
         replace_deaf(e, s, index, flow);
@@ -539,12 +543,13 @@ void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
             (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {
             continue;
         }
-        const struct slr_leg *leg = leg_at(e, f->leg);
+        bool heard = leg_at(e, f->leg)->current != SLR_NONE;
+        int64_t quiet_ns = now.ns - e->state->run[f->leg].heard_ns;
         if (is_media(e, f->leg)) {
             if (!join_half(e, f, false)) {
                 make_session(e, f);
             }
-        } else if (all || (leg->current != SLR_NONE && now.ns - leg->heard_ns > SLR_FLOW_HOLD_NS) ||
+        } else if (all || (heard && quiet_ns > SLR_FLOW_HOLD_NS) ||
                    now.ns - f->first_ns > 30 * SLR_NS_PER_S) {
             slr_count(&e->worker[0].counters.at[SLR_CTR_FLOWS_DROPPED], 1);
             drop_flow(e, f->leg, now);

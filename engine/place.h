@@ -37,7 +37,7 @@ static inline int64_t slr_place_shift(const struct slr_leg *leg, uint32_t segmen
 
 static inline int64_t slr_place_highest(const struct slr_leg *leg)
 {
-    return atomic_load_explicit(&leg->highest_ticks, memory_order_relaxed);
+    return atomic_load_explicit(&slr_leg_run(leg)->highest_ticks, memory_order_relaxed);
 }
 
 static inline const struct slr_anchor *slr_place_anchor(const struct slr_stream *st)

@@ -15,7 +15,7 @@
 
 static void set_highest(struct slr_leg *leg, int64_t ticks)
 {
-    atomic_store_explicit(&leg->highest_ticks, ticks, memory_order_relaxed);
+    atomic_store_explicit(&slr_leg_run(leg)->highest_ticks, ticks, memory_order_relaxed);
 }
 
 /* Sequence, timestamp, anchor: gives rec.pos_ticks, or a verdict why not. */
@@ -130,10 +130,10 @@ static void note_heard(struct slr_place *x)
         set_highest(leg, x->end_ticks);
     }
     if (x->newest) {
-        atomic_store_explicit(&leg->lag_ticks, x->arrival_ticks - x->end_ticks,
+        atomic_store_explicit(&slr_leg_run(leg)->lag_ticks, x->arrival_ticks - x->end_ticks,
                               memory_order_relaxed);
     }
-    atomic_store_explicit(&leg->heard_ns, x->pkt->arrival.ns, memory_order_relaxed);
+    atomic_store_explicit(&slr_leg_run(leg)->heard_ns, x->pkt->arrival.ns, memory_order_relaxed);
     leg->silent_told = false;
     x->session->silent_told = false;
 }
@@ -199,7 +199,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
     bool kept = verdict == SLR_VERDICT_TAKEN || verdict == SLR_VERDICT_COMFORT ||
                 (verdict == SLR_VERDICT_EVENT && asked_again);
     size_t len = kept ? x->rtp->payload.len_bytes : 0;
-    x->rec.flags |= leg->loss_flags;
+    x->rec.flags |= slr_leg_run(leg)->loss_flags;
     x->rec.generation = x->st->generation;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
     x->rec.arrival_ns = x->pkt->arrival.ns;
@@ -211,10 +211,10 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
         err = put_pieces(x);
     }
     if (err != SLR_OK) {
-        leg->loss_flags |= SLR_REC_QUEUE_LOSS;
+        slr_leg_run(leg)->loss_flags |= SLR_REC_QUEUE_LOSS;
         return SLR_VERDICT_NO_MEMORY;
     }
-    leg->loss_flags = 0;
+    slr_leg_run(leg)->loss_flags = 0;
     slr_anchor_queued(x);
     if (verdict == SLR_VERDICT_SUPPRESSED) {
         return verdict;
@@ -325,7 +325,7 @@ static void place_held(const struct slr_place *x)
 void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets)
 {
     if (packets > 0) {
-        p->state->leg[leg].loss_flags |= SLR_REC_KERNEL_LOSS;
+        p->state->run[leg].loss_flags |= SLR_REC_KERNEL_LOSS;
         slr_count(&p->counters->at[SLR_CTR_KERNEL_DROPS], packets);
     }
 }
@@ -344,6 +344,9 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     }
     struct slr_place x = {.p = p, .leg_index = leg_index, .pkt = pkt, .rtp = rtp};
     x.leg = &p->state->leg[leg_index];
+    if (atomic_load_explicit(&x.leg->state, memory_order_acquire) != SLR_LEG_OPEN) {
+        return SLR_VERDICT_CLOSED;
+    }
     slr_steady_stop(x.leg);
     uint32_t session = atomic_load_explicit(&x.leg->session, memory_order_relaxed);
     x.session = session == SLR_NONE ? &p->flow_session : &p->state->session[session];
@@ -418,7 +421,7 @@ bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
         if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
             slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
         }
-        leg->run = false;
+        slr_leg_run(leg)->on = false;
         if (on) {
             slr_intervals_open(&leg->pauses, bound);
         }
@@ -451,7 +454,7 @@ void slr_placement_hold(const struct slr_session *s, struct slr_leg *leg, bool o
         slr_intervals_open(&leg->holds, at);
     } else {
         slr_intervals_close(&leg->holds, at);
-        leg->heard_ns = leg->heard_ns ? now.ns : 0;
+        slr_leg_run(leg)->heard_ns = slr_leg_run(leg)->heard_ns ? now.ns : 0;
     }
     atomic_store(&leg->holding, on ? 1 : 0);
 }

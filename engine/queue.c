@@ -15,14 +15,14 @@ union end {
     uint64_t both;
 };
 
-static void set_end(struct slr_leg *l, uint32_t tail, uint32_t used_bytes)
+static void set_end(struct slr_leg_run *l, uint32_t tail, uint32_t used_bytes)
 {
     union end end = {.of = {tail, used_bytes}};
     atomic_store_explicit(&l->queue_end, end.both, memory_order_release);
 }
 
 /* How much of a chunk counts: of the last one the leg knows it, the others do themselves. */
-static uint32_t used_of(const struct slr_leg *l, const struct slr_chunk *chunk, uint32_t c)
+static uint32_t used_of(const struct slr_leg_run *l, const struct slr_chunk *chunk, uint32_t c)
 {
     union end end = {.both = atomic_load_explicit(&l->queue_end, memory_order_acquire)};
     return end.of.tail == c ? end.of.used_bytes
@@ -32,18 +32,19 @@ static uint32_t used_of(const struct slr_leg *l, const struct slr_chunk *chunk, 
 enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg)
 {
     struct slr_leg *l = &s->leg[leg];
+    struct slr_leg_run *run = &s->run[leg];
     uint32_t c = slr_state_chunk_take(s, leg);
     if (c == SLR_NONE) {
         return SLR_FULL;
     }
     if (atomic_load_explicit(&l->queue_head, memory_order_relaxed) == SLR_NONE) {
-        set_end(l, c, 0);
+        set_end(run, c, 0);
         atomic_store_explicit(&l->queue_head, c, memory_order_release);
     } else {
-        struct slr_chunk *last = &s->chunk[l->queue_tail];
-        atomic_store_explicit(&last->used_bytes, l->queue_used_bytes, memory_order_release);
+        struct slr_chunk *last = &s->chunk[run->queue_tail];
+        atomic_store_explicit(&last->used_bytes, run->queue_used_bytes, memory_order_release);
         atomic_store_explicit(&last->next, c, memory_order_release);
-        set_end(l, c, 0);
+        set_end(run, c, 0);
     }
     return SLR_OK;
 }
@@ -51,7 +52,7 @@ enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg)
 enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_rec *rec,
                            const uint8_t *payload)
 {
-    struct slr_leg *l = &s->leg[leg];
+    struct slr_leg_run *l = &s->run[leg];
     uint32_t need = slr_rec_bytes(rec->len_bytes);
     if (need > SLR_CHUNK_ROOM) {
         return SLR_TOOLONG;
@@ -70,8 +71,8 @@ enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_r
 
 struct slr_queue_mark slr_queue_last(const struct slr_state *s, uint32_t leg, uint16_t len_bytes)
 {
-    uint32_t tail = s->leg[leg].queue_tail;
-    return (struct slr_queue_mark){tail, s->leg[leg].queue_used_bytes - slr_rec_bytes(len_bytes)};
+    uint32_t tail = s->run[leg].queue_tail;
+    return (struct slr_queue_mark){tail, s->run[leg].queue_used_bytes - slr_rec_bytes(len_bytes)};
 }
 
 /* The record at a mark, after going on to the next chunk where one ends; NULL: none yet. */
@@ -80,7 +81,7 @@ static const struct slr_rec *rec_at(const struct slr_state *s, uint32_t leg,
 {
     while (mark->chunk < s->chunk_max) {
         const struct slr_chunk *c = &s->chunk[mark->chunk];
-        uint32_t used = used_of(&s->leg[leg], c, mark->chunk);
+        uint32_t used = used_of(&s->run[leg], c, mark->chunk);
         if (mark->offset_bytes + sizeof(struct slr_rec) <= used) {
             return (const struct slr_rec *)(const void *)(c->at + mark->offset_bytes);
         }
@@ -128,7 +129,7 @@ const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct s
         const struct slr_chunk *c = &s->chunk[walk->chunk];
         /* next is read first: once it is set, used_bytes can't grow any more */
         uint32_t next = atomic_load_explicit(&c->next, memory_order_acquire);
-        uint32_t used = used_of(&s->leg[leg], c, walk->chunk);
+        uint32_t used = used_of(&s->run[leg], c, walk->chunk);
         if (walk->offset_bytes + sizeof(struct slr_rec) <= used) {
             const struct slr_rec *rec =
                 (const struct slr_rec *)(const void *)(c->at + walk->offset_bytes);
@@ -197,7 +198,7 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
     struct slr_leg *l = &s->leg[leg];
     uint32_t c = atomic_load(&l->queue_head);
     atomic_store(&l->queue_head, SLR_NONE);
-    set_end(l, SLR_NONE, 0);
+    set_end(&s->run[leg], SLR_NONE, 0);
     if (l->held_chunk != 0) {
         slr_state_chunk_put(s, l->held_chunk - 1);
         l->held_chunk = 0;
@@ -215,7 +216,7 @@ void slr_queue_rebase(struct slr_state *s, uint32_t leg, int64_t by)
     for (uint32_t c = atomic_load(&l->queue_head); c != SLR_NONE;
          c = atomic_load(&s->chunk[c].next)) {
         struct slr_chunk *chunk = &s->chunk[c];
-        uint32_t used = used_of(l, chunk, c);
+        uint32_t used = used_of(&s->run[leg], chunk, c);
         for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
             struct slr_rec *rec = (struct slr_rec *)(void *)(chunk->at + at);
             rec->pos_ticks = slr_rec_ticks(l, rec) + by;

@@ -127,6 +127,6 @@ void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
 int64_t slr_skew_stage_off_ticks(const struct slr_session *s, const struct slr_leg *leg)
 {
     const struct slr_leg_skew *k = &leg->skew[!(atomic_load(&s->commit_index) & 1)];
-    int64_t lag = atomic_load(&leg->lag_ticks) - atomic_load(&leg->corr_ticks);
+    int64_t lag = atomic_load(&slr_leg_run(leg)->lag_ticks) - atomic_load(&leg->corr_ticks);
     return k->clock.rate_off && lag > 0 ? lag : 0;
 }

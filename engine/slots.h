@@ -15,6 +15,7 @@
 #include "engine/clock_note.h"
 #include "engine/engine.h"
 #include "engine/intervals.h"
+#include "engine/leg_run.h"
 #include "engine/skew.h"
 #include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
@@ -49,38 +50,11 @@ struct slr_leg_report {
 
 enum slr_leg_state { SLR_LEG_FREE, SLR_LEG_SETUP, SLR_LEG_OPEN, SLR_LEG_CLOSED };
 
-/*
- * A leg whose packets come as they should (steady.c): what they need lies in three lines of the
- * cache. W; sums are added to the stream when the run ends.
- */
 struct slr_leg {
     _Alignas(64) _Atomic uint32_t state; /* C sets SETUP and FREE; W OPEN and CLOSED */
+    uint64_t run_back_bytes;             /* so far before it lies its slr_leg_run; never changes */
     _Atomic uint32_t session; /* slot number; SLR_NONE: an unclaimed flow of a passive run */
-    _Atomic uint8_t secure;   /* W: only what slr_srtp_take gives counts */
-    uint8_t loss_flags;       /* for the next record: packets were dropped before it */
-    bool run;                 /* members run_* hold */
-    uint8_t run_pt, run_row, run_stream;
-    uint16_t run_byte_ticks; /* length of a byte, which is a sample and a unit of the RTP clock */
-    uint32_t run_generation, run_ssrc;
-    struct slr_addr run_src;
-    uint32_t current; /* stream that is being heard, SLR_NONE: none */
-    union {           /* where the next record comes to lie: one store */
-        struct {
-            uint32_t queue_tail, queue_used_bytes;
-        };
-        _Atomic uint64_t queue_end;
-    };
-    uint32_t run_packets, run_bytes;
-    _Atomic int64_t heard_ns;      /* arrival of the last taken packet, 0: never */
-    _Atomic int64_t highest_ticks; /* one past all received on taken streams, INT64_MIN: none */
-    _Atomic int64_t written_ticks; /* F: what is before it, in this leg's time, is in the file */
-    _Atomic int64_t lag_ticks;     /* arrival of the newest packet of those minus where it ended */
-    int64_t start_ns;              /* of the session */
-    int64_t run_seq_ext, run_ts_ext, run_pos_ticks; /* newest packet's */
-    struct slr_jitter run_jitter;
-    int64_t offset_since_ns;
-    int64_t offset_ticks[2];    /* most of position minus arrival, now and a while before */
-    int64_t offset_noted_ticks; /* offset that is known: a step from it is noted */
+    uint32_t current;         /* W: stream that is being heard, SLR_NONE: none */
     struct slr_stream stream[SLR_LEG_STREAMS];
     /* C, before W sees it */
     char id[SLR_LEG_ID_SIZE];
@@ -105,6 +79,7 @@ struct slr_leg {
     struct slr_segment segment[SLR_LEG_SEGMENTS];
     _Atomic int64_t hold_ticks;    /* an anchor is new: nothing beyond this is written */
     _Atomic int64_t hold_until_ns; /* ... until then */
+    int64_t offset_before_ticks;   /* slr_leg_run.offset_ticks of a while before */
     struct slr_pace pace[2];       /* of the sender's clock, by a short and a long measure */
     bool silent_told;
     _Atomic uint32_t holding;
@@ -130,6 +105,12 @@ struct slr_leg {
     struct slr_leg_skew skew[2]; /* chosen as the cursors are */
     struct slr_silence silence;
 };
+
+/* Whoever may use the leg. */
+static inline struct slr_leg_run *slr_leg_run(const struct slr_leg *leg)
+{
+    return (struct slr_leg_run *)((uintptr_t)leg - leg->run_back_bytes);
+}
 
 enum slr_session_state {
     SLR_SESSION_FREE,

@@ -236,11 +236,11 @@ static enum slr_silence_cause judge(const struct slr_sound_watch *w, const struc
 {
     int64_t soon_ns = w->alarm_ns - SOON_NS;
     int64_t counts_ns = s->start.ns + slr_ns_from_ticks(counts_ticks);
-    int64_t lag_ns = later(slr_ns_from_ticks(atomic_load(&leg->lag_ticks)), 0);
-    if (leg->passive && leg->heard_ns == 0) {
+    int64_t lag_ns = later(slr_ns_from_ticks(atomic_load(&slr_leg_run(leg)->lag_ticks)), 0);
+    if (leg->passive && slr_leg_run(leg)->heard_ns == 0) {
         return SLR_SILENCE_NONE; /* it may be ringing yet */
     }
-    if (now.ns - later(leg->heard_ns, counts_ns) >= soon_ns) {
+    if (now.ns - later(slr_leg_run(leg)->heard_ns, counts_ns) >= soon_ns) {
         bool stray = leg->stray_ns != 0 && now.ns - leg->stray_ns < w->alarm_ns;
         return stray ? SLR_SILENCE_UNDECODABLE : instead(sound, false);
     }

@@ -154,7 +154,8 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
                                      uint32_t *index)
 {
     struct slr_leg *leg = &p->state->leg[leg_index];
-    bool quiet = leg->heard_ns == 0 || pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS;
+    int64_t heard_ns = p->state->run[leg_index].heard_ns;
+    bool quiet = heard_ns == 0 || pkt->arrival.ns - heard_ns >= SLR_QUIET_NS;
     if (!right && !quiet) {
         return SLR_VERDICT_FOREIGN_SOURCE;
     }
@@ -198,7 +199,8 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
     }
     bool returns = !st->foreign_ip && leg->stream[leg->current].foreign_ip;
     bool signalled = !st->foreign_ip && is_signalled(leg, rtp->ssrc);
-    if (pkt->arrival.ns - leg->heard_ns >= SLR_QUIET_NS || signalled || returns) {
+    if (pkt->arrival.ns - p->state->run[leg_index].heard_ns >= SLR_QUIET_NS || signalled ||
+        returns) {
         slr_source_take(p, leg, i, rtp->pt);
         return SLR_VERDICT_TAKEN;
     }
@@ -213,12 +215,13 @@ bool slr_source_judge(struct slr_leg *leg, uint32_t index, const struct slr_pack
         return false;
     }
     st->plausible = plausible ? st->plausible + 1 : 0;
-    int64_t quiet_ns = pkt->arrival.ns - leg->heard_ns;
+    int64_t heard_ns = slr_leg_run(leg)->heard_ns;
+    int64_t quiet_ns = pkt->arrival.ns - heard_ns;
     bool enough = st->plausible >= SLR_PROBATION_PACKETS;
-    bool alone = leg->heard_ns == 0 || quiet_ns >= SLR_QUIET_NS;
+    bool alone = heard_ns == 0 || quiet_ns >= SLR_QUIET_NS;
     if (st->foreign_ip) {
         enough = enough && pkt->arrival.ns - st->first_arrival_ns >= SLR_FOREIGN_NS;
-        alone = leg->heard_ns == 0 || quiet_ns >= SLR_FOREIGN_NS;
+        alone = heard_ns == 0 || quiet_ns >= SLR_FOREIGN_NS;
     }
     return enough && alone;
 }

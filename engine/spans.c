@@ -316,7 +316,7 @@ void slr_spans_finish(struct slr_span_run *run, int64_t end_ticks)
 {
     bool never = run->cursor.last_stream == SLR_NONE;
     enum slr_span_kind rest = never ? SLR_SPAN_ABSENT : SLR_SPAN_ENDED;
-    if (run->leg->loss_flags & SLR_REC_QUEUE_LOSS) {
+    if (slr_leg_run(run->leg)->loss_flags & SLR_REC_QUEUE_LOSS) {
         rest = SLR_SPAN_LOST_QUEUE; /* there was more, and no memory for it */
     }
     int64_t end_leg = end_ticks - run->cursor.corr_ticks;

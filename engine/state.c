@@ -30,7 +30,8 @@ static uint64_t layout_bytes(void)
 {
     return (uint64_t)sizeof(struct slr_state_header) << 48 ^
            (uint64_t)sizeof(struct slr_session) << 24 ^ (uint64_t)sizeof(struct slr_leg) ^
-           (uint64_t)sizeof(struct slr_chunk) << 12 ^ (uint64_t)sizeof(struct slr_srtp) << 36;
+           (uint64_t)sizeof(struct slr_chunk) << 12 ^ (uint64_t)sizeof(struct slr_srtp) << 36 ^
+           (uint64_t)sizeof(struct slr_leg_run) << 8;
 }
 
 static size_t round_page(size_t n)
@@ -42,6 +43,7 @@ static size_t map_size(uint32_t leg_max, uint32_t chunk_max)
 {
     return round_page(sizeof(struct slr_state_header)) +
            round_page(sizeof(struct slr_session) * (size_t)leg_max) +
+           round_page(sizeof(struct slr_leg_run) * (size_t)leg_max) +
            round_page(sizeof(struct slr_leg) * (size_t)leg_max) +
            round_page(sizeof(struct slr_srtp) * (size_t)leg_max) +
            sizeof(struct slr_chunk) * (size_t)chunk_max;
@@ -67,11 +69,16 @@ static void lay_out(struct slr_state *s, uint8_t *base)
     base += round_page(sizeof(struct slr_state_header));
     s->session = (struct slr_session *)(void *)base;
     base += round_page(sizeof(struct slr_session) * (size_t)s->session_max);
+    s->run = (struct slr_leg_run *)(void *)base;
+    base += round_page(sizeof(struct slr_leg_run) * (size_t)s->leg_max);
     s->leg = (struct slr_leg *)(void *)base;
     base += round_page(sizeof(struct slr_leg) * (size_t)s->leg_max);
     s->srtp = (struct slr_srtp *)(void *)base;
     base += round_page(sizeof(struct slr_srtp) * (size_t)s->leg_max);
     s->chunk = (struct slr_chunk *)(void *)base;
+    for (uint32_t i = 0; i < s->leg_max; i++) {
+        s->leg[i].run_back_bytes = (uint64_t)((uintptr_t)&s->leg[i] - (uintptr_t)&s->run[i]);
+    }
 }
 
 /* Opens the file locked; an unusable old one is put aside. *fresh: it has no content yet. */
@@ -138,9 +145,9 @@ static enum slr_err fill_free_list(struct slr_state *s)
         } else {
             s->leg[i].held_chunk = 0;
         }
-        if (s->leg[i].queue_tail != last) { /* it died before it said that it went on */
-            s->leg[i].queue_tail = last;
-            s->leg[i].queue_used_bytes = 0;
+        if (s->run[i].queue_tail != last) { /* it died before it said that it went on */
+            s->run[i].queue_tail = last;
+            s->run[i].queue_used_bytes = 0;
         }
         if (last == SLR_NONE) {
             atomic_store(&s->leg[i].queue_head, SLR_NONE);

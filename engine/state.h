@@ -15,7 +15,7 @@
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
-#define SLR_STATE_VERSION 9u
+#define SLR_STATE_VERSION 10u
 #define SLR_CHUNK_BYTES 4096u
 
 struct slr_state_header {
@@ -39,6 +39,7 @@ struct slr_chunk {
 struct slr_state {
     struct slr_state_header *header;
     struct slr_session *session;
+    struct slr_leg_run *run; /* one for each leg slot */
     struct slr_leg *leg;
     struct slr_srtp *srtp; /* one for each leg slot */
     struct slr_chunk *chunk;

@@ -65,10 +65,6 @@ static enum slr_verdict take_plain(struct slr_worker *w, uint32_t leg, bool rtcp
     if (kind != SLR_IS_RTP || slr_rtp_parse(bytes, &rtp) != SLR_OK) {
         return SLR_VERDICT_MALFORMED;
     }
-    if (atomic_load_explicit(&w->place.state->leg[leg].state, memory_order_acquire) !=
-        SLR_LEG_OPEN) {
-        return SLR_VERDICT_CLOSED;
-    }
     return slr_placement_rtp(&w->place, leg, pkt, &rtp);
 }
 
@@ -117,7 +113,7 @@ static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool r
         return SLR_VERDICT_TRUNCATED;
     }
     enum slr_payload_kind kind = slr_rtp_classify(slr_slice_of(pkt->at, pkt->len_bytes));
-    if (atomic_load_explicit(&w->place.state->leg[leg].secure, memory_order_relaxed) &&
+    if (atomic_load_explicit(&w->place.state->run[leg].secure, memory_order_relaxed) &&
         (kind == SLR_IS_RTP || kind == SLR_IS_RTCP)) {
         return take_secure(w, leg, rtcp_port, kind, pkt);
     }
@@ -214,12 +210,13 @@ static void check_silence(struct slr_worker *w, struct slr_session *s, slr_mono 
         if (atomic_load(&leg->state) != SLR_LEG_OPEN) {
             continue;
         }
-        int64_t since = leg->heard_ns ? leg->heard_ns : s->start.ns;
+        int64_t heard_ns = slr_leg_run(leg)->heard_ns;
+        int64_t since = heard_ns ? heard_ns : s->start.ns;
         bool holding = atomic_load(&leg->holding) != 0;
         excused |= holding;
         bool silent = now.ns - since > w->silence_ns;
         all &= silent;
-        if (silent && leg->heard_ns && !leg->silent_told && !holding && !excused) {
+        if (silent && heard_ns && !leg->silent_told && !holding && !excused) {
             leg->silent_told = true;
             emit_silence(w, s, leg);
         }

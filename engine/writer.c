@@ -219,7 +219,8 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
         struct slr_leg *leg = &w->state->leg[leg_index];
         int64_t corr = leg->cursor[!in_force].corr_ticks;
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
-        atomic_store_explicit(&leg->written_ticks, written - corr, memory_order_release);
+        atomic_store_explicit(&slr_leg_run(leg)->written_ticks, written - corr,
+                              memory_order_release);
         int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
         slr_queue_free_until(w->state, leg_index, written - corr - again);
     }
@@ -268,7 +269,7 @@ static int64_t last_heard_ticks(const struct slr_writer *w, const struct slr_ses
     int64_t last = 0;
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
-        int64_t highest = atomic_load(&leg->highest_ticks);
+        int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
         highest += highest == INT64_MIN ? 0 : atomic_load(&leg->corr_ticks);
         last = highest > last ? highest : last;
     }
@@ -283,7 +284,8 @@ static int64_t end_for_corrections(const struct slr_writer *w, struct slr_sessio
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
         int64_t corr = atomic_load(&leg->corr_ticks);
-        int64_t highest = corr > 0 ? atomic_load(&leg->highest_ticks) + corr : INT64_MIN;
+        int64_t highest =
+            corr > 0 ? atomic_load(&slr_leg_run(leg)->highest_ticks) + corr : INT64_MIN;
         last = highest > last && highest - end <= SLR_TICKS_HZ / 50 ? highest : last;
     }
     if (last != end) {
@@ -314,13 +316,13 @@ static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_sess
             continue;
         }
         int64_t corr = atomic_load(&leg->corr_ticks);
-        int64_t highest = atomic_load(&leg->highest_ticks);
+        int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
         if (highest == INT64_MIN) {
             one_may_come = true;
             continue;
         }
         ahead = highest + corr < ahead ? highest + corr : ahead;
-        int64_t lag = atomic_load(&leg->lag_ticks) - corr;
+        int64_t lag = atomic_load(&slr_leg_run(leg)->lag_ticks) - corr;
         behind = lag > behind ? lag : behind;
     }
     if (ahead != INT64_MAX && one_may_come) {

@@ -35,7 +35,7 @@ Test(drift, a_slow_clock_never_makes_packets_late)
             fx_write(&f, sent_ns(k, -500) / SLR_NS_PER_MS);
         }
     }
-    int64_t lag_ms = atomic_load(&f.e.state->leg[leg].lag_ticks) / FX_MS;
+    int64_t lag_ms = atomic_load(&f.e.state->run[leg].lag_ticks) / FX_MS;
     cr_assert(lag_ms > 1770 && lag_ms < 1790, "%lld ms", (long long)lag_ms);
     fx_end(&f, s, 3602000);
     fx_result(&f, id, &r);

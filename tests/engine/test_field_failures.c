@@ -484,8 +484,8 @@ Test(field_failures, clock_rate_change_in_mid_stream)
             }
             cr_assert_eq(fx_rtp(&f, slot, at, p), SLR_VERDICT_TAKEN, "%u/%u", part, k);
         }
-        cr_assert_geq(atomic_load(&leg->highest_ticks), (part * 2000 + 1600) * FX_MS);
-        cr_assert_leq(atomic_load(&leg->highest_ticks), (part * 2000 + 2006) * FX_MS);
+        cr_assert_geq(atomic_load(&slr_leg_run(leg)->highest_ticks), (part * 2000 + 1600) * FX_MS);
+        cr_assert_leq(atomic_load(&slr_leg_run(leg)->highest_ticks), (part * 2000 + 2006) * FX_MS);
     }
     fx_end(&f, s, 8000);
     fx_result(&f, id, &r);

@@ -17,18 +17,28 @@ static struct slr_pt_map row(uint8_t pt, const char *name, uint32_t clock_hz)
     return r;
 }
 
+/* As in the state file. */
+struct slot {
+    struct slr_leg_run run;
+    struct slr_leg leg;
+};
+
+static struct slot *slot;
 static struct slr_leg *leg;
 static struct slr_leg_codecs codecs;
 
 static void make(void)
 {
-    leg = calloc(1, sizeof *leg);
-    cr_assert_not_null(leg);
+    slot = aligned_alloc(64, sizeof *slot);
+    cr_assert_not_null(slot);
+    memset(slot, 0, sizeof *slot);
+    leg = &slot->leg;
+    leg->run_back_bytes = offsetof(struct slot, leg);
 }
 
 static void drop(void)
 {
-    free(leg);
+    free(slot);
 }
 
 TestSuite(leg_codecs, .init = make, .fini = drop);

@@ -15,7 +15,7 @@ static void begin(struct one *o, uint32_t chunks)
     snprintf(o->dir, sizeof o->dir, "%s/state", o->root);
     cr_assert_eq(slr_state_open(o->dir, 2, chunks, &o->s), SLR_OK);
     atomic_store(&o->s->leg[1].queue_head, SLR_NONE);
-    o->s->leg[1].queue_tail = SLR_NONE;
+    o->s->run[1].queue_tail = SLR_NONE;
 }
 
 static void end(struct one *o)

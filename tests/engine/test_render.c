@@ -167,7 +167,7 @@ Test(render, records_in_the_reverse_order)
     }
     cr_assert_eq(kept, 900u);
     struct slr_leg *leg = &o->f.e.state->leg[o->slot];
-    int64_t low = atomic_load(&leg->highest_ticks) / (SLR_TICKS_HZ / 8000) - 900;
+    int64_t low = atomic_load(&slr_leg_run(leg)->highest_ticks) / (SLR_TICKS_HZ / 8000) - 900;
     struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, (uint64_t)low);
     render(o, &b);
     cr_assert_eq(o->track.note_count, 400u);

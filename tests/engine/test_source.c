@@ -272,7 +272,7 @@ Test(source, a_stray_on_probation_moves_nothing)
         struct fx_packet digit = fx_event(NEW, (uint16_t)(1000 + k), 7000, 5, 800, false);
         (void)fx_rtp(&o.f, o.slot, k * 20 + 2, digit);
     }
-    cr_assert_eq(atomic_load(&o.leg->highest_ticks), 1000 * FX_MS);
+    cr_assert_eq(atomic_load(&slr_leg_run(o.leg)->highest_ticks), 1000 * FX_MS);
     cr_assert_eq(o.leg->digit_count, 0u);
     for (uint32_t k = 0; k < 50; k++) { /* and the next stream comes to lie where it should */
         cr_assert_eq(feed(&o, 1000 + k * 20, 0x33333333u, k, NULL), SLR_VERDICT_TAKEN);

@@ -142,7 +142,7 @@ Test(state, one_leg_takes_a_part_only)
 static void start_queue(struct slr_state *s, uint32_t leg, uint32_t leg_state)
 {
     atomic_store(&s->leg[leg].queue_head, SLR_NONE);
-    s->leg[leg].queue_tail = SLR_NONE;
+    s->run[leg].queue_tail = SLR_NONE;
     atomic_store(&s->leg[leg].state, leg_state);
 }
 
@@ -238,8 +238,8 @@ Test(state, links_that_lead_nowhere_are_cut)
     put(s, 0, 9);
     put(s, 1, 9);
     uint32_t head = atomic_load(&s->leg[0].queue_head);
-    atomic_store(&s->chunk[s->leg[0].queue_tail].next, head);     /* a circle */
-    atomic_store(&s->chunk[s->leg[1].queue_tail].next, 1000000u); /* out of range */
+    atomic_store(&s->chunk[s->run[0].queue_tail].next, head);     /* a circle */
+    atomic_store(&s->chunk[s->run[1].queue_tail].next, 1000000u); /* out of range */
     atomic_store(&s->leg[2].queue_head, 5000u);
     slr_state_close(s, false);
     s = open_state(&p, 4, 64);

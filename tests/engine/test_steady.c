@@ -101,7 +101,7 @@ Test(steady, most_packets_go_the_short_way)
     uint32_t leg = fx_leg(&f, s, 0, 8);
     for (uint32_t k = 0; k < 1000; k++) {
         cr_assert_eq(fx_rtp(&f, leg, k * 20, fx_audio(A, k, 1, 1)), SLR_VERDICT_TAKEN);
-        runs += f.e.state->leg[leg].run_packets > 0;
+        runs += f.e.state->run[leg].packets > 0;
         fx_write(&f, k * 20);
     }
     cr_assert_gt(runs, 930u);
@@ -150,7 +150,7 @@ static int64_t run_away(bool long_way)
         p.ts += k * (7900 - 160);
         (void)fx_rtp(&f, leg, 2000 + (int64_t)k, p);
     }
-    int64_t highest = atomic_load(&f.e.state->leg[leg].highest_ticks);
+    int64_t highest = atomic_load(&f.e.state->run[leg].highest_ticks);
     fx_end(&f, s, 3000);
     fx_close(&f);
     return highest;

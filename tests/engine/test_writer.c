@@ -242,7 +242,7 @@ Test(writer, no_hours_of_silence_for_a_sender_that_leaps)
         (void)fx_rtp(&t.f, t.slot[0], k * 20, p);
         fx_write(&t.f, k * 20);
     }
-    int64_t highest = atomic_load(&t.f.e.state->leg[t.slot[0]].highest_ticks);
+    int64_t highest = atomic_load(&t.f.e.state->run[t.slot[0]].highest_ticks);
     cr_assert_lt(highest, (20 + 60 + 25) * SLR_TICKS_HZ);
     end(&t, 20000);
     cr_assert_leq(t.r.wav.frames, 160000u);
