@@ -54,7 +54,8 @@ struct plot {
     const json_t *ledger, *peaks;
     double len_ms, ticks_hz;
     uint32_t channels;
-    bool is_mix; /* the last band is the sum of all channels, and theirs have no waveform */
+    double file_share; /* how much of the file belongs to the recording: GSM fills its last block */
+    bool is_mix;       /* the last band is the sum of all channels, and theirs have no waveform */
     bool used[SLR_SPAN_COUNT];
 };
 
@@ -91,6 +92,9 @@ static void measure(struct plot *p)
         uint32_t channel = channel_of(leg);
         p->channels = channel >= p->channels ? channel + 1 : p->channels;
     }
+    int64_t frames = slr_json_i64(p->ledger, "frames", 0);
+    int64_t file_frames = slr_json_i64(p->peaks, "frames", 0);
+    p->file_share = frames > 0 && file_frames > frames ? (double)frames / (double)file_frames : 1;
     const char *layout = slr_json_str(p->ledger, "layout");
     p->is_mix = layout && strcmp(layout, "mix") == 0 && p->channels > 1;
     p->channels += p->is_mix;
@@ -169,10 +173,10 @@ static int64_t file_column(const struct plot *p, uint32_t column, uint32_t count
         before += start + cut_len <= at ? cut_len : 0;
         is_cut = is_cut || (start <= at && at < start + cut_len);
     }
-    if (i == 0) {
+    if (i == 0 && p->file_share >= 1) {
         return column;
     }
-    double share = len > all ? (at - before) / (len - all) : -1;
+    double share = len > all ? (at - before) / (len - all) * p->file_share : -1;
     return is_cut || !(share >= 0 && share < 1) ? -1 : (int64_t)(share * count);
 }
 

@@ -33,7 +33,7 @@ struct slr_canvas {
                  uint32_t rgb, const char *text);
 };
 
-/* Draws; peaks: of `slr --render`, NULL: spans only. SLR_NOMEM. */
+/* Draws; peaks: `frames` and `peaks` as of `slr --render`, NULL: spans only. SLR_NOMEM. */
 enum slr_err slr_plot_draw(const struct slr_canvas *canvas, const json_t *ledger,
                            const json_t *peaks) SLR_CHECKED;
 

@@ -128,7 +128,7 @@ static enum slrctl_exit write_picture(const char *path, bool png, const json_t *
 
 /* Waveforms of one file of the recording, added to those of the files before. */
 static enum slrctl_exit add_file(struct slrctl *c, const char *what, const char *file,
-                                 int64_t channel, json_t *peaks)
+                                 int64_t channel, json_t *peaks, int64_t *frames)
 {
     char media[PATH_SIZE] = "";
     bool is_file = access(what, R_OK) == 0;
@@ -147,6 +147,7 @@ static enum slrctl_exit add_file(struct slrctl *c, const char *what, const char 
         (!one || json_array_extend(peaks, json_object_get(one, "peaks")) != 0)) {
         code = SLRCTL_FAILED;
     }
+    *frames = slr_json_i64(one, "frames", 0);
     json_decref(one);
     return code;
 }
@@ -159,16 +160,18 @@ static enum slrctl_exit all_peaks(struct slrctl *c, const char *what, const json
     const json_t *files = json_object_get(ledger, "files");
     enum slrctl_exit code = SLRCTL_OK;
     size_t i = 0;
+    int64_t frames = 0; /* of each file: they are alike */
     if (json_array_size(files) == 0) {
-        code = add_file(c, what, slr_json_str(ledger, "file"), -1, list);
+        code = add_file(c, what, slr_json_str(ledger, "file"), -1, list, &frames);
     }
     json_array_foreach(files, i, f)
     {
         if (code == SLRCTL_OK) {
-            code = add_file(c, what, slr_json_str(f, "file"), slr_json_i64(f, "channel", 0), list);
+            code = add_file(c, what, slr_json_str(f, "file"), slr_json_i64(f, "channel", 0), list,
+                            &frames);
         }
     }
-    *peaks = json_pack("{s:o}", "peaks", list);
+    *peaks = json_pack("{s:I,s:o}", "frames", (json_int_t)frames, "peaks", list);
     return code == SLRCTL_OK && !*peaks ? SLRCTL_FAILED : code;
 }
 

@@ -13,73 +13,183 @@
 #include <unistd.h>
 
 #include "codecs/codec.h"
+#include "storage/sndfile.h"
 #include "storage/wav_read.h"
 
-static int32_t sample_at(const uint8_t *at, enum slr_sample_format format)
+#define PIECE_SAMPLES 8192u
+
+/* One channel of the column that is being made. */
+struct column {
+    int32_t least, most;
+    double squares;
+};
+
+/* Frames come in order, each column ends at its frame. */
+struct peaks {
+    struct slr_audio_shape shape;
+    uint64_t frames, at; /* of the file; taken so far */
+    uint32_t columns;
+    uint32_t made; /* columns */
+    uint64_t from; /* first frame of the column */
+    json_t *lists; /* of each channel */
+    struct column column[255];
+    int16_t piece[PIECE_SAMPLES];
+};
+
+/* One past the last frame of column i. */
+static uint64_t column_end(const struct peaks *p, uint32_t i)
 {
-    int16_t v = 0;
-    switch (format) {
-    case SLR_SAMPLE_ALAW:
-        return slr_g711_alaw_to_s16(*at);
-    case SLR_SAMPLE_ULAW:
-        return slr_g711_ulaw_to_s16(*at);
-    case SLR_SAMPLE_S16:
-        v = (int16_t)(uint16_t)(at[0] | at[1] << 8);
-        break;
-    }
-    return v;
+    uint64_t whole = p->frames / p->columns;
+    uint64_t rest = p->frames % p->columns;
+    return whole * (i + 1) + rest * (i + 1) / p->columns;
 }
 
-/* Frames [from, to) of one channel. */
-static void put_column(json_t *list, const uint8_t *data, const struct slr_audio_shape *shape,
-                       uint32_t channel, uint64_t from, uint64_t to)
+static void end_column(struct peaks *p)
 {
-    size_t bytes = slr_sample_bytes(shape->format);
-    size_t step = bytes * shape->channels;
-    const uint8_t *at = data + from * step + channel * bytes;
-    int32_t least = 0;
-    int32_t most = 0;
-    double squares = 0;
-    for (uint64_t i = from; i < to; i++, at += step) {
-        int32_t x = sample_at(at, shape->format);
-        least = i == from || x < least ? x : least;
-        most = i == from || x > most ? x : most;
-        squares += (double)x * x;
+    uint64_t n = p->at - p->from;
+    for (uint32_t c = 0; c < p->shape.channels; c++) {
+        struct column *col = &p->column[c];
+        json_t *list = json_array_get(p->lists, c);
+        double rms = n > 0 ? sqrt(col->squares / (double)n) : 0;
+        json_array_append_new(list, json_integer(col->least));
+        json_array_append_new(list, json_integer(col->most));
+        json_array_append_new(list, json_integer((json_int_t)lround(rms)));
+        *col = (struct column){0};
     }
-    double rms = to > from ? sqrt(squares / (double)(to - from)) : 0;
-    json_array_append_new(list, json_integer(least));
-    json_array_append_new(list, json_integer(most));
-    json_array_append_new(list, json_integer((json_int_t)lround(rms)));
+    p->from = p->at;
+    p->made++;
+}
+
+/* Columns that end where we are, those without a frame too. */
+static void end_columns(struct peaks *p)
+{
+    while (p->made < p->columns && column_end(p, p->made) == p->at) {
+        end_column(p);
+    }
+}
+
+static void take(struct peaks *p, const int16_t *frame, uint64_t count)
+{
+    for (; count > 0; count--, frame += p->shape.channels) {
+        bool first = p->at == p->from;
+        for (uint32_t c = 0; c < p->shape.channels; c++) {
+            struct column *col = &p->column[c];
+            int32_t x = frame[c];
+            col->least = first || x < col->least ? x : col->least;
+            col->most = first || x > col->most ? x : col->most;
+            col->squares += (double)x * x;
+        }
+        p->at++;
+        end_columns(p);
+    }
+}
+
+static void to_pcm(const uint8_t *at, enum slr_sample_format format, uint64_t samples, int16_t *out)
+{
+    for (uint64_t i = 0; i < samples; i++) {
+        switch (format) {
+        case SLR_SAMPLE_ALAW:
+            out[i] = slr_g711_alaw_to_s16(at[i]);
+            break;
+        case SLR_SAMPLE_ULAW:
+            out[i] = slr_g711_ulaw_to_s16(at[i]);
+            break;
+        case SLR_SAMPLE_S16:
+            out[i] = (int16_t)(uint16_t)(at[2 * i] | at[2 * i + 1] << 8);
+            break;
+        }
+    }
+}
+
+/* lists, and the columns of a file without a frame. */
+static enum slr_err begin(struct peaks *p)
+{
+    p->lists = json_array();
+    for (uint32_t c = 0; c < p->shape.channels; c++) {
+        json_array_append_new(p->lists, json_array());
+    }
+    if (json_array_size(p->lists) != p->shape.channels) {
+        return SLR_NOMEM;
+    }
+    end_columns(p);
+    return SLR_OK;
+}
+
+static enum slr_err read_wav(struct peaks *p, const uint8_t *data)
+{
+    uint32_t frame_bytes = p->shape.channels * slr_sample_bytes(p->shape.format);
+    uint64_t most = PIECE_SAMPLES / p->shape.channels;
+    enum slr_err err = begin(p);
+    while (err == SLR_OK && p->at < p->frames) {
+        uint64_t n = p->frames - p->at < most ? p->frames - p->at : most;
+        to_pcm(data + p->at * frame_bytes, p->shape.format, n * p->shape.channels, p->piece);
+        take(p, p->piece, n);
+    }
+    return err;
+}
+
+static enum slr_err read_coded(struct peaks *p, struct slr_sndfile *file)
+{
+    uint64_t most = PIECE_SAMPLES / p->shape.channels;
+    enum slr_err err = begin(p);
+    while (err == SLR_OK && p->at < p->frames) {
+        uint64_t left = p->frames - p->at;
+        uint64_t n = slr_sndfile_read(file, p->piece, left < most ? left : most);
+        take(p, p->piece, n);
+        err = n > 0 ? SLR_OK : SLR_TRUNCATED;
+    }
+    return err;
+}
+
+/* Our own files of plain samples are read without a library. */
+static enum slr_err read_file(struct peaks *p, struct slr_slice file, const char **format)
+{
+    struct slr_wav_info wav;
+    struct slr_sndfile_info coded;
+    struct slr_sndfile *reader = NULL;
+    enum slr_err err = slr_wav_parse(file, &wav);
+    if (err == SLR_OK) {
+        p->shape = wav.shape;
+        p->frames = wav.frames;
+        *format = slr_sample_name(wav.shape.format);
+        return read_wav(p, file.at + wav.data_offset_bytes);
+    }
+    if (err == SLR_TRUNCATED) {
+        return err;
+    }
+    err = slr_sndfile_open(file, &reader, &coded);
+    if (err == SLR_OK) {
+        p->shape = coded.shape;
+        p->frames = coded.frames;
+        *format = coded.coding;
+        err = read_coded(p, reader);
+    }
+    slr_sndfile_close(reader);
+    return err;
 }
 
 enum slr_err slr_peaks_json(struct slr_slice file, uint32_t columns, json_t **out)
 {
-    struct slr_wav_info info;
+    const char *format = NULL;
     *out = NULL;
     if (columns == 0 || columns > SLR_PEAKS_MAX) {
         return SLR_INVAL;
     }
-    enum slr_err err = slr_wav_parse(file, &info);
-    if (err != SLR_OK) {
-        return err;
+    struct peaks *p = calloc(1, sizeof *p);
+    if (!p) {
+        return SLR_NOMEM;
     }
-    json_t *peaks = json_array();
-    for (uint32_t c = 0; c < info.shape.channels; c++) {
-        json_t *list = json_array();
-        for (uint32_t i = 0; i < columns; i++) {
-            uint64_t whole = info.frames / columns;
-            uint64_t rest = info.frames % columns;
-            uint64_t from = whole * i + rest * i / columns;
-            uint64_t to = whole * (i + 1) + rest * (i + 1) / columns;
-            put_column(list, file.at + info.data_offset_bytes, &info.shape, c, from, to);
-        }
-        json_array_append_new(peaks, list);
+    p->columns = columns;
+    enum slr_err err = read_file(p, file, &format);
+    if (err == SLR_OK) {
+        *out = json_pack("{s:s,s:i,s:i,s:I,s:I,s:O}", "format", format, "channels",
+                         (int)p->shape.channels, "sample_hz", (int)p->shape.sample_hz, "frames",
+                         (json_int_t)p->frames, "columns", (json_int_t)columns, "peaks", p->lists);
+        err = *out ? SLR_OK : SLR_NOMEM;
     }
-    *out = json_pack("{s:s,s:i,s:i,s:I,s:I,s:o}", "format", slr_sample_name(info.shape.format),
-                     "channels", (int)info.shape.channels, "sample_hz", (int)info.shape.sample_hz,
-                     "frames", (json_int_t)info.frames, "columns", (json_int_t)columns, "peaks",
-                     peaks);
-    return *out ? SLR_OK : SLR_NOMEM;
+    json_decref(p->lists);
+    free(p);
+    return err;
 }
 
 static int print(const char *path, struct slr_slice file, uint32_t columns)
@@ -88,9 +198,9 @@ static int print(const char *path, struct slr_slice file, uint32_t columns)
     enum slr_err err = slr_peaks_json(file, columns, &peaks);
     if (err != SLR_OK) {
         fprintf(stderr, "slr: %s: %s\n", path,
-                err == SLR_UNSUPPORTED || err == SLR_FORMAT
-                    ? "no WAV or RF64 file with PCM of 16 bits, A-law or mu-law"
-                    : slr_err_text(err));
+                err == SLR_UNSUPPORTED || err == SLR_FORMAT ? "no recording in a format of ours"
+                : err == SLR_TRUNCATED                      ? "it ends before it should"
+                                                            : slr_err_text(err));
         return EXIT_FAILURE;
     }
     int failed = json_dumpf(peaks, stdout, JSON_COMPACT);

@@ -17,8 +17,9 @@
 /*
  * {"format","channels","sample_hz","frames","columns",
  *  "peaks":[[least,greatest,rms, ...] for each channel]}, values of 16 bits; a column without a
- * frame is 0,0,0. file: a whole WAV or RF64 file. Errors as slr_wav_parse; SLR_NOMEM; SLR_INVAL:
- * columns is 0 or more than SLR_PEAKS_MAX.
+ * frame is 0,0,0. file: a whole file of any format that we write. SLR_FORMAT, SLR_TRUNCATED (fewer
+ * frames than it says), SLR_UNSUPPORTED, SLR_NOMEM; SLR_INVAL: columns is 0 or more than
+ * SLR_PEAKS_MAX.
  */
 enum slr_err slr_peaks_json(struct slr_slice file, uint32_t columns, json_t **out) SLR_CHECKED;
 

@@ -82,7 +82,7 @@ static const struct slr_option options[] = {
     U32(0, "opus-complexity", opus_complexity, 0, 10, "N", "5", "10: best and slowest"),
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
     STR("render", render, "FILE", NULL,
-        "print --peaks of a finished recording (WAV) as JSON, and end"),
+        "print --peaks of a file of a finished recording as JSON, and end"),
     U32(0, "peaks", peaks, 1, 100000, "N", "1000", "columns that --render divides the file into"),
     {0, "wait-core", SLR_OPT_FLAG, AT(wait_core), 0, 0, NULL, NULL,
      "with a capture file: start when a core is connected"},

@@ -109,6 +109,21 @@ Test(plot, cuts_are_gaps_in_the_waveform)
     free(svg);
 }
 
+/* GSM fills its last block with silence that is not of the recording. */
+Test(plot, what_fills_up_a_file_is_not_drawn)
+{
+    json_t *l = ledger();
+    json_t *p = peaks();
+    json_object_set_new(l, "frames", json_integer(700));
+    json_object_set_new(p, "frames", json_integer(1400));
+    char *svg = svg_of(l, p);
+    has(svg, "M979.5 ");
+    /* the file's columns 0 to 479 only: each twice, so the saw begins anew after 200 */
+    has(svg, "M220.5 121.0V121.5");
+    cr_assert_null(strstr(svg, "M120.5 121.0V121.5"));
+    free(svg);
+}
+
 /* The sum of all is nobody's waveform. */
 Test(plot, a_mix_has_a_band_of_its_own)
 {

@@ -1,8 +1,13 @@
 """Every format we write, decoded by strangers: first and last 50 ms, all in between, channels, length,
 and the table of docs/formats.md."""
 import array
+import glob
+import json
 import math
+import os
+import re
 import subprocess
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -141,6 +146,52 @@ def test_ledger_says_what_the_files_are(made):
             assert ledger.media_hash(body) == media["hash"], m.name
             if m.ledger["container"] != "wav":
                 assert body == blob, "the whole file"
+
+
+@pytest.mark.parametrize("name", [r[0] for r in formats.ROWS])
+def test_waveform_is_of_what_is_in_the_file(made, name):
+    """`slr --render`: the columns are those of ffmpeg's reading of the same file."""
+    m = made[name]
+    lossy = "GSM" in name or "Opus" in name
+    for path in m.files:
+        run = procs.run([procs.binary("slr"), "--render", path, "--peaks", "151"], 30)
+        peaks = json.loads(run.stdout)
+        assert peaks["channels"] == m.channels and peaks["sample_hz"] == m.ledger["shape"]["sample_hz"]
+        assert peaks["format"] == m.ledger["shape"]["format"]
+        tracks = decoded(path, m.channels, peaks["sample_hz"])
+        frames = peaks["frames"]
+        # what ffmpeg makes of Opus at other rates than 48 kHz went through its resampler
+        assert abs(frames - len(tracks[0])) <= (1 if lossy else 0)
+        for c, track in enumerate(tracks):
+            drawn = peaks["peaks"][c]
+            assert len(drawn) == 3 * 151
+            for i in range(151):
+                a, b = frames * i // 151, frames * (i + 1) // 151
+                low, high, rms = drawn[3 * i : 3 * i + 3]
+                if not lossy:
+                    part = track[a:b]
+                    assert (low, high) == (min(part), max(part)), (c, i)
+                    assert abs(rms - math.sqrt(sum(x * x for x in part) / len(part))) <= 1, (c, i)
+                    continue
+                # another decoder, another resampler: a sample earlier or later, and a little louder or softer
+                wide, narrow = track[max(a - 2, 0) : b + 2], track[a + 2 : b - 2]
+                slack = max(400, max(wide) / 20)
+                assert min(wide) - slack <= low <= min(narrow) + slack, (c, i)
+                assert max(narrow) - slack <= high <= max(wide) + slack, (c, i)
+
+
+@pytest.mark.parametrize("name", [r[0] for r in formats.ROWS])
+def test_picture_of_every_format(tmp_path, made, name):
+    """All channels are drawn, a mix in a band of its own; each band's waveform has two shades."""
+    m = made[name]
+    (note,) = glob.glob(os.path.dirname(m.files[0]) + "/*.json")
+    procs.run([procs.binary("slrctl"), "plot", note, "--svg", f"{tmp_path}/x.svg"], 30)
+    waves = list(ET.parse(f"{tmp_path}/x.svg").iter("{http://www.w3.org/2000/svg}path"))
+    waves = [w for w in waves if w.get("d")]
+    assert len(waves) == 2 * (1 if m.ledger["layout"] == "mix" else 2)
+    for w in waves:
+        ys = [float(y) for y in re.findall(r"[ V](\d+\.\d)", w.get("d"))]
+        assert max(ys) - min(ys) > 10, "that is no sound"
 
 
 TOOLS = {"ffprobe": formats.ffprobe, "soxi": formats.soxi, "opusinfo": formats.opusinfo}
