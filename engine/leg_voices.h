@@ -45,6 +45,7 @@ struct slr_leg_voices {
     /* the newest record */
     uint32_t last_stream; /* SLR_NONE: none */
     int64_t last_seq_ext;
+    uint8_t last_segment;
 };
 
 /* Frames before the end of a track that may be asked for again (the skew stage left them). */

@@ -17,7 +17,7 @@ enum {
     SLR_REC_COMFORT = 2,      /* comfort noise payload */
     SLR_REC_KERNEL_LOSS = 8,  /* the kernel dropped packets on this port before it */
     SLR_REC_QUEUE_LOSS = 16,  /* packet memory was exhausted before it */
-    SLR_REC_NEW_SEGMENT = 32, /* first one under a new anchor: a gap before it is of the clock */
+    SLR_REC_NEW_SEGMENT = 32, /* first one to come under a new anchor */
     SLR_REC_UNDECODED = 64,  /* a payload type that the leg does not know: no audio, but not lost */
     SLR_REC_SUPPRESSED = 128 /* it came in a pause, or belongs into one: its time, nothing else */
 };
@@ -62,6 +62,12 @@ struct slr_queue_walk {
  * slr_queue_free_until. */
 const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg,
                                      struct slr_queue_walk *walk);
+/* Do clocks part before a record that comes after one of that segment? Not before the first one to
+ * come of a segment, where others of it came later and belong before it. */
+static inline bool slr_rec_parts(uint8_t flags, uint8_t segment, uint8_t before)
+{
+    return (flags & SLR_REC_NEW_SEGMENT) && (segment != before || segment == 0);
+}
 static inline const uint8_t *slr_rec_payload(const struct slr_rec *rec)
 {
     return (const uint8_t *)(rec + 1);

@@ -170,6 +170,7 @@ struct slr_note slr_render_note(const struct slr_render_item *item)
                             .seq_ext = rec->seq_ext,
                             .stream = rec->generation << 8 | rec->stream,
                             .flags = rec->flags,
+                            .segment = rec->segment,
                             .kind = SLR_SPAN_RECEIVED};
     if (rec->flags & SLR_REC_SUPPRESSED) {
         note.kind = SLR_SPAN_PAUSED;

@@ -38,11 +38,12 @@ static void tell_fillers(struct work *w, int64_t until_ticks)
     }
 }
 
-static void newest(struct work *w, uint32_t stream, int64_t seq_ext)
+static void newest(struct work *w, uint32_t stream, int64_t seq_ext, uint8_t segment)
 {
     if (w->voices->last_stream != stream || seq_ext > w->voices->last_seq_ext) {
         w->voices->last_stream = stream;
         w->voices->last_seq_ext = seq_ext;
+        w->voices->last_segment = segment;
     }
 }
 
@@ -67,7 +68,7 @@ static void fill_unit(struct work *w, struct slr_voice *v, struct slr_note *note
         slr_render_tell(w->r, note);
         keep(w, note);
     }
-    newest(w, v->stream, note->seq_ext);
+    newest(w, v->stream, note->seq_ext, note->segment);
 }
 
 /* Packet by packet; the last one before the record may be recovered from it. */
@@ -92,6 +93,7 @@ static void fill_loss(struct work *w, struct slr_voice *v, const struct slr_rec 
         fill.fade = !exact && (missing == 1 || filled + unit > CONCEAL_MAX_TICKS);
         struct slr_note note = {.seq_ext = exact ? next->seq_ext - 1 : w->voices->last_seq_ext + 1,
                                 .info = exact ? (uint32_t)missing : 1,
+                                .segment = next->segment,
                                 .kind = SLR_SPAN_CONCEALED,
                                 .cause = (uint8_t)slr_spans_loss(next->flags)};
         missing -= note.info;
@@ -107,7 +109,8 @@ static void fill_comfort(struct work *w, struct slr_voice *v, const struct slr_r
         int64_t left = end - v->next_ticks;
         struct slr_voice_fill fill = {.ticks =
                                           left < COMFORT_UNIT_TICKS ? left : COMFORT_UNIT_TICKS};
-        struct slr_note note = {.seq_ext = next->seq_ext - 1, .kind = SLR_SPAN_COMFORT};
+        struct slr_note note = {
+            .seq_ext = next->seq_ext - 1, .segment = next->segment, .kind = SLR_SPAN_COMFORT};
         fill_unit(w, v, &note, &fill);
     }
 }
@@ -126,6 +129,7 @@ static void make_noise(struct work *w, const struct slr_rec *next, int64_t until
                                 .end_ticks = v->noise_ticks + now,
                                 .seq_ext = next->seq_ext - 1,
                                 .stream = v->noise_stream,
+                                .segment = next->segment,
                                 .kind = SLR_SPAN_COMFORT,
                                 .filler = true,
                                 .sound = true};
@@ -155,15 +159,21 @@ static bool is_silent(const struct work *w, int64_t start, int64_t end)
            slr_intervals_touch(&s->downs, start + corr - margin, end + corr + margin, &a, &b);
 }
 
+/* Nothing is known of the time before it. */
+static bool stands_apart(const struct work *w, const struct slr_rec *rec)
+{
+    return (rec->flags & SLR_REC_SUPPRESSED) ||
+           slr_rec_parts(rec->flags, rec->segment, w->voices->last_segment);
+}
+
 /* Fills the time from the end of what the voice said to the record, if that is in order. */
 static void fill_gap(struct work *w, struct slr_voice *v, const struct slr_render_item *next)
 {
     const struct slr_rec *rec = next->rec;
     uint32_t stream = rec->generation << 8 | rec->stream;
-    const uint8_t no = SLR_REC_SUPPRESSED | SLR_REC_NEW_SEGMENT;
     const struct slr_codec *codec = v->use.codec;
     if (!v->running || !codec->conceal || v->stream != stream || w->voices->last_stream != stream ||
-        (rec->flags & no) != 0 || v->unit_ticks == 0 || next->ticks <= v->next_ticks ||
+        stands_apart(w, rec) || v->unit_ticks == 0 || next->ticks <= v->next_ticks ||
         slr_voice_continues(v, next->ticks) || w->voices->last_seq_ext >= rec->seq_ext ||
         is_silent(w, v->next_ticks, next->ticks)) {
         return;
@@ -182,11 +192,10 @@ static void follow_noise(struct work *w, const struct slr_render_item *next)
 {
     struct slr_leg_voices *v = w->voices;
     const struct slr_rec *rec = next->rec;
-    const uint8_t no = SLR_REC_SUPPRESSED | SLR_REC_NEW_SEGMENT;
     uint32_t stream = rec->generation << 8 | rec->stream;
-    if (stream == v->noise_stream && (rec->flags & no) == 0 &&
-        rec->seq_ext == v->last_seq_ext + 1 && v->last_stream == stream &&
-        next->ticks > v->noise_ticks && !is_silent(w, v->noise_ticks, next->ticks)) {
+    if (stream == v->noise_stream && !stands_apart(w, rec) && rec->seq_ext == v->last_seq_ext + 1 &&
+        v->last_stream == stream && next->ticks > v->noise_ticks &&
+        !is_silent(w, v->noise_ticks, next->ticks)) {
         make_noise(w, rec, next->ticks);
     }
 }
@@ -283,7 +292,7 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
     } else if (note.kind == SLR_SPAN_COMFORT) {
         take_noise(w, item);
     }
-    newest(w, stream, rec->seq_ext);
+    newest(w, stream, rec->seq_ext, rec->segment);
     if (here) {
         slr_render_tell(r, &note);
     }

@@ -36,6 +36,7 @@ struct slr_span_cursor {
     bool last_undecoded;
     uint8_t last_cause; /* of a loss whose beginning was concealed */
     bool open_valid;
+    uint8_t last_segment;
     struct slr_sound sound;
     struct slr_span open; /* last span, may still grow; file time */
 };

@@ -235,7 +235,7 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_n
     if (!same) {
         return SLR_SPAN_ABSENT; /* one stream was over, the next not yet there */
     }
-    if (note->flags & SLR_REC_NEW_SEGMENT) {
+    if (slr_rec_parts(note->flags, note->segment, run->cursor.last_segment)) {
         return SLR_SPAN_CLOCK;
     }
     int64_t lost = note->seq_ext - run->cursor.last_seq_ext - 1;
@@ -280,6 +280,7 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
     if (run->cursor.last_stream != note->stream || note->seq_ext > run->cursor.last_seq_ext) {
         run->cursor.last_seq_ext = note->seq_ext;
         run->cursor.last_stream = note->stream;
+        run->cursor.last_segment = note->segment;
         run->cursor.last_undecoded = (note->flags & SLR_REC_UNDECODED) != 0;
     }
 }

@@ -38,6 +38,7 @@ struct slr_note {
     uint8_t flags;   /* of the record, SLR_REC_* */
     uint8_t kind;    /* enum slr_span_kind */
     uint8_t cause;   /* as in struct slr_span */
+    uint8_t segment; /* of the record */
     bool filler;     /* not a record: made for the time before the next one */
     bool sound;      /* it put samples into the track */
 };

@@ -212,6 +212,26 @@ Test(spans, a_new_anchor)
     end(&o, 5400, "received 0+200, clock 200+5000, received 5200+200");
 }
 
+/* The first packet to come of a stream overtook others: what is missing before it was lost, no
+ * clock parted there. */
+Test(spans, a_stream_whose_first_packets_come_in_disorder)
+{
+    static const uint32_t order[] = {14, 10, 11, 15, 16, 17, 18, 19};
+    struct one o;
+    begin(&o, 64);
+    struct slr_leg *leg = &o.f.e.state->leg[o.slot];
+    leg->ssrc_signalled[leg->ssrc_signalled_count++] = SSRC + 1;
+    audio(&o, 0, 10, 0);
+    for (uint32_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        int64_t at = 400 + (order[i] > 14 ? order[i] - 14 : 0) * 20;
+        struct fx_packet p = fx_audio(SSRC + 1, order[i], 100, 5000);
+        cr_assert_eq(feed(&o, at, p), SLR_VERDICT_TAKEN);
+    }
+    end(&o, 520,
+        "received 0+200, absent 200+120, received 320+40, lost-network 360+40 (2), "
+        "received 400+120");
+}
+
 /* Its clock stands still in every pause, each time for less than a jump: in the end the stream
  * would be too late for good. */
 Test(spans, a_clock_that_falls_behind_again_and_again)
