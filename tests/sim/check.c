@@ -197,7 +197,8 @@ static void check_length(const struct sim *m, const struct sim_result *r)
             const struct sim_packet *p = &m->leg[n].packet[i];
             int64_t end = sim_place_end(m, &m->leg[n], p);
             if (p->fate != SIM_UNSENT) {
-                hi = end > hi ? end : hi;
+                struct sim_interval from = sim_places(&m->leg[n], p);
+                hi = end + from.to - from.from > hi ? end + from.to - from.from : hi;
                 lo = end > lo && p->fate == SIM_PLACED ? end : lo;
             }
         }

@@ -12,7 +12,7 @@
 
 int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p)
 {
-    return p->pos_ticks + leg->segment[p->segment].at_ticks;
+    return sim_places(leg, p).from;
 }
 
 int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p)
@@ -115,6 +115,7 @@ static uint32_t between(const struct sim_packet *a, const struct sim_packet *b, 
 struct placed {
     const struct sim_packet *p;
     int64_t from, to;
+    int64_t latest; /* end, where the place is open */
 };
 
 static int by_place(const void *a, const void *b)
@@ -164,10 +165,12 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
 {
     const struct sim_packet *before = NULL;
     int64_t at = 0;
+    int64_t open_to = 0;
     bool doubtful = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct sim_packet *p = list[i].p;
         if (is_open(k->leg, p)) {
+            open_to = list[i].latest > open_to ? list[i].latest : open_to;
             doubtful = true; /* whether it is there is open: so are the gaps about it */
             continue;
         }
@@ -189,7 +192,7 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
         if (!before || before->stream != p->stream || p->number > before->number) {
             before = p;
         }
-        doubtful = false;
+        doubtful = open_to > at;
     }
     uint32_t rest = before ? SIM_IS_ENDED : SIM_IS_ABSENT;
     uint64_t behind = 1ULL << SIM_HAS_STILL | 1ULL << SIM_HAS_STALL | 1ULL << SIM_HAS_SKEW;
@@ -208,8 +211,7 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
         uint32_t kinds = p->fate == SIM_EITHER || !g->found ? kind_of(p) : 0;
         kinds |= p->paused ? SIM_IS_PAUSED : 0;
         if (!g->found) { /* all of it in a pause, or never believed */
-            add_kinds(k, list[i].from + g->lo_ticks, list[i].to + g->hi_ticks,
-                      kinds | ANY_GAP | IS_GAP, 0xffff);
+            add_kinds(k, list[i].from, list[i].latest, kinds | ANY_GAP | IS_GAP, 0xffff);
         } else if (is_open(k->leg, p)) {
             add_kinds(k, list[i].from, list[i].to, kinds, 0xffff);
         }
@@ -304,8 +306,9 @@ void sim_expect_make(const struct sim *m, uint32_t n, int64_t frames, int64_t le
         if (p->fate == SIM_UNSENT) {
             continue;
         }
-        list[count++] = (struct placed){p, sim_place(leg, p), sim_place_end(m, leg, p)};
-        int64_t dur = sim_place_end(m, leg, p) - sim_place(leg, p);
+        struct sim_interval from = sim_places(leg, p);
+        int64_t dur = sim_place_end(m, leg, p) - from.from;
+        list[count++] = (struct placed){p, from.from, from.from + dur, from.to + dur};
         k.longest = dur > k.longest ? dur : k.longest;
         if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED) {
             put_samples(&k, p);

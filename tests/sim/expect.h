@@ -35,7 +35,7 @@ void sim_fail(const struct sim *m, const char *format, ...)
 /* -1 where it is missing. */
 int64_t sim_number(json_t *o, const char *key);
 
-/* Where the packet begins and ends in the file, in ticks; its segment was found. */
+/* Where the packet begins and ends in the file, in ticks; at the earliest. */
 int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p);
 int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p);
 

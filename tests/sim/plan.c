@@ -67,6 +67,15 @@ static void plan_pauses(struct sim *m)
     m->pause_count = kept;
 }
 
+/* Nobody can join while the engine is away. */
+static void plan_joins(struct sim *m)
+{
+    for (uint32_t n = 0; n < m->legs; n++) {
+        int64_t *ns = &m->leg[n].join_ns;
+        *ns = *ns >= m->hole_from_ns && *ns < m->hole_to_ns ? m->hole_to_ns : *ns;
+    }
+}
+
 static void plan_holds(struct sim *m, uint32_t n)
 {
     struct sim_leg *leg = &m->leg[n];
@@ -81,6 +90,7 @@ static void plan_holds(struct sim *m, uint32_t n)
 
 void sim_plan(struct sim *m)
 {
+    plan_joins(m);
     plan_end(m);
     plan_pauses(m);
     for (uint32_t n = 0; n < m->legs; n++) {

@@ -241,16 +241,31 @@ static const struct sim_arrival *take(const struct sim *m, uint32_t at[static SI
     return best;
 }
 
+/* Legs join in order of time, and the writer's turns lie between. */
+static void join_until(struct rig *r, int64_t ns, int64_t *next_ns)
+{
+    for (;;) {
+        uint32_t first = SIM_LEGS;
+        for (uint32_t n = 0; n < r->m->legs; n++) {
+            bool due = !r->joined[n] && r->m->leg[n].join_ns <= ns;
+            if (due && (first == SIM_LEGS || r->m->leg[n].join_ns < r->m->leg[first].join_ns)) {
+                first = n;
+            }
+        }
+        if (first == SIM_LEGS) {
+            return;
+        }
+        write_until(r, r->m->leg[first].join_ns, next_ns);
+        set_clock(r, r->m->leg[first].join_ns);
+        join(r, first);
+    }
+}
+
 /* The engine dies, and comes back only at the end of the hole. */
 static void be_away(struct rig *r, int64_t *next_ns)
 {
     const struct sim *m = r->m;
-    for (uint32_t n = 0; n < m->legs; n++) {
-        if (!r->joined[n] && m->leg[n].join_ns < m->hole_from_ns) {
-            set_clock(r, m->leg[n].join_ns);
-            join(r, n);
-        }
-    }
+    join_until(r, m->hole_from_ns - 1, next_ns);
     write_until(r, m->hole_from_ns - 1, next_ns);
     set_clock(r, m->hole_from_ns);
     fx_die(&r->f);
@@ -272,13 +287,7 @@ static void go_on(struct rig *r, int64_t ns, int64_t *next_ns, uint32_t *next_co
         if (m->hole_to_ns <= to && !r->was_away) {
             be_away(r, next_ns);
         }
-        for (uint32_t n = 0; n < m->legs; n++) {
-            if (!r->joined[n] && m->leg[n].join_ns <= to) {
-                write_until(r, m->leg[n].join_ns, next_ns);
-                set_clock(r, m->leg[n].join_ns);
-                join(r, n);
-            }
-        }
+        join_until(r, to, next_ns);
         write_until(r, to, next_ns);
         if (when > ns) {
             return;

@@ -122,6 +122,9 @@ void sim_run(struct sim *m, struct sim_result *r);
 /* truth.c */
 /* Where each segment may lie. Before sim_run's result is looked at. */
 void sim_truth_anchors(struct sim *m);
+/* Earliest and latest place of the packet's first sample. They differ where nothing tells: its
+ * segment has no whole packet of audio in the file (all of it in a pause, or digits only). */
+struct sim_interval sim_places(const struct sim_leg *leg, const struct sim_packet *p);
 /* What becomes of each packet; segments have been found. */
 void sim_truth_fates(struct sim *m);
 

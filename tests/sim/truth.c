@@ -279,17 +279,12 @@ static int64_t written_most(const struct sim *m, const struct heard *h, int64_t 
     return least == INT64_MAX ? INT64_MIN : least;
 }
 
-static int64_t place_of(const struct sim_leg *leg, const struct sim_packet *p)
-{
-    return p->pos_ticks + leg->segment[p->segment].at_ticks;
-}
-
-/* The same as far as it is known: of a segment without a whole packet of audio only a range is. */
-static struct sim_interval places_of(const struct sim_leg *leg, const struct sim_packet *p)
+struct sim_interval sim_places(const struct sim_leg *leg, const struct sim_packet *p)
 {
     const struct sim_segment *g = &leg->segment[p->segment];
-    return (struct sim_interval){p->pos_ticks + (g->found ? g->at_ticks : g->lo_ticks),
-                                 p->pos_ticks + (g->found ? g->at_ticks : g->hi_ticks)};
+    int64_t lo = g->found ? g->at_ticks : g->lo_ticks;
+    int64_t hi = g->found ? g->at_ticks : max64(g->lo_ticks, g->hi_ticks);
+    return (struct sim_interval){p->pos_ticks + lo, p->pos_ticks + hi};
 }
 
 static int64_t length_of(const struct sim *m, const struct sim_packet *p)
@@ -304,11 +299,16 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
         h->most = max64(h->most, p->pos_ticks + g->hi_ticks + length_of(m, p));
         return;
     }
-    int64_t end = place_of(leg, p) + length_of(m, p);
+    int64_t end = p->pos_ticks + g->at_ticks + length_of(m, p);
     int64_t first = first_arrival(leg, g);
-    bool moving = p->arrival_ns < first + REFINE_NS + ABOUT_NS;
-    int64_t most = delays(leg, g, first, p->arrival_ns, true).to - leg->packet[g->first].lead_ticks;
-    int64_t extra = moving ? max64(0, most - g->at_ticks) + sim_unit(m->hz) : 0;
+    int64_t extra = 0;
+    if (p->arrival_ns < first + REFINE_NS + ABOUT_NS) { /* the segment may still be moved */
+        int64_t lead = leg->packet[g->first].lead_ticks;
+        int64_t most = delays(leg, g, first, p->arrival_ns, true).to - lead;
+        /* one that follows another keeps that one's distance, and moves by its own delays alone */
+        int64_t least = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true).from - lead;
+        extra = max64(0, most - min64(least, g->at_ticks)) + sim_unit(m->hz);
+    }
     h->most = max64(h->most, end + extra);
     if (!p->doubtful && p->arrival_ns >= leg->stream[p->stream].believed_ns) {
         h->sure = max64(h->sure, end);
@@ -320,7 +320,7 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
 static void judge_late(const struct sim_leg *leg, struct sim_packet *p, int64_t written)
 {
     int64_t now = max64(sim_ticks_of_ns(p->arrival_ns), written);
-    if (places_of(leg, p).from <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
+    if (sim_places(leg, p).from <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
         leave_open(p);
         p->late = true;
     }
@@ -361,7 +361,7 @@ static void pause_ends(struct sim *m, uint32_t number, const struct heard *h, in
 static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_packet *p)
 {
     const struct sim_segment *g = &leg->segment[p->segment];
-    struct sim_interval from = places_of(leg, p);
+    struct sim_interval from = sim_places(leg, p);
     int64_t len = max64(length_of(m, p), 1);
     bool moving = p->arrival_ns < first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
     for (uint32_t i = 0; i < m->pause_count; i++) {
@@ -375,11 +375,11 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
         bool just_after = p->arrival_ns >= t->to && p->arrival_ns < t->to + SIM_MS;
         bool never_met = leg->join_ns >= t->to || p->arrival_ns < t->from;
         bool inside = !never_met && from.to < sure->to && from.from + len > sure->from;
-        bool maybe = !never_met && from.from < wide->to && from.to + len > wide->from;
+        bool may_be = !never_met && from.from < wide->to && from.to + len > wide->from;
         if (arrived || (inside && !moving)) {
             p->fate = p->doubtful ? SIM_EITHER : SIM_GONE;
             p->paused = true;
-        } else if (just_after || inside || maybe) {
+        } else if (just_after || inside || may_be) {
             leave_open(p);
             p->paused = true;
         }
