@@ -51,7 +51,7 @@ def edges(n, rate):
     return {"first 50 ms": (0, e), "last 50 ms": (n - e, n), "whole": (0, n)}
 
 
-EXACT = ["WAV, A-law as received", "WAV, mu-law as received", "WAV, PCM16", "FLAC, two channels"]
+EXACT = ["WAV, A-law as received", "WAV, mu-law as received", "WAV, PCM16", "FLAC, two channels", *formats.LONG]
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -148,7 +148,7 @@ def test_ledger_says_what_the_files_are(made):
                 assert body == blob, "the whole file"
 
 
-@pytest.mark.parametrize("name", [r[0] for r in formats.ROWS])
+@pytest.mark.parametrize("name", formats.NAMES)
 def test_waveform_is_of_what_is_in_the_file(made, name):
     """`slr --render`: the columns are those of ffmpeg's reading of the same file."""
     m = made[name]
@@ -180,7 +180,7 @@ def test_waveform_is_of_what_is_in_the_file(made, name):
                 assert max(narrow) - slack <= high <= max(wide) + slack, (c, i)
 
 
-@pytest.mark.parametrize("name", [r[0] for r in formats.ROWS])
+@pytest.mark.parametrize("name", formats.NAMES)
 def test_picture_of_every_format(tmp_path, made, name):
     """All channels are drawn, a mix in a band of its own; each band's waveform has two shades."""
     m = made[name]

@@ -10,7 +10,7 @@ import threading
 PAGE = """<!doctype html><meta charset=utf-8><script>
 async function one(i) {
   const r = {};
-  try {
+  if (DECODE) try {
     const b = await (await fetch('/file/' + i)).arrayBuffer();
     const a = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(b);
     r.seconds = a.duration;
@@ -37,33 +37,47 @@ def installed():
     return shutil.which("chromium") is not None
 
 
-def open_all(files, deadline_s=120):
-    """files: [(path, mime type)]. For each a dict: seconds and channels as decoded, or error;
-    element_seconds as an <audio> element says (None: refused)."""
+def open_all(files, deadline_s=120, decode=True):
+    """files: [(path, mime type)]. For each a dict: seconds and channels as decoded (which takes the whole
+    file into memory), or error; element_seconds as an <audio> element says (None: refused)."""
     result, done = [], threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self, body, kind):
-            wanted = self.headers.get("Range", "")
-            self.send_response(206 if wanted else 200)
-            if wanted:
-                first, last = wanted.removeprefix("bytes=").split("-")
-                first, last = int(first), int(last or len(body) - 1)
-                self.send_header("Content-Range", f"bytes {first}-{last}/{len(body)}")
-                body = body[first : last + 1]
-            self.send_header("Accept-Ranges", "bytes")
+            self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
+        def answer_file(self, path, kind):
+            size, wanted = os.path.getsize(path), self.headers.get("Range", "")
+            first, last = (wanted.removeprefix("bytes=") or "0-").split("-")
+            first, last = int(first), int(last or size - 1)
+            self.send_response(206 if wanted else 200)
+            if wanted:
+                self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(last + 1 - first))
+            self.end_headers()
+            with open(path, "rb") as f:
+                f.seek(first)
+                while f.tell() <= last:
+                    self.wfile.write(f.read(min(65536, last + 1 - f.tell())))
+
+        def handle(self):
+            try:
+                super().handle()
+            except ConnectionError:
+                pass  # it has seen enough of the file
+
         def do_GET(self):
             if self.path.startswith("/file/"):
-                path, kind = files[int(self.path[6:])]
-                with open(path, "rb") as f:
-                    self.answer(f.read(), kind)
+                self.answer_file(*files[int(self.path[6:])])
             else:
-                self.answer(PAGE.replace("COUNT", str(len(files))).encode(), "text/html")
+                page = PAGE.replace("COUNT", str(len(files))).replace("DECODE", str(decode).lower())
+                self.answer(page.encode(), "text/html")
 
         def do_POST(self):
             result.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

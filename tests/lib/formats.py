@@ -5,11 +5,13 @@ milliseconds is found out. docs/formats.md holds the table that `table()` gives.
 """
 import array
 import bisect
+import glob
 import json
 import math
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 
@@ -37,6 +39,9 @@ ROWS = [
     ("FLAC, two channels", ["--format", "flac"], wav.ALAW, 2),
     ("FLAC, mono mix, 16 kHz", ["--format", "flac", "--layout", "mix", "--rate", "16000"], wav.ALAW, 1),
 ]
+# Rows that are others with the header that a file beyond 4 GiB has.
+LONG = {"WAV, PCM16, RF64": "WAV, PCM16", "WAV, A-law, RF64": "WAV, A-law as received"}
+NAMES = [r[0] for r in ROWS] + list(LONG)
 
 
 def sound(channel, seconds):
@@ -96,6 +101,31 @@ class Made:
         return array.array("h", [max(-32768, min(32767, a + b)) for a, b in zip(*self.pcm)])
 
 
+def as_rf64(blob, more=0):
+    """A WAV file of ours with the header of one that is too long for 32 bits (EBU Tech 3306): the same
+    length, ds64 in the place that was kept for it. more: bytes of media that the caller puts behind it.
+    tests/storage/test_wav.c has what the container itself writes."""
+    (riff,) = struct.unpack_from("<I", blob, 4)
+    at = blob.index(b"data") + 8
+    (size,) = struct.unpack_from("<I", blob, at - 4)
+    (frame,) = struct.unpack_from("<H", blob, blob.index(b"fmt ") + 20)
+    assert blob[:4] == b"RIFF" and blob[8:16] == b"WAVEJUNK" and len(blob) == riff + 8
+    riff, size = riff + more, size + more
+    ds64 = b"ds64" + struct.pack("<IQQQI", 28, riff, size, size // frame, 0)
+    ffs = b"\xff" * 4
+    return b"RF64" + ffs + b"WAVE" + ds64 + blob[12 + len(ds64) : at - 4] + ffs + blob[at:]
+
+
+def _long(folder, name, like):
+    os.makedirs(folder)
+    path = f"{folder}/" + os.path.basename(like.files[0])
+    with open(like.files[0], "rb") as f, open(path, "wb") as to:
+        to.write(as_rf64(f.read()))
+    for note in glob.glob(os.path.dirname(like.files[0]) + "/*.json"):
+        shutil.copy(note, folder)
+    return Made(name, like.channels, [path], like.media, like.law, like.ledger)
+
+
 def make(folder):
     """Every row, made by `slr` from a capture."""
     media = {law: [companded(c, law) for c in (0, 1)] for law in (wav.ALAW, wav.ULAW)}
@@ -115,6 +145,8 @@ def make(folder):
         assert [f"{data}/rec/" + x["file"] for x in told.get("files", [told])] == files
         assert os.listdir(f"{data}/rec/open") == [], "nothing but the final files is left"
         out.append(Made(name, channels, files, media[law], law, told))
+    for name, like in LONG.items():
+        out.append(_long(f"{folder}/{len(out)}", name, next(m for m in out if m.name == like)))
     return out
 
 
@@ -166,6 +198,6 @@ def in_docs():
     out = {}
     for line in lines[2:]:
         cells = [x.strip() for x in line.strip("|").split("|")]
-        if len(cells) == len(head) and cells[0] in [r[0] for r in ROWS]:
+        if len(cells) == len(head) and cells[0] in NAMES:
             out[cells[0]] = dict(zip(TOOLS, cells[1:]))
     return out
