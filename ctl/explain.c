@@ -391,6 +391,45 @@ static json_t *explain_leg(const json_t *leg, const json_t *alarms, double ticks
     return o;
 }
 
+/* Names of all whose channel it is, one after the other. */
+static void name_channel(const json_t *legs, int64_t channel, char *out, size_t size_bytes)
+{
+    size_t i = 0;
+    size_t at = 0;
+    json_t *leg = NULL;
+    out[0] = '\0';
+    json_array_foreach(legs, i, leg)
+    {
+        struct leg l = {.ledger = leg};
+        if (slr_json_i64(leg, "channel", 0) != channel) {
+            continue;
+        }
+        name_leg(&l);
+        int n = snprintf(out + at, size_bytes - at, "%s%s", at > 0 ? ", then " : "", l.who);
+        at += n > 0 ? (size_t)n : 0;
+        at = at < size_bytes ? at : size_bytes - 1;
+    }
+}
+
+/* Each file, and whose it is. */
+static json_t *files_json(const json_t *ledger)
+{
+    json_t *list = json_array();
+    size_t i = 0;
+    json_t *file = NULL;
+    json_array_foreach(json_object_get(ledger, "files"), i, file)
+    {
+        char who[TEXT_SIZE];
+        int64_t channel = slr_json_i64(file, "channel", 0);
+        json_t *one = json_pack("{s:I}", "channel", (json_int_t)channel);
+        name_channel(json_object_get(ledger, "legs"), channel, who, sizeof who);
+        put_clean(one, "file", file, "file");
+        json_object_set_new(one, "who", json_string(who));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 static void put_head(json_t *o, const json_t *ledger, double ticks_hz)
 {
     static const char *const texts[] = {"recording",  "call",  "state",
@@ -399,6 +438,8 @@ static void put_head(json_t *o, const json_t *ledger, double ticks_hz)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         put_clean(o, texts[i], ledger, texts[i]);
     }
+    put_clean(o, "layout", ledger, "layout");
+    json_object_set_new(o, "files", files_json(ledger));
     double len_ms = (double)slr_json_i64(ledger, "len_ticks", 0) * 1000 / ticks_hz;
     json_object_set_new(o, "len_ms", json_real(len_ms));
     put_clean(o, "format", shape, "format");

@@ -10,7 +10,8 @@
 #include <jansson.h>
 
 /*
- * {"recording","call","state","end_reason","start","len_ms","file","format","channels","sample_hz",
+ * {"recording","call","state","end_reason","start","len_ms","file","layout",
+ *  "files":[{"file","channel","who"}] (empty: one file has all),"format","channels","sample_hz",
  *  "legs":[{"who","channel","leg","transport","verdict",
  *  "rows":[{"start_ms","len_ms","kind","what"}],
  *  "clock":[{"at_ms","what"}],"alarms":[{"at_ms","len_ms","what"}]}],"digits","conclusion":[text]}.

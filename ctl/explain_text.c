@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/json.h"
 #include "ctl/explain.h"
@@ -19,6 +20,30 @@ static double number(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
+/* One line, or one for the format and one for each channel's file. */
+static void print_media(FILE *to, const json_t *o)
+{
+    const json_t *files = json_object_get(o, "files");
+    long long channels = (long long)slr_json_i64(o, "channels", 0);
+    long long hz = (long long)slr_json_i64(o, "sample_hz", 0);
+    const char *layout = slr_json_str(o, "layout");
+    size_t i = 0;
+    json_t *file = NULL;
+    if (json_array_size(files) == 0) {
+        bool mix = layout && strcmp(layout, "mix") == 0;
+        fprintf(to, "media      %s: %lld channel%s%s, %s at %lld Hz\n", text_of(o, "file"),
+                channels, channels == 1 ? "" : "s", mix ? " (all parties mixed)" : "",
+                text_of(o, "format"), hz);
+        return;
+    }
+    fprintf(to, "media      a file for each channel, %s at %lld Hz\n", text_of(o, "format"), hz);
+    json_array_foreach(files, i, file)
+    {
+        fprintf(to, "           %s: channel %lld, %s\n", text_of(file, "file"),
+                (long long)slr_json_i64(file, "channel", 0), text_of(file, "who"));
+    }
+}
+
 static void print_head(FILE *to, const json_t *o)
 {
     char length[32];
@@ -28,10 +53,9 @@ static void print_head(FILE *to, const json_t *o)
     fprintf(to, "recording  %s\ncall       %s\nstate      %s, ended by %s\n",
             text_of(o, "recording"), text_of(o, "call"), text_of(o, "state"),
             text_of(o, "end_reason"));
-    fprintf(to, "start      %s, %s long\nmedia      %s: %lld channels, %s at %lld Hz\nparties    ",
-            text_of(o, "start"), length, text_of(o, "file"),
-            (long long)slr_json_i64(o, "channels", 0), text_of(o, "format"),
-            (long long)slr_json_i64(o, "sample_hz", 0));
+    fprintf(to, "start      %s, %s long\n", text_of(o, "start"), length);
+    print_media(to, o);
+    fprintf(to, "parties    ");
     json_array_foreach(json_object_get(o, "legs"), i, leg)
     {
         fprintf(to, "%s%s (channel %lld)", i > 0 ? ", " : "", text_of(leg, "who"),

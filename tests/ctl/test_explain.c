@@ -240,6 +240,39 @@ Test(explain, many_small_losses_become_few_rows)
               "lost in the network, 2000 times, together 40.000 s (2000 packets)", true);
 }
 
+Test(explain, each_file_is_named_with_its_party)
+{
+    json_t *legs =
+        json_pack("[o,o,o]",
+                  leg_of("1001", 0, json_pack("[o]", span("received", 0, 90000, 0)),
+                         quality(4.41, 0, 0, -23.4), 4500),
+                  leg_of("1002", 1, json_pack("[o]", span("received", 0, 40000, 0)),
+                         quality(4.41, 0, 0, -23.4), 2000),
+                  leg_of("", 1, json_pack("[o]", span("absent", 0, 90000, 0)), json_null(), 0));
+    json_t *ledger = ledger_of(legs);
+    json_object_set_new(ledger, "layout", json_string("legs"));
+    json_object_set_new(ledger, "files",
+                        json_pack("[{s:s,s:i},{s:s,s:i},{s:s,s:i}]", "file", "20261120/x-0.opus",
+                                  "channel", 0, "file", "20261120/x-1.opus", "channel", 1, "file",
+                                  "20261120/x-2.opus", "channel", 2));
+    check_has(ledger,
+              "long\n"
+              "media      a file for each channel, alaw at 8000 Hz\n"
+              "           20261120/x-0.opus: channel 0, 1001\n"
+              "           20261120/x-1.opus: channel 1, 1002, then channel 1\n"
+              "           20261120/x-2.opus: channel 2, -\n"
+              "parties    1001 (channel 0), 1002 (channel 1)",
+              true);
+}
+
+Test(explain, a_mix_is_called_one)
+{
+    json_t *ledger = ledger_of(json_array());
+    json_object_set_new(ledger, "layout", json_string("mix"));
+    json_object_set_new(json_object_get(ledger, "shape"), "channels", json_integer(1));
+    check_has(ledger, ".wav: 1 channel (all parties mixed), alaw at 8000 Hz\n", true);
+}
+
 Test(explain, alarms_stand_at_their_leg)
 {
     json_t *spans = json_pack("[o]", span("received", 0, 90000, 0));
@@ -290,6 +323,8 @@ Test(explain, what_others_wrote_is_harmless)
         "1e308,\"dc_pct\":-1e308,\"clipped_pct\":1e308,\"digital_silence_pct\":1e300}},"
         "\"clock\":[7,{},{\"kind\":7,\"at_ticks\":9223372036854775807}],\"srtp\":{\"failed\":"
         "{\"\\u001b[2J\":9,\"x\":\"y\"}}}]}",
+        "{\"files\":[7,{},{\"file\":7,\"channel\":-9223372036854775808},{\"file\":"
+        "\"\\u001b[2J\"}],\"legs\":[{\"channel\":0,\"dn\":7},{\"dn\":\"\\n\"}],\"layout\":[]}",
         "{\"recording\":\"\\u001b]0;x\\u0007\\u009b\",\"state\":\"\\n\\n\",\"legs\":[{\"dn\":"
         "\"\\u001b[31mred\\u202e%s%d\",\"id\":\"\\u0000\"}]}",
     };

@@ -186,6 +186,8 @@ def test_picture_of_every_format(tmp_path, made, name):
     m = made[name]
     (note,) = glob.glob(os.path.dirname(m.files[0]) + "/*.json")
     procs.run([procs.binary("slrctl"), "plot", note, "--svg", f"{tmp_path}/x.svg"], 30)
+    said = procs.run([procs.binary("slrctl"), "explain", note], 30).stdout
+    assert all(os.path.basename(f) in said for f in m.files)
     waves = list(ET.parse(f"{tmp_path}/x.svg").iter("{http://www.w3.org/2000/svg}path"))
     waves = [w for w in waves if w.get("d")]
     assert len(waves) == 2 * (1 if m.ledger["layout"] == "mix" else 2)
