@@ -195,6 +195,28 @@ int64_t slr_anchor_timestamp(const struct slr_stream *st, const struct slr_rec *
     return a->ts_ext + (ticks * a->clock_hz + (ticks < 0 ? -most : most)) / SLR_TICKS_HZ;
 }
 
+/* How much media may go by in so much time: more where the sender is known to be ahead of it. */
+static int64_t at_pace(const struct slr_place *x, int64_t passed)
+{
+    const struct slr_refine *r = &x->st->refine;
+    int64_t began = r->start_ticks - r->offset_ticks; /* arrival of what the anchor was set by */
+    int64_t took = x->arrival_ticks - passed - began;
+    int64_t said = x->st->pos_last_ticks - r->start_ticks;
+    if (!x->st->rate_noted || took <= 0 || said <= took) {
+        return passed;
+    }
+    return (int64_t)((double)passed * ((double)said / (double)took));
+}
+
+/* So far ahead of arrival no more gaps are left than what was said may have. */
+static bool leaps(const struct slr_place *x, int64_t pos)
+{
+    const struct slr_stream *st = x->st;
+    int64_t gaps = pos - st->first_ticks - st->placed_ticks;
+    return pos - x->arrival_ticks > SLR_LEAD_TICKS && pos > slr_place_highest(x->leg) &&
+           gaps > SLR_LEAD_TICKS + SLR_LEAD_GAPS * st->placed_ticks;
+}
+
 /* What speaks against RTP time, if anything does: SLR_CLOCK_KINDS. */
 static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, int64_t pos)
 {
@@ -206,13 +228,14 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     if (a->clock_hz != clock_hz) {
         return SLR_CLOCK_RESTART;
     }
-    if (parted >= SLR_JUMP_TICKS || (parted <= -SLR_JUMP_TICKS && pos < last)) {
+    if (pos - last - at_pace(x, passed) >= SLR_JUMP_TICKS ||
+        (parted <= -SLR_JUMP_TICKS && pos < last)) {
         return SLR_CLOCK_TS_JUMP;
     }
     if (parted <= -SLR_JUMP_TICKS) {
         return SLR_CLOCK_TS_STILL;
     }
-    if (pos - x->arrival_ticks > SLR_LEAD_TICKS && pos > slr_place_highest(x->leg)) {
+    if (leaps(x, pos)) {
         return SLR_CLOCK_RATE;
     }
     /* sound that comes when its place is written, though its clock went on: the sender stood still

@@ -552,9 +552,10 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
     int64_t end = end_ticks == INT64_MIN ? now : end_ticks;
     int64_t written = slr_session_written_ticks(s); /* ahead of time where the media was */
     end = end > written ? end : written;
-    /* what was received is not cut, a burst ahead of time neither; a clock that leapt is no audio
-     */
-    int64_t most = end + placed + SLR_TICKS_HZ + (written == end ? w->place.window_ticks : 0);
+    /* what was received is not cut, a burst ahead of time neither, with its talk pauses; a clock
+     * that leapt is no audio */
+    int64_t most = end + (1 + SLR_LEAD_GAPS) * placed + SLR_TICKS_HZ;
+    most += written == end ? w->place.window_ticks : 0;
     return highest > end && highest < most ? highest : end;
 }
 

@@ -24,8 +24,10 @@
 #define SLR_FOREIGN_NS (500 * SLR_NS_PER_MS)
 /* RTP time and arrival may part by that much from packet to packet before a new anchor is set. */
 #define SLR_JUMP_TICKS (2 * SLR_TICKS_HZ)
-/* That far ahead of arrival a stream may say more, but leave no more gaps. */
+/* That far ahead of arrival a stream may leave gaps of so much in all, and of so many times what it
+ * said: talk pauses of a sender that is faster than time are no leaps of its clock. */
 #define SLR_LEAD_TICKS (60 * SLR_TICKS_HZ)
+#define SLR_LEAD_GAPS 3
 
 struct slr_placement {
     struct slr_state *state;
