@@ -101,6 +101,7 @@ static void add_static(struct slr_pt_map *out, uint8_t pt, const char *name, uin
 
 uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept)
 {
+    static const uint8_t noise[] = {13, 19};
     uint32_t n = 0;
     for (uint32_t pt = 0; pt < 96 && n < SLR_MAX_PTS - 3; pt++) {
         struct slr_codec_params p;
@@ -109,8 +110,11 @@ uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const 
             add_static(&out[n++], (uint8_t)pt, codec->name, p.clock_hz, p.channels);
         }
     }
-    add_static(&out[n++], 13, "CN", 8000, 1);
-    add_static(&out[n++], 19, "CN", 8000, 1);
+    for (size_t i = 0; i < sizeof noise / sizeof noise[0]; i++) {
+        if (!accept || accept[noise[i]]) {
+            add_static(&out[n++], noise[i], "CN", 8000, 1);
+        }
+    }
     add_static(&out[n++], 101, "telephone-event", 8000, 1);
     return n;
 }

@@ -130,7 +130,13 @@ Test(leg_codecs, static_types_follow_what_is_accepted)
     cr_assert_eq(out[0].pt, 8);
     cr_assert_eq(put(out, few), SLR_OK);
     cr_assert_eq(codecs.row_of_pt[0], 0xff);
+    cr_assert_eq(codecs.row_of_pt[13], 0xff);
+    cr_assert_eq(codecs.row_of_pt[19], 0xff);
     cr_assert_eq(codecs.kind[codecs.row_of_pt[101]], SLR_PT_EVENT);
+    accept[19] = 1;
+    cr_assert_eq(put(out, slr_leg_codecs_static(out, accept)), SLR_OK);
+    cr_assert_eq(codecs.row_of_pt[13], 0xff);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[19]], SLR_PT_COMFORT);
 }
 
 Test(leg_codecs, all_static_types_fit)
