@@ -224,9 +224,14 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     const struct slr_anchor *a = slr_place_anchor(st);
     int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - st->pos_last_arrival_ns);
     int64_t last = st->pos_last_ticks + slr_place_shift(x->leg, a->segment);
-    int64_t parted = pos - last - passed;
+    /* an event's packets tell its time up to now from where it began */
+    int64_t told = pos + (x->rec.flags & SLR_REC_EVENT ? x->rec.dur_ticks : 0);
+    int64_t parted = told - last - passed;
     if (a->clock_hz != clock_hz) {
         return SLR_CLOCK_RESTART;
+    }
+    if ((x->rec.flags & SLR_REC_EVENT) && x->ts_ext == st->ts_last_ext) {
+        return SLR_CLOCK_KINDS; /* a key that is held: its time stands still on purpose */
     }
     if (pos - last - at_pace(x, passed) >= SLR_JUMP_TICKS ||
         (parted <= -SLR_JUMP_TICKS && pos < last)) {
@@ -509,7 +514,11 @@ static void note_offset(struct slr_place *x)
     int64_t now_ns = x->pkt->arrival.ns;
     int64_t pos = slr_place_start(x);
     int64_t offset = pos - x->arrival_ticks;
-    if (run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT)) {
+    bool begins = run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT);
+    if ((x->rec.flags & SLR_REC_EVENT) && !begins) {
+        return; /* begun when its first packet came, and that may be long ago */
+    }
+    if (begins) {
         leg->offset_before_ticks = run->offset_since_ns ? best_offset(leg) : offset;
         run->offset_ticks = offset;
         restart_pace(leg, offset, now_ns);

@@ -148,3 +148,97 @@ Test(dtmf, the_list_is_bounded)
     fx_end(&f, s, 8000);
     fx_close(&f);
 }
+
+/* A key is held for 11 s: two events, as a duration cannot say more than 8.2 s; or one whose
+ * duration stops growing. What follows it lies where it was said, and it is one digit. */
+Test(dtmf, a_key_that_is_held_for_long)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct fx f;
+        struct fx_result r;
+        char id[SLR_ID_SIZE];
+        fx_open(&f);
+        struct slr_session *s = fx_session(&f, 1);
+        uint32_t leg = fx_leg(&f, s, 0, 8);
+        memcpy(id, s->id, sizeof id);
+        for (uint32_t k = 0; k < 650; k++) {
+            uint32_t units = (k - 50 + 1) * 160;
+            bool second = turn == 0 && units > 0xffff;
+            uint32_t ts = 8000 + (second ? 0xffff : 0);
+            units -= second ? 0xffff : 0;
+            bool held = k >= 50 && k < 600;
+            struct fx_packet p =
+                held ? fx_event(SSRC, (uint16_t)k, ts, 9,
+                                (uint16_t)(units < 0xffff ? units : 0xffff), k >= 597)
+                     : fx_audio(SSRC, k, 0, 0);
+            enum slr_verdict v = fx_rtp(&f, leg, k * 20, p);
+            cr_assert_eq(v, held ? SLR_VERDICT_EVENT : SLR_VERDICT_TAKEN, "%u", k);
+            fx_write(&f, k * 20);
+        }
+        fx_end(&f, s, 13000);
+        fx_result(&f, id, &r);
+        cr_assert_eq(json_array_size(digits(&r)), 1u);
+        assert_digit(&r, 0, "9", 1000, turn ? 8191 : 11000, 0);
+        fx_assert_audio(&r, 0, 0, 8000, SSRC, 0);
+        fx_assert_silence(&r, 0, 8000, 88000);
+        fx_assert_audio(&r, 0, 96000, 8000, SSRC, 96000);
+        cr_assert_eq(r.wav.frames, 104000u);
+        size_t notes = json_array_size(json_object_get(fx_leg_json(&r, 0), "clock"));
+        cr_assert_eq(notes, turn ? 1u : 0u); /* a clock that stops has to be corrected */
+        fx_result_free(&r);
+        fx_close(&f);
+    }
+}
+
+/* Old senders let the timestamp go on with each packet of a key: it is one key all the same, and
+ * when it is pressed again it is two. */
+Test(dtmf, timestamps_that_move_on_during_a_key)
+{
+    struct fx f;
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t leg = fx_leg(&f, s, 0, 8);
+    cr_assert_eq(fx_rtp(&f, leg, 0, fx_audio(SSRC, 0, 0, 0)), SLR_VERDICT_TAKEN);
+    static const uint8_t order[] = {0, 2, 1, 3, 4, 5, 5, 5}; /* the second one comes late */
+    for (uint32_t press = 0; press < 2; press++) {
+        for (uint32_t i = 0; i < sizeof order; i++) {
+            uint32_t k = order[i];
+            uint16_t seq = (uint16_t)(1 + press * 8 + (i < 5 ? k : i));
+            struct fx_packet p = fx_event(SSRC, seq, 160 + press * 3200 + k * 160, 4,
+                                          (uint16_t)((k + 1) * 160), i >= 5);
+            cr_assert_eq(fx_rtp(&f, leg, 20 + press * 400 + i * 20, p), SLR_VERDICT_EVENT);
+        }
+    }
+    const struct slr_leg *l = &f.e.state->leg[leg];
+    cr_assert_eq(l->digit_count, 2u);
+    cr_assert_eq(l->digit[0].duration_ms, 120u);
+    cr_assert_eq(l->digit[1].duration_ms, 120u);
+    cr_assert_eq(l->digit[0].start_ticks, 20 * FX_MS);
+    cr_assert_eq(l->digit[1].start_ticks, 420 * FX_MS);
+    fx_end(&f, s, 3000);
+    fx_close(&f);
+}
+
+/* The clock of the events is theirs, also beside audio with another one. */
+Test(dtmf, events_have_a_clock_of_their_own)
+{
+    struct fx f;
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t slot = fx_leg(&f, s, 0, 8);
+    struct slr_leg *leg = &f.e.state->leg[slot];
+    struct slr_pt_map rows[2];
+    fx_row(&rows[0], 96, "L16");
+    rows[0].clock_hz = 16000;
+    fx_row(&rows[1], 101, "telephone-event");
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 2), SLR_OK);
+    slr_leg_codecs_build(&f.e.codecs[slot], leg);
+    struct fx_packet p = fx_audio(SSRC, 0, 0, 0);
+    p.pt = 96;
+    cr_assert_eq(fx_rtp(&f, slot, 0, p), SLR_VERDICT_TAKEN);
+    (void)key(&f, slot, 0, 1, 320, 1);
+    cr_assert_eq(leg->digit_count, 1u);
+    cr_assert_eq(leg->digit[0].duration_ms, 120u);
+    fx_end(&f, s, 1000);
+    fx_close(&f);
+}
