@@ -3,11 +3,7 @@
  */
 #include "engine/cuts.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#define READ_ENTRIES 256u
 
 /* A span's start or end. */
 struct bound {
@@ -46,34 +42,6 @@ static enum slr_err add_span(struct sweep *s, const struct slr_span *span)
     int8_t paused = span->kind == SLR_SPAN_PAUSED;
     s->bound[s->count++] = (struct bound){span->start_ticks, 1, paused};
     s->bound[s->count++] = (struct bound){span->start_ticks + span->len_ticks, -1, (int8_t)-paused};
-    return SLR_OK;
-}
-
-static enum slr_err read_spans(struct sweep *s, int fd, uint64_t bytes)
-{
-    struct slr_span_entry entry[READ_ENTRIES];
-    uint64_t done = 0;
-    bytes -= bytes % sizeof entry[0];
-    while (done < bytes) {
-        uint64_t left = bytes - done;
-        ssize_t n =
-            pread(fd, entry, left < sizeof entry ? (size_t)left : sizeof entry, (off_t)done);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < (ssize_t)sizeof entry[0]) {
-            return n < 0 ? slr_err_from_errno(errno) : SLR_TRUNCATED;
-        }
-        size_t whole = (size_t)n / sizeof entry[0];
-        for (size_t i = 0; i < whole; i++) {
-            bool is_span = entry[i].samples == 0;
-            enum slr_err err = is_span ? add_span(s, &entry[i].span) : SLR_OK;
-            if (err != SLR_OK) {
-                return err;
-            }
-        }
-        done += whole * sizeof entry[0];
-    }
     return SLR_OK;
 }
 
@@ -122,14 +90,18 @@ static enum slr_err find(struct sweep *s, uint32_t legs)
     return SLR_OK;
 }
 
-enum slr_err slr_cuts_read(int spans_fd, uint64_t spans_bytes, uint32_t legs,
+enum slr_err slr_cuts_find(const struct slr_journal *journal, uint32_t legs,
                            const struct slr_audio_shape *shape, struct slr_ledger_cut **cuts,
                            uint32_t *count)
 {
     struct sweep s = {.ticks_per_frame = SLR_TICKS_HZ / (int64_t)shape->sample_hz};
-    enum slr_err err = read_spans(&s, spans_fd, spans_bytes);
+    enum slr_err err = SLR_OK;
     *cuts = NULL;
     *count = 0;
+    for (uint64_t i = 0; i < journal->count && err == SLR_OK; i++) {
+        const struct slr_span_entry *e = &journal->at[i];
+        err = e->samples == 0 ? add_span(&s, &e->span) : SLR_OK;
+    }
     if (err == SLR_OK && s.count > 0) {
         err = find(&s, legs);
     }

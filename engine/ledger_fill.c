@@ -3,10 +3,8 @@
  */
 #include "engine/ledger_fill.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/quality_json.h"
 #include "engine/stream.h"
@@ -20,41 +18,11 @@ struct fill {
     int16_t *removed;                 /* what was taken out of them, in the same order */
     struct slr_clock_note *clock;     /* legs * NOTES_MAX */
     struct slr_ledger_late *late;     /* legs * SLR_LEG_LATE */
-    struct slr_span_entry *journal;
-    uint64_t journal_count;
+    const struct slr_journal *journal;
     int64_t journal_cut_ticks; /* the journal lost its end: this is the session's; 0: it is whole */
     struct slr_ledger_digit *digit;
     uint32_t digit_count;
 };
-
-static enum slr_err read_journal(struct fill *f, const struct slr_session *s, int fd)
-{
-    uint64_t bytes = slr_session_commit(s)->spans_bytes;
-    f->journal_count = bytes / sizeof *f->journal;
-    f->journal = malloc(bytes + sizeof *f->journal);
-    f->span = malloc((f->journal_count + SLR_MAX_CHANNELS * 2) * sizeof *f->span);
-    f->removed = malloc((f->journal_count + 1) * SLR_SPAN_SAMPLES * sizeof *f->removed);
-    if (!f->journal || !f->span || !f->removed) {
-        return SLR_NOMEM;
-    }
-    uint64_t done = 0;
-    while (done < bytes) {
-        ssize_t n = pread(fd, (uint8_t *)f->journal + done, bytes - done, (off_t)done);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return slr_err_from_errno(errno);
-        }
-        if (n == 0) { /* somebody removed or cut it: no reason to keep the sound back */
-            f->journal_count = done / sizeof *f->journal;
-            f->journal_cut_ticks = atomic_load(&s->end_ticks);
-            break;
-        }
-        done += (uint64_t)n;
-    }
-    return SLR_OK;
-}
 
 /* As of the block that counts. */
 static const struct slr_sound *sound_of(const struct slr_session *s, const struct slr_leg *leg)
@@ -132,8 +100,8 @@ static void fill_spans(struct fill *f, uint32_t number, struct slr_span **span_a
     int64_t known = 0;
     to->span = *span_at;
     to->removed = *removed_at;
-    for (uint64_t i = 0; i < f->journal_count; i++) {
-        const struct slr_span_entry *e = &f->journal[i];
+    for (uint64_t i = 0; i < f->journal->count; i++) {
+        const struct slr_span_entry *e = &f->journal->at[i];
         bool follows = e->samples == 0 && e->span.len_ticks > 0 && e->span.start_ticks == known;
         if (f->journal_cut_ticks && !follows) {
             continue; /* of a piece that is gone, or of another leg */
@@ -272,21 +240,21 @@ static const char *whole_meta(const struct slr_session *s)
     return whole ? s->meta : NULL;
 }
 
-static enum slr_err fill_all(struct slr_state *state, const struct slr_session *s, int spans_fd,
-                             struct fill *f)
+static enum slr_err fill_all(struct slr_state *state, const struct slr_session *s,
+                             const struct slr_journal *journal, struct fill *f)
 {
     uint32_t legs = atomic_load(&s->leg_count);
     f->stream = calloc((size_t)legs * SLR_LEG_STREAMS + 1, sizeof *f->stream);
     f->digit = calloc((size_t)legs * SLR_LEG_DIGITS + 1, sizeof *f->digit);
     f->clock = calloc((size_t)legs * NOTES_MAX + 1, sizeof *f->clock);
     f->late = calloc((size_t)legs * SLR_LEG_LATE + 1, sizeof *f->late);
-    if (!f->stream || !f->digit || !f->clock || !f->late) {
+    f->span = malloc((journal->count + SLR_MAX_CHANNELS * 2) * sizeof *f->span);
+    f->removed = malloc((journal->count + 1) * SLR_SPAN_SAMPLES * sizeof *f->removed);
+    if (!f->stream || !f->digit || !f->clock || !f->late || !f->span || !f->removed) {
         return SLR_NOMEM;
     }
-    enum slr_err err = read_journal(f, s, spans_fd);
-    if (err != SLR_OK) {
-        return err;
-    }
+    f->journal = journal;
+    f->journal_cut_ticks = journal->is_cut ? atomic_load(&s->end_ticks) : 0;
     struct slr_span *span_at = f->span;
     int16_t *removed_at = f->removed;
     for (uint32_t i = 0; i < legs; i++) {
@@ -305,14 +273,15 @@ static void fill_files(struct slr_ledger_file *files, const struct slr_sealed *s
     }
 }
 
-enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s, int spans_fd,
-                             const struct slr_sealed *sealed, char **text, size_t *len_bytes)
+enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s,
+                             const struct slr_journal *journal, const struct slr_sealed *sealed,
+                             char **text, size_t *len_bytes)
 {
     struct fill *f = calloc(1, sizeof *f);
     if (!f) {
         return SLR_NOMEM;
     }
-    enum slr_err err = fill_all(state, s, spans_fd, f);
+    enum slr_err err = fill_all(state, s, journal, f);
     if (err == SLR_OK) {
         struct slr_ledger_file files[SLR_MAX_CHANNELS];
         fill_files(files, sealed);
@@ -356,7 +325,6 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
     }
     free(f->stream);
     free(f->span);
-    free(f->journal);
     free(f->digit);
     free(f->removed);
     free(f->clock);

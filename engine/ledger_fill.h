@@ -6,6 +6,7 @@
 #define SLR_ENGINE_LEDGER_FILL_H
 
 #include "engine/finish.h"
+#include "engine/journal.h"
 #include "engine/recfile.h"
 
 struct slr_sealed {
@@ -18,10 +19,11 @@ struct slr_sealed {
     const char *state; /* sealed | orphan | partial */
 };
 
-/* spans_fd: the journal, of which the session's commit says how much counts. *text is malloc'ed. */
-enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s, int spans_fd,
-                             const struct slr_sealed *sealed, char **text,
-                             size_t *len_bytes) SLR_CHECKED;
+/* journal: as far as the session's commit says; one that is cut is told as lost-disk. *text is
+ * malloc'ed. */
+enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *s,
+                             const struct slr_journal *journal, const struct slr_sealed *sealed,
+                             char **text, size_t *len_bytes) SLR_CHECKED;
 
 /* The event of docs/seam.md; NULL: out of memory. Caller owns. */
 json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,

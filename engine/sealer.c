@@ -42,13 +42,12 @@ void slr_sealer_fini(struct slr_sealer *s)
 
 /* Where pauses are to be cut out. */
 static enum slr_err find_cuts(const struct slr_session *session, struct slr_sealed *sealed,
-                              int spans_fd)
+                              const struct slr_journal *journal)
 {
     if (!session->output.cut_pauses) {
         return SLR_OK;
     }
-    enum slr_err err = slr_cuts_read(spans_fd, slr_session_commit(session)->spans_bytes,
-                                     atomic_load(&session->leg_count), &session->shape,
+    enum slr_err err = slr_cuts_find(journal, atomic_load(&session->leg_count), &session->shape,
                                      &sealed->cut, &sealed->cut_count);
     slr_output_apply(&session->output, &session->shape, sealed->cut_count > 0, &sealed->plan);
     return err;
@@ -83,22 +82,24 @@ static enum slr_err make_final(struct slr_sealer *s, const struct slr_session *s
     return slr_finish_run(&job, sealed->file, &sealed->frames);
 }
 
-/* Is what is known of the sound still there? Without it there is the sound, and no cuts. */
-static bool journal_is_whole(struct slr_session *session, int spans_fd)
+/* What is known of the sound. Where some of that is gone there is the sound, and no cuts. */
+static enum slr_err read_journal(struct slr_session *session, struct slr_sealed *sealed,
+                                 int spans_fd, struct slr_journal *journal)
 {
-    struct stat st;
-    uint64_t want = slr_session_commit(session)->spans_bytes;
-    if (fstat(spans_fd, &st) != 0 || (uint64_t)st.st_size >= want) {
-        return true;
+    uint64_t bytes = slr_session_commit(session)->spans_bytes;
+    enum slr_err err = slr_journal_read(spans_fd, bytes, journal);
+    if (err != SLR_OK || !journal->is_cut) {
+        return err == SLR_OK ? find_cuts(session, sealed, journal) : err;
     }
-    SLR_ERROR("journal_damaged", "session=%s bytes=%lld of=%llu", session->id,
-              (long long)st.st_size, (unsigned long long)want);
+    SLR_ERROR("journal_damaged", "session=%s entries=%llu bytes=%llu", session->id,
+              (unsigned long long)journal->count, (unsigned long long)bytes);
     session->damaged = true;
-    return false;
+    return SLR_OK;
 }
 
+/* journal: the caller's, also after an error. */
 static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *session,
-                                 struct slr_sealed *sealed, int *spans_fd)
+                                 struct slr_sealed *sealed, struct slr_journal *journal)
 {
     static const struct slr_recfile empty;
     struct slr_recfile f = empty;
@@ -108,8 +109,8 @@ static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *sessi
         return err;
     }
     err = wav->finish(f.state);
-    if (err == SLR_OK && journal_is_whole(session, f.spans_fd)) {
-        err = find_cuts(session, sealed, f.spans_fd);
+    if (err == SLR_OK) {
+        err = read_journal(session, sealed, f.spans_fd, journal);
     }
     if (err == SLR_OK) {
         err = make_final(s, session, sealed, &f);
@@ -117,20 +118,16 @@ static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *sessi
     if (session->damaged && strcmp(sealed->state, "sealed") == 0) {
         sealed->state = "partial";
     }
-    *spans_fd = err == SLR_OK ? dup(f.spans_fd) : -1;
     slr_recfile_close(&f);
-    if (err == SLR_OK && *spans_fd < 0) {
-        err = slr_err_from_errno(errno);
-    }
     return err;
 }
 
 static enum slr_err write_ledger(struct slr_sealer *s, const struct slr_session *session,
-                                 const struct slr_sealed *sealed, int spans_fd)
+                                 const struct slr_sealed *sealed, const struct slr_journal *journal)
 {
     char *text = NULL;
     size_t len_bytes = 0;
-    enum slr_err err = slr_ledger_fill(s->state, session, spans_fd, sealed, &text, &len_bytes);
+    enum slr_err err = slr_ledger_fill(s->state, session, journal, sealed, &text, &len_bytes);
     if (err == SLR_OK) {
         err = slr_seal_write_file(s->rec_fd, sealed->ledger, text, len_bytes);
     }
@@ -215,7 +212,7 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
 {
     char open_name[SLR_REC_NAME_SIZE];
     char day[SLR_REC_NAME_SIZE];
-    int spans_fd = -1;
+    struct slr_journal journal = {0};
     slr_recfile_name_open(session->id, open_name);
     slr_recfile_name_day(session->id, day);
     if (mkdirat(s->rec_fd, day, 0700) != 0 && errno != EEXIST) {
@@ -228,12 +225,11 @@ static enum slr_err publish(struct slr_sealer *s, struct slr_session *session,
         }
         return again;
     }
-    enum slr_err err = finish_media(s, session, sealed, &spans_fd);
-    if (err != SLR_OK) {
-        return err;
+    enum slr_err err = finish_media(s, session, sealed, &journal);
+    if (err == SLR_OK) {
+        err = write_ledger(s, session, sealed, &journal);
     }
-    err = write_ledger(s, session, sealed, spans_fd);
-    close(spans_fd);
+    slr_journal_free(&journal);
     if (err == SLR_OK) {
         err = publish_files(s, sealed, open_name);
     }
