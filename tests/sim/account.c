@@ -219,6 +219,48 @@ static bool is_of(json_t *ledger, json_t *digit, uint32_t n)
     return leg && strcmp(json_string_value(json_object_get(leg, "id")), name) == 0;
 }
 
+/* Does the digit's time touch the span's? */
+static bool touches(const struct sim_channel *c, json_t *digit, const struct sim_span *s)
+{
+    int64_t slack = c->most_ticks + SIM_TICKS_HZ / 1000; /* durations are whole milliseconds */
+    int64_t from = sim_undo_place(c, sim_number(digit, "start_ticks"));
+    int64_t to = from + sim_number(digit, "duration_ms") * (SIM_TICKS_HZ / 1000);
+    return from - slack < s->from + s->len && to + slack > s->from;
+}
+
+/* What is an event in the spans is a digit in the list, and none is there without a span. */
+static void check_event_spans(const struct sim *m, uint32_t n, json_t *ledger,
+                              const struct sim_channel *c)
+{
+    json_t *items = json_object_get(json_object_get(ledger, "digits"), "items");
+    size_t i = 0;
+    json_t *o = NULL;
+    bool *told = calloc(json_array_size(items) + 1, sizeof *told);
+    for (uint32_t k = 0; told && k < c->span_count; k++) {
+        const struct sim_span *s = &c->span[k];
+        bool is_event = strcmp(s->kind, "event") == 0;
+        bool is_digit = false;
+        json_array_foreach(items, i, o)
+        {
+            bool both = is_event && is_of(ledger, o, n) && touches(c, o, s);
+            is_digit |= both;
+            told[i] |= both;
+        }
+        if (is_event && !is_digit) {
+            sim_fail(m, "leg %u: an event at %.3f s is no digit", n,
+                     (double)s->from / SIM_TICKS_HZ);
+        }
+    }
+    json_array_foreach(items, i, o)
+    {
+        if (told && !told[i] && is_of(ledger, o, n)) {
+            sim_fail(m, "leg %u: a digit at %.3f s is no event", n,
+                     (double)sim_number(o, "start_ticks") / SIM_TICKS_HZ);
+        }
+    }
+    free(told);
+}
+
 void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_channel *c)
 {
     json_t *items = json_object_get(json_object_get(ledger, "digits"), "items");
@@ -250,6 +292,7 @@ void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_chan
                          (double)(d->pos_ticks + g->at_ticks) / SIM_TICKS_HZ);
             }
         }
+        check_event_spans(m, n, ledger, &c[n]);
     }
     if (json_array_size(items) > used) {
         sim_fail(m, "%zu digits in the ledger, %zu were dialled", json_array_size(items), used);
