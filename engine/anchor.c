@@ -48,6 +48,13 @@ static int64_t best_offset(const struct slr_leg *leg)
     return is_heard(leg) ? most(slr_leg_run(leg)->offset_ticks, leg->offset_before_ticks) : 0;
 }
 
+int64_t slr_anchor_lead(const struct slr_leg *leg, int64_t now_ticks)
+{
+    int64_t lead = is_heard(leg) ? most(best_offset(leg), slr_place_highest(leg) - now_ticks) : 0;
+    lead += atomic_load_explicit(&leg->corr_ticks, memory_order_acquire);
+    return lead > STEP_TICKS ? lead : 0;
+}
+
 static uint32_t note(struct slr_place *x, enum slr_clock_kind kind, enum slr_clock_winner winner,
                      int64_t at_ticks, int64_t rtp_ticks)
 {

@@ -26,6 +26,9 @@ void slr_anchor_queued(struct slr_place *x);
 /* The timestamp, unwrapped, of a record of the stream. */
 int64_t slr_anchor_timestamp(const struct slr_stream *st, const struct slr_rec *rec);
 
+/* How far the leg's media runs ahead of now, in the file; 0: not beyond what a path may gain. */
+int64_t slr_anchor_lead(const struct slr_leg *leg, int64_t now_ticks);
+
 /* The place of a packet, or of some, was written when it came. Worker. */
 void slr_anchor_note_late(struct slr_leg *leg, int64_t start_ticks, int64_t end_ticks,
                           uint32_t packets);

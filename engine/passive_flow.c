@@ -491,6 +491,8 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     leg->passive_dst = flow->dst;
     leg->pauses = old->pauses;
     leg->holds = old->holds;
+    leg->hold_lead_ticks = old->hold_lead_ticks;
+    atomic_store(&leg->holding, atomic_load(&old->holding));
     memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
     atomic_store(&e->state->run[slot].written_ticks,
                  atomic_load(&e->state->run[old_slot].written_ticks));

@@ -451,9 +451,12 @@ void slr_placement_hold(const struct slr_session *s, struct slr_leg *leg, bool o
     slr_steady_stop(leg); /* it counts from heard_ns, which is no packet's after a hold */
     int64_t at = slr_session_ticks(s, now);
     if (on) {
-        slr_intervals_open(&leg->holds, at);
+        /* media that was sent ahead of its time was said before the hold, and what comes after it
+         * keeps its distance: the silence lies that much later */
+        leg->hold_lead_ticks = slr_anchor_lead(leg, at);
+        slr_intervals_open(&leg->holds, at + leg->hold_lead_ticks);
     } else {
-        slr_intervals_close(&leg->holds, at);
+        slr_intervals_close(&leg->holds, at + leg->hold_lead_ticks);
         slr_leg_run(leg)->heard_ns = slr_leg_run(leg)->heard_ns ? now.ns : 0;
     }
     atomic_store(&leg->holding, on ? 1 : 0);

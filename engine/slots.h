@@ -85,6 +85,7 @@ struct slr_leg {
     bool silent_told;
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
+    int64_t hold_lead_ticks; /* the newest of the holds lies so far after its time */
     struct slr_ledger_digit digit[SLR_LEG_DIGITS];
     uint32_t digit_count;
     int64_t digit_ts_ext; /* of the event in progress */

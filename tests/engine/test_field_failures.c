@@ -353,6 +353,37 @@ Test(field_failures, hold_dropped)
     }
 }
 
+/* Media that comes ahead of its time was said before the hold: what of it is lost is lost, and the
+ * hold is where the leg is silent, with its true length. */
+Test(field_failures, hold_of_media_ahead_of_time)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct one o;
+        begin(&o);
+        struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+        for (uint32_t k = 0; k < 400; k++) {
+            if (k != 350) {
+                (void)feed(&o, k * 10, OLD, k, 5000); /* twice as fast */
+            }
+            fx_write(&o.f, k * 10);
+        }
+        slr_placement_hold(o.s, leg, true, fx_time(4000 * SLR_NS_PER_MS));
+        slr_placement_hold(o.s, leg, false, fx_time(34000 * SLR_NS_PER_MS));
+        for (uint32_t k = 400; k < 500; k++) {
+            uint32_t ts0 = turn ? 5000 : 5000 + 30000 * 8;
+            (void)feed(&o, k * 20 - 8000 + 34000, OLD, k, ts0);
+        }
+        end(&o, 36000);
+        /* a clock that stood still keeps the distance of the last packet's first sample */
+        fx_assert_spans(&o.r, 0,
+                        turn ? "received 0+7000, lost-network 7000+20 (1), received 7020+980, "
+                               "hold 8000+29990, received 37990+2000"
+                             : "received 0+7000, lost-network 7000+20 (1), received 7020+980, "
+                               "hold 8000+30000, received 38000+2000");
+        done(&o);
+    }
+}
+
 /* One leg sends 20 ms of one law, the other 30 ms of another: both keep their time. */
 Test(field_failures, legs_of_different_codec_and_packet_time)
 {

@@ -8,6 +8,7 @@
 
 #define IS_GAP 0x8000
 #define ANY_GAP (SIM_IS_COMFORT | SIM_IS_LOST | SIM_IS_ABSENT | SIM_IS_CLOCK | SIM_IS_PAUSED)
+#define LEAD_TICKS (SIM_TICKS_HZ / 4) /* media ahead of its time by more takes the hold with it */
 #define DOWN_TICKS (SIM_TICKS_HZ / 4) /* about the engine's absence gaps may be of it, too */
 
 int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p)
@@ -249,6 +250,33 @@ static void overlay(struct maker *k, int64_t from, int64_t to, int64_t margin, u
     }
 }
 
+/* How far ahead of that time the leg's media is, and where it would be on hold; not what the path
+ * may gain. */
+static struct sim_interval lead_at(const struct maker *k, int64_t ns)
+{
+    const struct sim_leg *leg = k->leg;
+    struct sim_interval lead = {0, 0};
+    int64_t slack = k->m->corrected_ticks;
+    int64_t last_ns = -1;
+    for (uint32_t i = 0; i < leg->packet_count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        const struct sim_segment *g = &leg->segment[p->segment];
+        if (p->fate == SIM_UNSENT || p->arrival_ns >= ns) {
+            continue;
+        }
+        int64_t ahead = p->pos_ticks - sim_ticks_of_ns(p->arrival_ns);
+        int64_t most = ahead + (g->found ? g->at_ticks : g->hi_ticks) + k->longest + slack;
+        lead.to = most > lead.to ? most : lead.to;
+        if (p->arrival_ns > last_ns && !p->doubtful) {
+            last_ns = p->arrival_ns;
+            lead.from = ahead + (g->found ? g->at_ticks : g->lo_ticks) - slack;
+        }
+    }
+    lead.from = lead.from > LEAD_TICKS ? lead.from : 0;
+    lead.to = lead.to > LEAD_TICKS ? lead.to : 0;
+    return lead;
+}
+
 static void overlays(struct maker *k)
 {
     const struct sim *m = k->m;
@@ -263,14 +291,10 @@ static void overlays(struct maker *k)
                 DOWN_TICKS + dur, SIM_IS_DOWN);
     }
     for (uint32_t i = 0; i < k->leg->hold_count; i++) {
-        if (k->leg->packet_count > 0 && k->leg->packet[k->leg->packet_count - 1].lead_ticks > 0) {
-            /* ahead of time the file may have been written before anybody knew of the hold */
-            overlay_maybe(k, sim_ticks_of_ns(k->leg->hold[i].from), SIM_NEVER, dur + k->tpf,
-                          SIM_IS_HOLD);
-            continue;
-        }
-        overlay(k, sim_ticks_of_ns(k->leg->hold[i].from), sim_ticks_of_ns(k->leg->hold[i].to),
-                dur + k->tpf, SIM_IS_HOLD);
+        int64_t from = sim_ticks_of_ns(k->leg->hold[i].from);
+        int64_t to = sim_ticks_of_ns(k->leg->hold[i].to);
+        struct sim_interval lead = lead_at(k, k->leg->hold[i].from);
+        overlay(k, from + lead.to, to + lead.from, dur + k->tpf + lead.to - lead.from, SIM_IS_HOLD);
     }
     for (uint32_t i = 0; i < m->pause_count; i++) {
         const struct sim_interval *sure = &k->leg->pause[i];
