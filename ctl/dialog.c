@@ -57,6 +57,7 @@ enum slr_err slr_dialog_set(char **field, const char *text)
         return SLR_NOMEM;
     }
     slr_text_clean(copy);
+    explicit_bzero(*field, *field ? strlen(*field) : 0); /* an answer has keys in it */
     free(*field);
     *field = copy;
     return SLR_OK;
@@ -135,6 +136,7 @@ static bool renew_keys(struct slr_dialog *d)
         good = !put.overflow && slr_dialog_set(&d->answer, text) == SLR_OK;
     }
     explicit_bzero(key, sizeof key);
+    explicit_bzero(text, text ? SLR_SDP_MAX_BYTES : 0);
     free(text);
     return good;
 }

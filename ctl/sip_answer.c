@@ -93,6 +93,7 @@ enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
             err = slr_dialog_set(&d->answer, text);
         }
     }
+    explicit_bzero(text, SLR_SDP_MAX_BYTES); /* our keys */
     free(text);
     return err;
 }

@@ -118,6 +118,41 @@ static void set_rport(msg_t *msg, sip_via_t *v)
     }
 }
 
+/* Memory of a message that is overwritten before it is freed. */
+struct secret {
+    su_home_t home[1];
+    char *at;
+    size_t len_bytes;
+};
+
+static void wipe_secret(void *arg)
+{
+    struct secret *s = arg;
+    explicit_bzero(s->at, s->len_bytes);
+}
+
+/*
+ * A body may hold media keys. The stack frees its buffers as they are, those of retransmissions
+ * without asking us: so a body that came whole (over UDP each does) moves to where it is wiped.
+ */
+static void hide_body(msg_t *msg, sip_payload_t *p)
+{
+    struct secret *s = su_home_clone(msg_home(msg), sizeof *s);
+    char *at = s ? su_alloc(s->home, (isize_t)p->pl_len + 1) : NULL;
+    if (!at) {
+        return;
+    }
+    char *from = p->pl_data;
+    memcpy(at, from, p->pl_len);
+    at[p->pl_len] = '\0';
+    s->at = at;
+    s->len_bytes = p->pl_len;
+    (void)su_home_destructor(s->home, wipe_secret);
+    explicit_bzero(from, p->pl_len);
+    p->pl_data = at;
+    p->pl_common->h_data = at;
+}
+
 /*
  * The stack keeps the text of a header line with its first value. Where several Vias share a line
  * and nta then writes received and rport into the first, that text is dropped and with it the
@@ -133,7 +168,14 @@ static issize_t extract_body(msg_t *msg, msg_pub_t *pub, char b[], isize_t bsiz,
     for (sip_via_t *v = sip->sip_via; v; v = v->v_next) {
         msg_fragment_clear(v->v_common);
     }
-    return sip_extract_body(msg, sip, b, bsiz, eos);
+    issize_t n = sip_extract_body(msg, sip, b, bsiz, eos);
+    sip_payload_t *p = sip->sip_payload;
+    bool whole =
+        p && !p->pl_next && p->pl_data == b && n > 0 && (size_t)n == p->pl_len && n <= bsiz;
+    if (whole) {
+        hide_body(msg, p);
+    }
+    return n;
 }
 
 msg_mclass_t *slr_sip_make_mclass(void)
