@@ -282,7 +282,9 @@ static bool take_over(const struct import *im)
         good = good && strcmp(text_of(row, "state"), "failed") != 0;
     }
     if (json_array_size(list) == 0) {
-        slrctl_say("%s holds nothing to record", im->capture);
+        bool keys = im->ctl->srtp_keys.count > 0;
+        slrctl_say("%s holds nothing to record%s", im->capture,
+                   keys ? ", or nothing that a key which was given opens" : "");
         json_decref(list);
         return good;
     }

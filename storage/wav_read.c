@@ -112,14 +112,18 @@ static enum slr_err read_fmt(struct slr_slice body, struct slr_audio_shape *shap
     return SLR_OK;
 }
 
-/* One chunk, and its pad byte where there is one. False at the end of the file. */
-static bool take_chunk(struct slr_slice *s, struct slr_slice *id, uint32_t *stated_bytes,
-                       struct slr_slice *body)
+/* One chunk, and its pad byte where there is one. False at the end of the file. Of a data chunk
+ * what is too long for 32 bits stands in ds64. */
+static bool take_chunk(const struct walk *w, struct slr_slice *s, struct slr_slice *id,
+                       uint64_t *stated_bytes, struct slr_slice *body)
 {
-    if (!slr_slice_take(s, 4, id) || !take_le32(s, stated_bytes)) {
+    uint32_t stated = 0;
+    if (!slr_slice_take(s, 4, id) || !take_le32(s, &stated)) {
         return false;
     }
-    size_t n = *stated_bytes <= s->len_bytes ? *stated_bytes : s->len_bytes;
+    bool is_long = stated == UINT32_MAX && w->has_ds64 && slr_slice_eq(*id, "data");
+    *stated_bytes = is_long ? w->ds64_data_bytes : stated;
+    size_t n = *stated_bytes <= s->len_bytes ? (size_t)*stated_bytes : s->len_bytes;
     if (!slr_slice_take(s, n, body)) {
         return false;
     }
@@ -129,14 +133,8 @@ static bool take_chunk(struct slr_slice *s, struct slr_slice *id, uint32_t *stat
     return true;
 }
 
-/* What is too long for 32 bits stands in ds64. */
-static uint64_t stated_data_bytes(const struct walk *w, uint32_t stated_bytes)
-{
-    return stated_bytes == UINT32_MAX && w->has_ds64 ? w->ds64_data_bytes : stated_bytes;
-}
-
 static enum slr_err read_chunk(struct walk *w, struct slr_slice file, struct slr_slice id,
-                               uint32_t stated_bytes, struct slr_slice body)
+                               uint64_t stated_bytes, struct slr_slice body)
 {
     if (slr_slice_eq(id, "fmt ") && !w->has_fmt) {
         if (body.len_bytes < stated_bytes) {
@@ -147,11 +145,8 @@ static enum slr_err read_chunk(struct walk *w, struct slr_slice file, struct slr
     }
     if (slr_slice_eq(id, "data") && !w->has_data) {
         w->has_data = true;
-        w->info.stated_len_bytes = stated_data_bytes(w, stated_bytes);
+        w->info.stated_len_bytes = stated_bytes;
         w->data = body;
-        if (w->info.stated_len_bytes < w->data.len_bytes) {
-            w->data.len_bytes = (size_t)w->info.stated_len_bytes;
-        }
         w->info.data_offset_bytes = (uint64_t)(body.at - file.at);
     } else if (slr_slice_eq(id, "fact") && !w->info.has_fact) {
         uint32_t frames = 0;
@@ -167,9 +162,10 @@ enum slr_err slr_wav_parse(struct slr_slice file, struct slr_wav_info *info)
 {
     struct walk w = {.has_fmt = false};
     struct slr_slice rest = file, riff, wave, id, body;
-    uint32_t size = 0;
+    uint32_t riff_bytes = 0;
+    uint64_t size_bytes = 0;
 
-    if (!slr_slice_take(&rest, 4, &riff) || !take_le32(&rest, &size) ||
+    if (!slr_slice_take(&rest, 4, &riff) || !take_le32(&rest, &riff_bytes) ||
         !slr_slice_take(&rest, 4, &wave)) {
         return SLR_TRUNCATED;
     }
@@ -177,8 +173,8 @@ enum slr_err slr_wav_parse(struct slr_slice file, struct slr_wav_info *info)
     if ((!slr_slice_eq(riff, "RIFF") && !w.info.is_rf64) || !slr_slice_eq(wave, "WAVE")) {
         return SLR_FORMAT;
     }
-    while (take_chunk(&rest, &id, &size, &body)) {
-        enum slr_err err = read_chunk(&w, file, id, size, body);
+    while (take_chunk(&w, &rest, &id, &size_bytes, &body)) {
+        enum slr_err err = read_chunk(&w, file, id, size_bytes, body);
         if (err != SLR_OK) {
             return err;
         }

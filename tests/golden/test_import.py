@@ -118,3 +118,4 @@ def test_d08_decrypts_to_the_published_plaintext(how, tmp_path):
 def test_d08_with_a_wrong_key_is_never_decoded():
     result = passive.imported(passive.capture("d08"), "--srtp-key", "A" * 40)
     assert not any(leg.total("received") for r in result.recordings for leg in r.ledger.legs)
+    assert "nothing that a key which was given opens" in result.log

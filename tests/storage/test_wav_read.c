@@ -2,6 +2,8 @@
  * The WAV reader against files written by hand here, byte by byte, not by our writer.
  */
 #include <criterion/criterion.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "storage/wav_read.h"
 
@@ -182,6 +184,33 @@ Test(wav_read, rf64)
         cr_assert_eq(info.truncated, i >= 2);
         cr_assert_eq(info.fact_frames, i == 3 ? UINT32_MAX : 4 + (2ull << 32));
     }
+}
+
+/* All of it is seen, and a chunk behind it. The memory is there, but nobody touches most of it. */
+Test(wav_read, rf64_beyond_4_gib)
+{
+    const uint64_t media_bytes = (5ull << 30) + 4;
+    const size_t size_bytes = (size_t)media_bytes + 4096;
+    struct slr_wav_info info;
+    struct file f;
+    uint8_t *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cr_assert_neq(at, MAP_FAILED);
+    file_begin(&f);
+    memcpy(f.at, "RF64", 4);
+    put_ds64(&f, (uint32_t)media_bytes, true);
+    put_fmt(&f, 1, 2, 48000, 16);
+    put_data(&f, UINT32_MAX, "");
+    memcpy(at, f.at, f.p.len_bytes);
+    uint64_t head = f.p.len_bytes;
+    memcpy(at + head + media_bytes, "fact\4\0\0\0\7\0\0\0", 12);
+    struct slr_slice file = slr_slice_of(at, (size_t)(head + media_bytes) + 12);
+    cr_assert_eq(slr_wav_parse(file, &info), SLR_OK);
+    cr_assert(info.is_rf64 && !info.truncated);
+    cr_assert_eq(info.data_len_bytes, media_bytes);
+    cr_assert_eq(info.frames, media_bytes / 4);
+    cr_assert(info.has_fact && info.fact_frames == 7);
+    munmap(at, size_bytes);
 }
 
 Test(wav_read, the_first_of_two_counts)
