@@ -11,6 +11,8 @@ import subprocess
 
 import pytest
 
+from . import amr
+
 
 def decode(name, payloads, clock=8000, channels=1, decoder=None):
     """Samples (interleaved, int16) of payloads in order, at the codec's own rate."""
@@ -107,7 +109,17 @@ def _ogg_opus(payloads, _clock, _channels):
     return b"".join(out), ["-f", "ogg"]
 
 
-_FORMS = {"G722": _g722, "GSM": _gsm, "G729": _g729, "L16": _l16, "AMR": _amr, "OPUS": _ogg_opus}
+def _stored_amr(frames, _clock, _channels):
+    """What lib/amr.py encoded."""
+    return amr.stored("AMR", frames), ["-f", "amr"]
+
+
+def _stored_amr_wb(frames, _clock, _channels):
+    return amr.stored("AMR-WB", frames), ["-f", "amr"]
+
+
+_FORMS = {"G722": _g722, "GSM": _gsm, "G729": _g729, "L16": _l16, "AMR": _amr, "OPUS": _ogg_opus,
+          "AMR frames": _stored_amr, "AMR-WB frames": _stored_amr_wb}
 
 
 def mono(samples, channels):
