@@ -298,7 +298,8 @@ static enum slr_err open_passive(struct slr_engine *e)
             return err;
         }
     }
-    return e->virtual_clock ? slr_flows_init(&e->flows, 65536) : SLR_NOMEM;
+    enum slr_err err = e->virtual_clock ? slr_flows_init(&e->flows, 65536) : SLR_NOMEM;
+    return err == SLR_OK ? slr_raw_hold_init(&e->raw, SLR_FLOW_RAW_BYTES) : err;
 }
 
 enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct slr_event_sink *sink,
@@ -424,6 +425,7 @@ void slr_engine_close(struct slr_engine *e, bool seal)
         close(e->rec_fd);
     }
     slr_flows_fini(&e->flows);
+    slr_raw_hold_fini(&e->raw);
     slr_clock_free(e->virtual_clock);
     free(e->worker);
     free(e->writer);

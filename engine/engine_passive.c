@@ -87,6 +87,7 @@ static void take_rtcp(struct slr_engine *e, const struct slr_packet *pkt)
     dst.port--;
     struct slr_flow *f = slr_flow_find(&e->flows, &src, &dst);
     if (f && f->leg != SLR_NONE) {
+        slr_passive_keep_raw(e, f, true, pkt);
         slr_worker_packet(&e->worker[0], f->leg, true, pkt);
     } else {
         count(e, SLR_VERDICT_RTCP);
@@ -111,6 +112,7 @@ static void take_rtp(struct slr_engine *e, const struct slr_packet *pkt)
         count(e, SLR_VERDICT_FLOW_TABLE_FULL);
         return;
     }
+    slr_passive_keep_raw(e, f, false, pkt);
     slr_worker_packet(&e->worker[0], f->leg, false, pkt);
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/flows.h"
+#include "engine/raw_hold.h"
 #include "engine/sealer.h"
 #include "engine/srtp_keys.h"
 #include "engine/worker.h"
@@ -24,6 +25,9 @@ struct slr_port_past {
     bool heard;
 };
 #define SLR_PORT_PAIRS 32768u
+
+/* 2 s of some 300 flows that nobody has asked for yet. */
+#define SLR_FLOW_RAW_BYTES (8u << 20)
 
 struct slr_engine {
     const struct slr_engine_config *cfg;
@@ -67,6 +71,7 @@ struct slr_engine {
     /* passive */
     struct slr_srtp_keys keys;
     struct slr_flows flows;
+    struct slr_raw_hold raw; /* of flows without a session */
     struct slr_packet burst[SLR_CAPTURE_BURST];
     uint32_t burst_at, burst_count;
     bool input_over;

@@ -216,17 +216,64 @@ static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
     atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
-/* What was held of a flow that turns out to be secure was never decrypted: it begins anew, on the
- * leg that has the keys. */
-static void forget_held(struct slr_engine *e, const struct slr_leg_params *p)
+void slr_passive_keep_raw(struct slr_engine *e, const struct slr_flow *flow, bool rtcp,
+                          const struct slr_packet *pkt)
 {
+    if (is_unclaimed(e, flow->leg)) {
+        (void)slr_raw_hold_put(&e->raw, flow->order, rtcp, pkt);
+    }
+}
+
+/* What is held of a flow, as it was captured, to a leg that has the keys. */
+static void take_again(struct slr_engine *e, uint32_t flow, uint32_t slot)
+{
+    struct slr_raw_walk walk = {0};
+    struct slr_packet pkt;
+    bool rtcp = false;
+    while (slr_raw_hold_next(&e->raw, &walk, flow, &pkt, &rtcp)) {
+        slr_count(&e->worker[0].counters.at[SLR_CTR_FLOW_AGAIN], 1);
+        slr_worker_packet(&e->worker[0], slot, rtcp, &pkt);
+    }
+}
+
+/* A held flow turns out to be secure: it begins anew, with the keys. */
+static enum slr_err begin_secure(struct slr_engine *e, const struct slr_flow *f,
+                                 const struct slr_leg_params *with)
+{
+    struct slr_leg *leg = leg_at(e, f->leg);
+    slr_queue_reset(e->state, f->leg);
+    slr_engine_leg_reset(e, f->leg);
+    leg->passive = true;
+    enum slr_err err = slr_leg_codecs_set(leg, with->pt, with->pt_count);
+    if (err == SLR_OK) {
+        slr_leg_codecs_build(&e->codecs[f->leg], leg);
+        err = slr_engine_secure(&e->worker[0], f->leg, with, false);
+    }
+    atomic_store(&leg->state, SLR_LEG_OPEN);
+    if (err == SLR_OK) {
+        take_again(e, f->order, f->leg);
+    }
+    return err;
+}
+
+/* What was held of a flow that turns out to be secure was never decrypted. Of several the first
+ * that the keys fit gives the leg its slot; what none fit is forgotten. */
+static void secure_held(struct slr_engine *e, const struct slr_leg_params *with)
+{
+    bool found = false;
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         struct slr_flow *f = &e->flows.at[i];
-        bool mine = f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
-                    (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
-        if (mine && is_unclaimed(e, f->leg)) {
+        bool mine = f->used && slr_addr_eq(&f->dst, &with->passive_dst) &&
+                    (with->passive_src.family == 0 || slr_addr_eq_ip(&with->passive_src, &f->src));
+        if (!mine || !is_unclaimed(e, f->leg)) {
+            continue;
+        }
+        bool fits = !found && with->srtp_count > 0 && begin_secure(e, f, with) == SLR_OK &&
+                    atomic_load(&leg_at(e, f->leg)->stream_count) > 0;
+        if (!fits) {
             drop_flow(e, f->leg, slr_clock_mono(e->clock));
         }
+        found |= fits;
     }
 }
 
@@ -257,27 +304,22 @@ static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uin
     }
 }
 
-/* Where the signalling has no keys, those from a file are tried. */
-static enum slr_err secure_leg(struct slr_engine *e, uint32_t slot, const struct slr_leg_params *p)
+/* Where the signalling has no keys, those from a file are tried. The caller wipes *with. */
+static void find_keys(const struct slr_engine *e, const struct slr_leg_params *p,
+                      struct slr_leg_params *with)
 {
-    struct slr_leg_params with = *p;
+    *with = *p;
     if (p->srtp_unknown && e->keys.count > 0) {
-        with.srtp_count = slr_srtp_keys_for(&e->keys, NULL, with.srtp);
-        with.srtp_unknown = with.srtp_count == 0;
+        with->srtp_count = slr_srtp_keys_for(&e->keys, NULL, with->srtp);
+        with->srtp_unknown = with->srtp_count == 0;
     }
-    enum slr_err err = slr_engine_secure(&e->worker[0], slot, &with, false);
-    explicit_bzero(with.srtp, sizeof with.srtp);
-    return err;
 }
 
-enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
-                                  const struct slr_leg_params *p)
+static enum slr_err open_leg(struct slr_engine *e, struct slr_session *s,
+                             const struct slr_leg_params *p)
 {
-    if (!p->passive || p->passive_dst.family == 0) {
-        return SLR_INVAL;
-    }
     if (p->srtp_count > 0 || p->srtp_unknown) {
-        forget_held(e, p);
+        secure_held(e, p);
     }
     uint32_t slot = claim_flows(e, p);
     bool held = slot != SLR_NONE;
@@ -298,7 +340,7 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
     enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
     if (err == SLR_OK) {
         slr_leg_codecs_build(&e->codecs[slot], leg);
-        err = secure_leg(e, slot, p);
+        err = slr_engine_secure(&e->worker[0], slot, p, false);
     }
     if (err == SLR_OK) {
         err = held ? adopt(e, s, slot) : slr_engine_leg_join(&e->worker[0], s, slot);
@@ -311,6 +353,19 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
         slr_engine_secure_reset(e, slot);
         atomic_store(&leg->state, SLR_LEG_FREE);
     }
+    return err;
+}
+
+enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
+                                  const struct slr_leg_params *p)
+{
+    struct slr_leg_params with;
+    if (!p->passive || p->passive_dst.family == 0) {
+        return SLR_INVAL;
+    }
+    find_keys(e, p, &with);
+    enum slr_err err = open_leg(e, s, &with);
+    explicit_bzero(with.srtp, sizeof with.srtp);
     return err;
 }
 
@@ -503,13 +558,14 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);
 }
 
-/* A flow's packets go to a leg from now on; what was held of it is forgotten. */
+/* A flow's packets, those that are held first, go to a leg that has the keys. */
 static void give_to(struct slr_engine *e, const struct slr_flow *flow, uint32_t slot)
 {
     struct slr_flow *f = &e->flows.at[flow - e->flows.at];
     drop_flow(e, f->leg, slr_clock_mono(e->clock));
     f->leg = slot;
     e->flows.closed--;
+    take_again(e, f->order, slot);
 }
 
 static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
@@ -519,7 +575,7 @@ static bool join_signalled(struct slr_engine *e, const struct slr_flow *flow)
     uint32_t deaf = s ? atomic_load(&s->leg[index]) : SLR_NONE;
     if (s && atomic_load(&e->state->run[deaf].secure) &&
         !atomic_load(&e->state->run[flow->leg].secure)) {
-        give_to(e, flow, deaf); /* the leg has the keys, and what was held is not decrypted */
+        give_to(e, flow, deaf); /* the leg has the keys, and what was placed is not decrypted */
     } else if (s) {
         replace_deaf(e, s, index, flow);
     }

@@ -18,6 +18,11 @@
  * slot left. */
 struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_packet *pkt);
 
+/* Keeps a copy of a packet as long as nobody has asked for its flow: it may be encrypted, and the
+ * keys come later. */
+void slr_passive_keep_raw(struct slr_engine *e, const struct slr_flow *flow, bool rtcp,
+                          const struct slr_packet *pkt);
+
 /* Makes sessions of flows held long enough (all: of every one), frees what is no media. */
 void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all);
 

@@ -200,6 +200,42 @@ def test_keys_in_captured_sdp_decrypt(tmp_path):
     no_key_in(result, ka, kb, unused, ka2, kb2)
 
 
+@pytest.mark.parametrize("where", ["before the answer", "before the offer"])
+def test_media_that_comes_before_its_keys_is_held_and_decrypted(tmp_path, where):
+    """The description with the keys is captured 0.8 s after the first packets."""
+    ka, kb, other = srtp.Keys(), srtp.Keys("AEAD_AES_256_GCM"), srtp.Keys()
+    c, a, b = Capture(), rtp.plan("ea", 4, digits="5"), rtp.plan("eb", 4)
+    secure_call(c, 1 if where == "before the offer" else 0.95, [ka.line()], [kb.line()], 5)
+    srtp.protect(a, ka), srtp.protect(b, kb)
+    if where == "before the answer":  # 0.1 s behind the INVITE
+        c.rtp(0.97, a, MA, MB), c.rtp(0.99, b, MB, MA)
+    else:
+        c.rtp(0.2, a, MA, MB), c.rtp(0.3, b, MB, MA)
+    # somebody else's packets to the same port, under a key that nobody tells
+    stranger = rtp.plan("es", 1, ssrc=77)
+    srtp.protect(stranger, other)
+    c.rtp(0.25, stranger, (A, 4444), MB)
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    r = check(result, (a, b), digits="5")
+    for leg, sent in zip(sorted(r.ledger.legs, key=lambda x: x.channel), (a, b)):
+        assert leg.raw["srtp"]["packets"] == len(sent.sent) and leg.count("lost") == 0
+        first = leg.of("received")[0].start
+        assert first < ledger.ticks(8000), "it begins with the media"
+    no_key_in(result, ka, kb, other)
+
+
+def test_secure_media_at_a_port_that_no_sdp_names(tmp_path):
+    """The callee's media goes to another port of the caller: it is taken when its leg hears nothing, and what
+    came until then is decrypted as well."""
+    ka, kb = srtp.Keys(), srtp.Keys()
+    c, a, b = Capture(), rtp.plan("pa", 3), rtp.plan("pb", 3)
+    secure_call(c, 0, [ka.line()], [kb.line()], 5)
+    srtp.protect(a, ka), srtp.protect(b, kb)
+    c.rtp(0.3, a, MA, MB), c.rtp(0.31, b, MB, (A, 4002))
+    r = check(passive.imported(c.write(tmp_path / "c.pcap")), (a, b))
+    assert [leg.raw["srtp"]["packets"] for leg in r.ledger.legs] == [150, 150]
+
+
 def test_captured_srtp_without_keys_is_never_decoded_unless_they_are_given(tmp_path):
     """DTLS, or keys that were cut from the capture: nothing of it is audio."""
     ka, kb = srtp.Keys(), srtp.Keys()
