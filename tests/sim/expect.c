@@ -202,6 +202,19 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
     set_kinds(k, at, k->e->len_ticks, (doubtful ? ANY_GAP | SIM_IS_ENDED : rest) | IS_GAP);
 }
 
+/* Was the leg on hold then? */
+static bool touches_hold(const struct maker *k, int64_t from, int64_t to)
+{
+    int64_t slack = k->longest + k->m->corrected_ticks + k->tpf;
+    for (uint32_t i = 0; i < k->leg->hold_count; i++) {
+        const struct sim_interval *h = &k->leg->hold[i];
+        if (sim_ticks_of_ns(h->from) - slack < to && from < sim_ticks_of_ns(h->to) + slack) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Open packets may be there: their kinds are possible, too, and what they may cover. */
 static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
 {
@@ -217,7 +230,8 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
             add_kinds(k, list[i].from, list[i].to, kinds, 0xffff);
         }
         if (p->cut > 0) {
-            add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN, 0xffff);
+            uint32_t hold = touches_hold(k, list[i].from, list[i].to) ? SIM_IS_HOLD : 0;
+            add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | hold, 0xffff);
         }
         if (p->fate == SIM_GONE && p->paused && p->doubtful) {
             add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | IS_GAP, 0xffff);

@@ -316,10 +316,13 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
 }
 
 /* Its place, or the first part of it, may be in the file already: a window behind the wall, or
- * behind media that all legs sent faster than that. */
+ * behind media that all legs sent faster than that. A packet that is held until its stream is
+ * believed may be late by then. */
 static void judge_late(const struct sim_leg *leg, struct sim_packet *p, int64_t written)
 {
-    int64_t now = max64(sim_ticks_of_ns(p->arrival_ns), written);
+    int64_t believed_ns = leg->stream[p->stream].believed_ns;
+    int64_t seen_ns = p->doubtful ? max64(p->arrival_ns, believed_ns) : p->arrival_ns;
+    int64_t now = seen_ns == SIM_NEVER ? INT64_MAX : max64(sim_ticks_of_ns(seen_ns), written);
     if (sim_places(leg, p).from <= now - sim_ticks_of_ns(SIM_WINDOW_NS)) {
         leave_open(p);
         p->late = true;
