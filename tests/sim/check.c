@@ -157,7 +157,9 @@ static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32
     uint32_t own = 0;
     uint32_t there = g->found ? tail_at(m, c, channel, p, frame, claims, &own) : 0;
     bool whole = there == p->samples && own >= 4;
-    if (!whole && (!p->late || own < 4)) { /* fewer may be there by chance: they are open */
+    /* its first part may have been written when it came, or when it was believed */
+    bool may_be_cut = p->late || p->doubtful;
+    if (!whole && (!may_be_cut || own < 4)) { /* fewer may be there by chance: they are open */
         p->fate = SIM_GONE;
         return;
     }

@@ -292,6 +292,22 @@ static int64_t length_of(const struct sim *m, const struct sim_packet *p)
     return (int64_t)p->samples * sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
 }
 
+/* By how much later than in the end the packet may have lain when it came: its segment, which was
+ * found, may still be moved. */
+static int64_t moved_by(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p)
+{
+    const struct sim_segment *g = &leg->segment[p->segment];
+    int64_t first = first_arrival(leg, g);
+    int64_t lead = leg->packet[g->first].lead_ticks;
+    if (p->arrival_ns >= first + REFINE_NS + ABOUT_NS) {
+        return 0;
+    }
+    int64_t most = delays(leg, g, first, p->arrival_ns, true).to - lead;
+    /* one that follows another keeps that one's distance, and moves by its own delays alone */
+    int64_t least = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true).from - lead;
+    return max64(0, most - min64(least, g->at_ticks)) + sim_unit(m->hz);
+}
+
 static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p, struct heard *h)
 {
     const struct sim_segment *g = &leg->segment[p->segment];
@@ -300,16 +316,7 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
         return;
     }
     int64_t end = p->pos_ticks + g->at_ticks + length_of(m, p);
-    int64_t first = first_arrival(leg, g);
-    int64_t extra = 0;
-    if (p->arrival_ns < first + REFINE_NS + ABOUT_NS) { /* the segment may still be moved */
-        int64_t lead = leg->packet[g->first].lead_ticks;
-        int64_t most = delays(leg, g, first, p->arrival_ns, true).to - lead;
-        /* one that follows another keeps that one's distance, and moves by its own delays alone */
-        int64_t least = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true).from - lead;
-        extra = max64(0, most - min64(least, g->at_ticks)) + sim_unit(m->hz);
-    }
-    h->most = max64(h->most, end + extra);
+    h->most = max64(h->most, end + moved_by(m, leg, p));
     if (!p->doubtful && p->arrival_ns >= leg->stream[p->stream].believed_ns) {
         h->sure = max64(h->sure, end);
     }
@@ -367,6 +374,7 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
     struct sim_interval from = sim_places(leg, p);
     int64_t len = max64(length_of(m, p), 1);
     bool moving = p->arrival_ns < first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
+    int64_t moved = g->found ? moved_by(m, leg, p) : 0;
     for (uint32_t i = 0; i < m->pause_count; i++) {
         const struct sim_interval *t = &m->pause[i];
         const struct sim_interval *sure = &leg->pause[i];
@@ -378,7 +386,7 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
         bool just_after = p->arrival_ns >= t->to && p->arrival_ns < t->to + SIM_MS;
         bool never_met = leg->join_ns >= t->to || p->arrival_ns < t->from;
         bool inside = !never_met && from.to < sure->to && from.from + len > sure->from;
-        bool may_be = !never_met && from.from < wide->to && from.to + len > wide->from;
+        bool may_be = !never_met && from.from < wide->to && from.to + moved + len > wide->from;
         if (arrived || (inside && !moving)) {
             p->fate = p->doubtful ? SIM_EITHER : SIM_GONE;
             p->paused = true;
