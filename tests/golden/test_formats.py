@@ -51,14 +51,15 @@ def edges(n, rate):
     return {"first 50 ms": (0, e), "last 50 ms": (n - e, n), "whole": (0, n)}
 
 
-EXACT = ["WAV, A-law as received", "WAV, mu-law as received", "WAV, PCM16", "FLAC, two channels", *formats.LONG]
+EXACT = ["WAV, A-law as received", "WAV, mu-law as received", "WAV, PCM16", "FLAC, two channels",
+         "WAV, A-law, a file a leg", "FLAC, a file a leg", *formats.LONG]
 
 
 @pytest.mark.parametrize("name", EXACT)
 def test_exact(made, name):
     m = made[name]
-    (path,) = m.files
-    got = decoded(path, 2, formats.HZ)
+    got = [t for f in m.files for t in decoded(f, m.channels, formats.HZ)]
+    assert len(got) == 2
     for c in (0, 1):
         assert len(got[c]) == formats.FRAMES
         for what, (a, b) in edges(formats.FRAMES, formats.HZ).items():
@@ -88,11 +89,16 @@ NEAR = [
     ("WAV, PCM16, 48 kHz", 48000, 22, 30),
     ("FLAC, mono mix, 16 kHz", 16000, 22, 30),
     ("WAV, GSM 6.10, mono mix", 8000, 3, 8),
+    ("WAV, GSM 6.10, a file a leg", 8000, 6, 12),
     ("Ogg Opus, two channels", 8000, 2, 4),
     ("Ogg Opus, two channels, 48 kHz", 8000, 3, 8),
     ("Ogg Opus, mono mix", 8000, 2, 4),
     ("Ogg Opus, a file a leg", 8000, 2, 4),
 ]
+
+
+def test_no_row_of_the_table_is_left_out():
+    assert {*EXACT, *(n[0] for n in NEAR), "WAV, A-law, mono mix"} == set(formats.NAMES)
 
 
 def check_near(want, got, rate, edge_db, whole_db):

@@ -31,12 +31,15 @@ ROWS = [
     ("WAV, PCM16", ["--format", "wav-pcm"], wav.ALAW, 2),
     ("WAV, PCM16, 48 kHz", ["--format", "wav-pcm", "--rate", "48000"], wav.ALAW, 2),
     ("WAV, A-law, mono mix", ["--format", "wav-alaw", "--layout", "mix"], wav.ALAW, 1),
+    ("WAV, A-law, a file a leg", ["--layout", "legs"], wav.ALAW, 1),
     ("WAV, GSM 6.10, mono mix", ["--format", "gsm"], wav.ALAW, 1),
+    ("WAV, GSM 6.10, a file a leg", ["--format", "gsm", "--layout", "legs"], wav.ALAW, 1),
     ("Ogg Opus, two channels", ["--format", "opus"], wav.ALAW, 2),
     ("Ogg Opus, two channels, 48 kHz", ["--format", "opus", "--rate", "48000"], wav.ALAW, 2),
     ("Ogg Opus, mono mix", ["--format", "opus", "--layout", "mix"], wav.ALAW, 1),
     ("Ogg Opus, a file a leg", ["--format", "opus", "--layout", "legs"], wav.ALAW, 1),
     ("FLAC, two channels", ["--format", "flac"], wav.ALAW, 2),
+    ("FLAC, a file a leg", ["--format", "flac", "--layout", "legs"], wav.ALAW, 1),
     ("FLAC, mono mix, 16 kHz", ["--format", "flac", "--layout", "mix", "--rate", "16000"], wav.ALAW, 1),
 ]
 # Rows that are others with the header that a file beyond 4 GiB has.
