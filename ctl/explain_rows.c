@@ -165,7 +165,7 @@ static const char *words_of(const struct slr_explain_row *r)
     case SLR_SPAN_PAUSED:
         return "recording paused";
     case SLR_SPAN_ABSENT:
-        return "nothing was sent";
+        return "nothing was heard";
     case SLR_SPAN_ENDED:
         return "this leg was over";
     case SLR_SPAN_LOST_NETWORK:

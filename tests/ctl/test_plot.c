@@ -143,7 +143,7 @@ Test(plot, the_same_bytes_each_time)
     char *svg = svg_of(ledger(), peaks());
     char *again = svg_of(ledger(), peaks());
     cr_assert_str_eq(svg, again);
-    cr_assert_eq(hash_of(svg, strlen(svg)), 0xc2524403c896375eu, "hash 0x%llx",
+    cr_assert_eq(hash_of(svg, strlen(svg)), 0x802c6fc1dab26602u, "hash 0x%llx",
                  (unsigned long long)hash_of(svg, strlen(svg)));
     free(svg);
     free(again);
