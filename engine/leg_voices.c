@@ -32,6 +32,7 @@ void slr_leg_voices_drop(struct slr_leg_voices *v)
     v->noisy = false;
     v->noise_ticks = 0;
     v->last_stream = SLR_NONE;
+    v->last_spoke = false;
 }
 
 void slr_leg_voices_close(struct slr_leg_voices *v)

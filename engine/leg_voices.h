@@ -46,6 +46,7 @@ struct slr_leg_voices {
     uint32_t last_stream; /* SLR_NONE: none */
     int64_t last_seq_ext;
     uint8_t last_segment;
+    bool last_spoke; /* the last voice said it: what is missing after it is missing there */
 };
 
 /* Frames before the end of a track that may be asked for again (the skew stage left them). */

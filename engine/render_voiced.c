@@ -38,12 +38,14 @@ static void tell_fillers(struct work *w, int64_t until_ticks)
     }
 }
 
-static void newest(struct work *w, uint32_t stream, int64_t seq_ext, uint8_t segment)
+/* The newest record; spoke: by the voice that was got last. */
+static void newest(struct work *w, uint32_t stream, int64_t seq_ext, uint8_t segment, bool spoke)
 {
     if (w->voices->last_stream != stream || seq_ext > w->voices->last_seq_ext) {
         w->voices->last_stream = stream;
         w->voices->last_seq_ext = seq_ext;
         w->voices->last_segment = segment;
+        w->voices->last_spoke = spoke;
     }
 }
 
@@ -68,7 +70,7 @@ static void fill_unit(struct work *w, struct slr_voice *v, struct slr_note *note
         slr_render_tell(w->r, note);
         keep(w, note);
     }
-    newest(w, v->stream, note->seq_ext, note->segment);
+    newest(w, v->stream, note->seq_ext, note->segment, true);
 }
 
 /* Packet by packet; the last one before the record may be recovered from it. */
@@ -172,10 +174,10 @@ static void fill_gap(struct work *w, struct slr_voice *v, const struct slr_rende
     const struct slr_rec *rec = next->rec;
     uint32_t stream = rec->generation << 8 | rec->stream;
     const struct slr_codec *codec = v->use.codec;
-    if (!v->running || !codec->conceal || v->stream != stream || w->voices->last_stream != stream ||
-        stands_apart(w, rec) || v->unit_ticks == 0 || next->ticks <= v->next_ticks ||
-        slr_voice_continues(v, next->ticks) || w->voices->last_seq_ext >= rec->seq_ext ||
-        is_silent(w, v->next_ticks, next->ticks)) {
+    if (!v->running || !codec->conceal || !w->voices->last_spoke || v->stream != stream ||
+        w->voices->last_stream != stream || stands_apart(w, rec) || v->unit_ticks == 0 ||
+        next->ticks <= v->next_ticks || slr_voice_continues(v, next->ticks) ||
+        w->voices->last_seq_ext >= rec->seq_ext || is_silent(w, v->next_ticks, next->ticks)) {
         return;
     }
     int64_t missing = rec->seq_ext - w->voices->last_seq_ext - 1;
@@ -276,6 +278,7 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
         follow_noise(w, item);
         w->voices->noisy = false;
     }
+    bool spoke = done != NULL;
     if (done) {
         note = *done;
     } else if (note.kind == SLR_SPAN_RECEIVED) {
@@ -286,13 +289,14 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
             return false;
         } else {
             keep(w, &note);
+            spoke = true;
         }
     } else if (note.kind == SLR_SPAN_EVENT) {
         note.sound = slr_render_event(r, item);
     } else if (note.kind == SLR_SPAN_COMFORT) {
         take_noise(w, item);
     }
-    newest(w, stream, rec->seq_ext, rec->segment);
+    newest(w, stream, rec->seq_ext, rec->segment, spoke);
     if (here) {
         slr_render_tell(r, &note);
     }

@@ -172,6 +172,63 @@ Test(render_voiced, a_long_loss)
     done(&c);
 }
 
+/* A digit takes the voice's place: what is missing after it was said after it, not before. */
+Test(render_voiced, losses_after_an_event_are_not_concealed_in_its_place)
+{
+    struct call c;
+    begin(&c, "AMR", 8000);
+    struct slr_pt_map rows[2] = {c.rows[0]};
+    sp_row(&rows[1], 101, "telephone-event", 8000, 1);
+    cr_assert_eq(slr_leg_codecs_set(&c.f.e.state->leg[c.leg], rows, 2), SLR_OK);
+    slr_leg_codecs_build(&c.f.e.codecs[c.leg], &c.f.e.state->leg[c.leg]);
+    talk(&c, 400);
+    uint32_t ts = c.p.ts;
+    for (uint16_t k = 1; k <= 5; k++, c.at_ms += 20) {
+        struct fx_packet e = fx_event(c.p.ssrc, c.p.seq++, ts, 5, (uint16_t)(k * 160), k == 5);
+        cr_assert_eq(fx_rtp(&c.f, c.leg, c.at_ms, e), SLR_VERDICT_EVENT);
+        c.p.ts += 160;
+    }
+    lose(&c, 2);
+    talk(&c, 1500);
+    finish(&c);
+    fx_assert_spans(&c.r, 0,
+                    "received 0+400, event 400+100, lost-network 500+40 (2), received 540+960");
+    for (int64_t i = frame_of(&c, 400); i < frame_of(&c, 540); i++) {
+        cr_assert_eq(sp_sample(&c.r, 0, i), 0, "frame %lld", (long long)i);
+    }
+    done(&c);
+}
+
+/* A voice that was changed for a codec without state says nothing more, least of all over it. */
+Test(render_voiced, losses_of_another_codec_are_not_concealed_by_the_last_voice)
+{
+    struct call c;
+    begin(&c, "AMR", 8000);
+    struct slr_pt_map rows[2] = {c.rows[0]};
+    struct sp_party q;
+    sp_row(&rows[1], 8, "PCMA", 8000, 1);
+    cr_assert_eq(slr_leg_codecs_set(&c.f.e.state->leg[c.leg], rows, 2), SLR_OK);
+    slr_leg_codecs_build(&c.f.e.codecs[c.leg], &c.f.e.state->leg[c.leg]);
+    talk(&c, 300);
+    sp_begin(&q, &rows[1], c.p.ssrc, 500);
+    q.seq = c.p.seq;
+    q.ts = c.p.ts;
+    sp_talk(&c.f, c.leg, &q, &c.at_ms, 400, 20);
+    for (uint32_t k = 0; k < 2; k++, c.at_ms += 20) {
+        sp_say(&q, 20);
+        (void)sp_send(&c.f, c.leg, &q, c.at_ms * SLR_NS_PER_MS, false);
+    }
+    sp_talk(&c.f, c.leg, &q, &c.at_ms, 1500, 20);
+    finish(&c);
+    fx_assert_spans(&c.r, 0, "received 0+400, lost-network 400+40 (2), received 440+1060");
+    for (int64_t i = 0; i < q.sent_samples; i++) {
+        int16_t want = i >= 800 && i < 1120 ? 0 : q.ref[i];
+        cr_assert_eq(sp_sample(&c.r, 0, frame_of(&c, 300) + i), want, "frame %lld", (long long)i);
+    }
+    sp_end(&q);
+    done(&c);
+}
+
 /* A pause of the recording in which packets were lost as well: nothing is filled in it. */
 Test(render_voiced, nothing_is_filled_in_a_pause)
 {
