@@ -60,7 +60,7 @@ static void check_span(const struct sim *m, uint32_t n, const char *kind, int64_
 static void check_gaps(const struct sim *m, uint32_t n, const struct sim_channel *c,
                        const struct sim_expect *e)
 {
-    static const struct sim_span none = {"nothing", -1, -1, -1};
+    static const struct sim_span none = {"nothing", NULL, -1, -1, -1};
     uint32_t at = 0;
     for (uint32_t g = 0; g < e->gap_count; g++) {
         const struct sim_gap *gap = &e->gap[g];
@@ -71,11 +71,18 @@ static void check_gaps(const struct sim *m, uint32_t n, const struct sim_channel
         if (gap->missing == UINT32_MAX) {
             continue;
         }
-        if (s->from != gap->from || s->len != gap->to - gap->from ||
+        bool is_kind = gap->concealed ? strcmp(s->kind, "concealed") == 0 && s->cause &&
+                                            strcmp(s->cause, "lost-network") == 0
+                                      : strcmp(s->kind, "lost-network") == 0;
+        if (!is_kind || s->from != gap->from || s->len != gap->to - gap->from ||
             s->packets != (int64_t)gap->missing) {
-            sim_fail(m, "leg %u: %u packets are missing in %.3f+%.3f ms, the ledger says %lld", n,
-                     gap->missing, (double)gap->from / 14112.0,
-                     (double)(gap->to - gap->from) / 14112.0, (long long)s->packets);
+            sim_fail(m,
+                     "leg %u: %u packets are missing%s in %.3f+%.3f ms, the ledger says %lld, %s "
+                     "in %.3f+%.3f",
+                     n, gap->missing, gap->concealed ? " (and concealed)" : "",
+                     (double)gap->from / 14112.0, (double)(gap->to - gap->from) / 14112.0,
+                     (long long)s->packets, s->kind, (double)s->from / 14112.0,
+                     (double)s->len / 14112.0);
         }
     }
 }
@@ -191,15 +198,18 @@ void sim_check_streams(const struct sim *m, uint32_t n, json_t *leg)
     }
 }
 
-/* What was received of a digit, at least and at most; -1: nothing. */
-static void heard_of(const struct sim_leg *leg, uint32_t digit, int64_t *lo, int64_t *hi)
+/* What was received of a digit, at least and at most; -1: nothing. Returns its units of a ms. */
+static int64_t heard_of(const struct sim *m, const struct sim_leg *leg, uint32_t digit, int64_t *lo,
+                        int64_t *hi)
 {
+    int64_t hz = m->hz;
     *lo = *hi = -1;
     for (uint32_t i = 0; i < leg->packet_count; i++) {
         const struct sim_packet *p = &leg->packet[i];
         if (p->kind != SIM_EVENT || p->digit != digit) {
             continue;
         }
+        hz = m->lossy ? sim_codec_hz(m, (enum sim_codec)p->codec) : hz;
         if (p->fate == SIM_PLACED && (int64_t)p->samples > *lo) {
             *lo = p->samples;
         }
@@ -207,6 +217,7 @@ static void heard_of(const struct sim_leg *leg, uint32_t digit, int64_t *lo, int
             *hi = p->samples;
         }
     }
+    return hz / 1000;
 }
 
 /* Is this entry of the ledger's digits of that leg? */
@@ -275,14 +286,14 @@ void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_chan
             size_t i = 0;
             json_t *o = NULL;
             bool found = false;
-            heard_of(leg, k, &lo, &hi);
+            int64_t per_ms = heard_of(m, leg, k, &lo, &hi);
             json_array_foreach(items, i, o)
             {
                 int64_t ms = sim_number(o, "duration_ms");
                 found |= is_of(ledger, o, n) &&
                          (!g->found || llabs(sim_undo_place(&c[n], sim_number(o, "start_ticks")) -
                                              d->pos_ticks - g->at_ticks) <= c[n].most_ticks) &&
-                         ms * (m->hz / 1000) >= lo && ms * (m->hz / 1000) <= hi &&
+                         ms * per_ms >= lo && ms * per_ms <= hi &&
                          json_string_value(json_object_get(o, "digit"))[0] ==
                              "0123456789*#ABCD"[d->event];
             }

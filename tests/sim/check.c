@@ -11,6 +11,7 @@
 #include "tests/sim/expect.h"
 #include "tests/sim/result.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sound.h"
 #include "tests/sim/undo.h"
 
 void sim_fail(const struct sim *m, const char *format, ...)
@@ -52,6 +53,10 @@ static void find_segment(const struct sim *m, const struct sim_channel *c, uint3
 {
     const struct sim_leg *leg = &m->leg[channel];
     int64_t tpf = sim_unit(m->hz);
+    if (m->lossy) {
+        (void)sim_sound_find(m, c, channel, g);
+        return;
+    }
     for (uint32_t i = g->first; i < g->first + g->count; i++) {
         const struct sim_packet *p = &leg->packet[i];
         if (p->arrival_ns == SIM_NEVER || p->kind != SIM_AUDIO) {
@@ -171,17 +176,22 @@ static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32
 static void resolve(struct sim *m, const struct sim_channel *c, uint32_t channel)
 {
     struct sim_leg *leg = &m->leg[channel];
-    uint8_t *claims = count_claims(m, c, channel);
+    uint8_t *claims = m->lossy ? NULL : count_claims(m, c, channel);
     for (uint32_t i = 0; i < leg->packet_count; i++) {
         struct sim_packet *p = &leg->packet[i];
         const struct sim_segment *g = &leg->segment[p->segment];
         m->packets_all += p->fate != SIM_UNSENT;
         m->packets_open += p->fate == SIM_EITHER;
-        if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED && !g->found) {
+        if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED && !g->found &&
+            (!m->lossy || sim_sound_is_due(m, leg, g))) {
             sim_fail(m, "leg %u: segment %u is nowhere between %+.3f and %+.3f ms", channel,
                      p->segment, (double)g->lo_ticks / 14112.0, (double)g->hi_ticks / 14112.0);
         }
-        if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER) {
+        if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER && m->lossy) {
+            enum sim_there is = g->found ? sim_sound_there(m, c, channel, p) : SIM_MAY_BE_THERE;
+            p->fate = is == SIM_IS_THERE ? SIM_PLACED : p->fate;
+            p->fate = is == SIM_IS_NOT_THERE ? SIM_GONE : p->fate;
+        } else if (p->kind == SIM_AUDIO && p->fate == SIM_EITHER) {
             resolve_one(m, c, channel, p, claims);
         }
     }
@@ -197,11 +207,12 @@ static void check_length(const struct sim *m, const struct sim_result *r)
     for (uint32_t n = 0; n < m->legs; n++) {
         for (uint32_t i = 0; i < m->leg[n].packet_count; i++) {
             const struct sim_packet *p = &m->leg[n].packet[i];
+            const struct sim_segment *g = &m->leg[n].segment[p->segment];
             int64_t end = sim_place_end(m, &m->leg[n], p);
             if (p->fate != SIM_UNSENT) {
                 struct sim_interval from = sim_places(&m->leg[n], p);
                 hi = end + from.to - from.from > hi ? end + from.to - from.from : hi;
-                lo = end > lo && p->fate == SIM_PLACED ? end : lo;
+                lo = end > lo && p->fate == SIM_PLACED && g->found ? end : lo;
             }
         }
     }
@@ -309,6 +320,7 @@ void sim_check(struct sim *m, struct sim_result *r)
     sim_truth_anchors(m);
     for (uint32_t n = 0; n < m->legs; n++) {
         sim_undo(m, r, n, leg_named(m, r, n), &c[n]);
+        sim_sound_warm(m, &m->leg[n]);
         m->corrected_ticks =
             c[n].most_ticks > m->corrected_ticks ? c[n].most_ticks : m->corrected_ticks;
         find_all(m, &c[n], n);
@@ -322,6 +334,10 @@ void sim_check(struct sim *m, struct sim_result *r)
     for (uint32_t n = 0; n < m->legs; n++) {
         struct sim_expect e;
         sim_expect_make(m, n, c[n].frames, c[n].len_ticks, &e);
+        if (m->lossy) {
+            sim_expect_hear(&c[n], &e);
+            sim_sound_check(m, &c[n], n);
+        }
         check_frames(m, &c[n], n, &e);
         sim_check_spans(m, n, &c[n], &e);
         sim_check_streams(m, n, c[n].ledger);

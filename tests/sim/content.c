@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "tests/sim/bank.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/sim.h"
 
@@ -81,14 +82,26 @@ int32_t sim_silence_in_file(const struct sim *m)
 
 uint32_t sim_codec_hz(const struct sim *m, enum sim_codec codec)
 {
+    if (m->lossy) {
+        return sim_line(codec)->clock_hz;
+    }
     return codec == SIM_L16 ? m->hz : 8000;
+}
+
+int64_t sim_first_unit(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    return p->content + (int64_t)(leg->key % (SIM_BANK_UNITS / 2)) * 2;
 }
 
 uint32_t sim_payload(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p,
                      uint8_t *out, uint32_t out_bytes)
 {
     uint32_t width = p->codec == SIM_L16 ? 2 : 1;
-    (void)m;
+    if (m->lossy) {
+        uint32_t units = p->samples * SIM_UNITS_PER_S / sim_codec_hz(m, (enum sim_codec)p->codec);
+        return sim_bank_payload((enum sim_codec)p->codec, sim_first_unit(leg, p), units, out,
+                                out_bytes);
+    }
     if (p->samples * width > out_bytes) {
         abort();
     }

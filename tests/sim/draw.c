@@ -4,10 +4,19 @@
  */
 #include <string.h>
 
+#include "tests/sim/bank.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/sim.h"
 
-enum { FOR_SESSION, FOR_PAUSES, FOR_LEG = 16, FOR_NET = 32, FOR_SCRIPT = 48 };
+enum {
+    FOR_SESSION,
+    FOR_PAUSES,
+    FOR_LOSSY,
+    FOR_LEG = 16,
+    FOR_NET = 32,
+    FOR_SCRIPT = 48,
+    FOR_MENU = 64
+};
 
 /* Draws first, then asks whether it is wanted. */
 static bool chance(struct sim *m, uint64_t *x, uint32_t percent, enum sim_feature f)
@@ -97,6 +106,33 @@ static void draw_script(struct sim *m, struct sim_leg *leg, uint64_t x, int64_t 
     }
 }
 
+/* The file is PCM at the highest rate that the first leg answers: there from the start. */
+static void draw_menu(const struct sim *m, uint32_t n, struct sim_leg *leg, uint64_t x)
+{
+    uint32_t want = (uint32_t)rng_in(&x, 1, SIM_MENU);
+    while (leg->menu_count < want || (n == 0 && leg->menu_count == 0)) {
+        uint8_t codec = (uint8_t)rng_in(&x, 0, SIM_LINES - 1);
+        const struct sim_line *l = sim_line((enum sim_codec)codec);
+        bool first = n == 0 && leg->menu_count == 0;
+        bool pcm = codec != SIM_PCMA && codec != SIM_PCMU;
+        if (l->name && l->sample_hz <= m->hz && (!first || (pcm && l->sample_hz == m->hz))) {
+            leg->menu[leg->menu_count++] = codec;
+        }
+    }
+    leg->codec = leg->menu[rng_in(&x, 0, leg->menu_count - 1)];
+}
+
+static void draw_lossy(struct sim *m, uint64_t x)
+{
+    static const uint32_t hz[] = {8000, 8000, 8000, 16000, 16000, 48000, 48000};
+    uint32_t at = hz[rng_in(&x, 0, 6)];
+    if (chance(m, &x, 30, SIM_HAS_LOSSY)) {
+        m->lossy = m->mixed = true;
+        m->format = SIM_FILE_S16;
+        m->hz = at;
+    }
+}
+
 static void draw_leg(struct sim *m, uint32_t n, int64_t total_ms)
 {
     static const uint32_t ptime[] = {20, 20, 20, 20, 10, 30, 40, 60, 80, 100, 120};
@@ -113,7 +149,9 @@ static void draw_leg(struct sim *m, uint32_t n, int64_t total_ms)
     leg->skew_ppm = chance(m, &x, 40, SIM_HAS_SKEW) ? skew : 0;
     leg->signalled = rng_odds(&x, 50);
     leg->codec = m->format == SIM_FILE_ULAW ? SIM_PCMU : SIM_PCMA;
-    if (m->mixed) {
+    if (m->lossy) {
+        draw_menu(m, n, leg, rng_fork(m->seed, FOR_MENU + n));
+    } else if (m->mixed) {
         leg->codec = (uint8_t)rng_in(&x, SIM_PCMA, SIM_L16);
     } else if (m->format == SIM_FILE_S16) {
         leg->codec = SIM_L16;
@@ -155,6 +193,7 @@ void sim_draw(struct sim *m, uint64_t seed, uint64_t without)
     m->hz = class < 88 ? 8000 : (class < 96 ? 16000 : 48000);
     m->format = class < 35 ? SIM_FILE_ALAW : (class < 60 ? SIM_FILE_ULAW : SIM_FILE_S16);
     m->mixed = m->format == SIM_FILE_S16 && m->hz == 8000;
+    draw_lossy(m, rng_fork(seed, FOR_LOSSY));
     m->hole_from_ns = m->hole_to_ns = SIM_NEVER;
     if (chance(m, &x, 12, SIM_HAS_HOLE)) {
         m->hole_from_ns = hole;

@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/bank.h"
+#include "tests/sim/undo.h"
+
 #define IS_GAP 0x8000
 #define ANY_GAP (SIM_IS_COMFORT | SIM_IS_LOST | SIM_IS_ABSENT | SIM_IS_CLOCK | SIM_IS_PAUSED)
 #define LEAD_TICKS (SIM_TICKS_HZ / 4) /* media ahead of its time by more takes the hold with it */
 #define DOWN_TICKS (SIM_TICKS_HZ / 4) /* about the engine's absence gaps may be of it, too */
+/* A loss is concealed up to that long, and surely where decoders that begin anew (they hear the
+ * last quarter of a second again) know of it. */
+#define CONCEAL_TICKS SIM_TICKS_HZ
+#define ANEW_TICKS (SIM_TICKS_HZ / 5)
 
 int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p)
 {
@@ -53,6 +60,31 @@ static void add_kinds(struct maker *k, int64_t from, int64_t to, uint32_t kinds,
     }
 }
 
+/* What the bank says is compared by likeness (sound.c). */
+static void put_bank(struct maker *k, const struct sim_packet *p)
+{
+    struct sim_interval place = sim_places(k->leg, p);
+    int64_t from = place.from;
+    int64_t to = place.to + sim_place_end(k->m, k->leg, p) - from;
+    to += from < place.to ? k->tpf : 0;
+    for (int64_t i = from < 0 ? 0 : from / k->tpf; i < to / k->tpf && i < k->e->frames; i++) {
+        k->e->sample[i] = SIM_ANY_SAMPLE;
+    }
+}
+
+void sim_expect_hear(const struct sim_channel *c, struct sim_expect *e)
+{
+    for (uint32_t i = 0; i < c->span_count; i++) {
+        const struct sim_span *s = &c->span[i];
+        bool any = strcmp(s->kind, "concealed") == 0;
+        for (int64_t k = s->from / c->tpf; any && k * c->tpf < s->from + s->len; k++) {
+            if (k < e->frames) {
+                e->sample[k] = SIM_ANY_SAMPLE;
+            }
+        }
+    }
+}
+
 static void put_samples(struct maker *k, const struct sim_packet *p)
 {
     int64_t first = sim_place(k->leg, p) / k->tpf;
@@ -68,11 +100,12 @@ static void put_samples(struct maker *k, const struct sim_packet *p)
     }
 }
 
-static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing)
+static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing, bool concealed)
 {
     struct sim_expect *e = k->e;
     struct sim_gap *last = e->gap_count > 0 ? &e->gap[e->gap_count - 1] : NULL;
-    if (last && last->to == from) { /* one span: what is between them has no length */
+    if (last && last->to == from &&
+        last->concealed == concealed) { /* one span: what is between them has no length */
         last->to = to;
         last->missing = missing == UINT32_MAX || last->missing == UINT32_MAX
                             ? UINT32_MAX
@@ -86,7 +119,7 @@ static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing
             abort();
         }
     }
-    e->gap[e->gap_count++] = (struct sim_gap){from, to, missing};
+    e->gap[e->gap_count++] = (struct sim_gap){from, to, missing, concealed};
 }
 
 /* What lies between two packets, as far as numbers tell; *missing: how many, UINT32_MAX: open. */
@@ -118,6 +151,58 @@ struct placed {
     int64_t from, to;
     int64_t latest; /* end, where the place is open */
 };
+
+/* How much of a loss after the packet a the codec's concealment fills: whole packets of a's length,
+ * up to a second, the last one up to b; *packets: how many of those that are missing. */
+static int64_t concealable(const struct maker *k, const struct sim_packet *a, int64_t gap,
+                           uint32_t missing, uint32_t *packets)
+{
+    int64_t unit = sim_place_end(k->m, k->leg, a) - sim_place(k->leg, a);
+    int64_t half = sim_unit(sim_line((enum sim_codec)a->codec)->sample_hz) / 2;
+    int64_t filled = 0;
+    *packets = 0;
+    while (*packets < missing) {
+        bool rest = gap - filled <= unit + half;
+        int64_t now = rest ? gap - filled : unit;
+        if (filled + now > CONCEAL_TICKS) {
+            break;
+        }
+        filled += now;
+        *packets = rest ? missing : *packets + 1;
+    }
+    return filled;
+}
+
+/* Is it sure that the recorder still knew a when it wrote what follows, and b already? */
+static bool knows_both(const struct maker *k, const struct sim_packet *a,
+                       const struct sim_packet *b, int64_t from, int64_t to)
+{
+    const uint64_t ahead = 1ULL << SIM_HAS_FAST | 1ULL << SIM_HAS_JUMP;
+    const uint64_t anew = 1ULL << SIM_HAS_KILL | 1ULL << SIM_HAS_DISK | 1ULL << SIM_HAS_HOLE |
+                          1ULL << SIM_HAS_REORDER | 1ULL << SIM_HAS_JITTER;
+    int64_t until = from + sim_ticks_of_ns(SIM_WINDOW_NS) - SIM_TICKS_HZ / 10;
+    bool in_time = sim_ticks_of_ns(b->arrival_ns) < until;
+    return a->kind == SIM_AUDIO && in_time && !(k->m->present & ahead) &&
+           (to - from < ANEW_TICKS || !(k->m->present & anew));
+}
+
+/* A loss between two packets of a codec that conceals. */
+static void conceal(struct maker *k, const struct sim_packet *a, const struct sim_packet *b,
+                    int64_t from, int64_t to, uint32_t missing)
+{
+    uint32_t packets = 0;
+    int64_t filled = concealable(k, a, to - from, missing, &packets);
+    bool sure = knows_both(k, a, b, from, to);
+    if (a->kind != SIM_AUDIO || filled == 0) {
+        note_gap(k, from, to, missing, false);
+        return;
+    }
+    set_kinds(k, from, from + filled, SIM_IS_CONCEALED | (sure ? 0 : SIM_IS_LOST) | IS_GAP);
+    note_gap(k, from, from + filled, sure ? packets : UINT32_MAX, true);
+    if (from + filled < to) {
+        note_gap(k, from + filled, to, sure ? missing - packets : UINT32_MAX, false);
+    }
+}
 
 static int by_place(const void *a, const void *b)
 {
@@ -183,8 +268,14 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
                 missing = UINT32_MAX;
             }
             set_kinds(k, at, list[i].from, kinds | IS_GAP);
-            if (kinds & SIM_IS_LOST) {
-                note_gap(k, at, list[i].from, missing);
+            bool conceals = k->m->lossy && before && missing != UINT32_MAX &&
+                            sim_line((enum sim_codec)before->codec)->conceals;
+            if (conceals && kinds == SIM_IS_LOST) {
+                conceal(k, before, p, at, list[i].from, missing);
+            } else if (kinds & SIM_IS_LOST) {
+                bool maybe = k->m->lossy && missing == UINT32_MAX;
+                add_kinds(k, at, list[i].from, maybe ? SIM_IS_CONCEALED : 0, IS_GAP);
+                note_gap(k, at, list[i].from, missing, false);
             }
             at = list[i].from;
         }
@@ -247,6 +338,9 @@ static void overlay_maybe(struct maker *k, int64_t from, int64_t to, int64_t mar
         struct sim_gap *g = &k->e->gap[i];
         bool clear = g->to <= from - margin || (to != SIM_NEVER && g->from >= to + margin);
         g->missing = clear ? g->missing : UINT32_MAX;
+        if (!clear && g->concealed) { /* not in such a time, and then not around it either */
+            add_kinds(k, g->from, g->to, SIM_IS_LOST, SIM_IS_CONCEALED);
+        }
     }
 }
 
@@ -348,7 +442,9 @@ void sim_expect_make(const struct sim *m, uint32_t n, int64_t frames, int64_t le
         int64_t dur = sim_place_end(m, leg, p) - from.from;
         list[count++] = (struct placed){p, from.from, from.from + dur, from.to + dur};
         k.longest = dur > k.longest ? dur : k.longest;
-        if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED) {
+        if (m->lossy && p->kind == SIM_AUDIO && (p->fate == SIM_PLACED || p->fate == SIM_EITHER)) {
+            put_bank(&k, p);
+        } else if (p->kind == SIM_AUDIO && p->fate == SIM_PLACED) {
             put_samples(&k, p);
         }
     }

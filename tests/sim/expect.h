@@ -15,6 +15,7 @@
 struct sim_gap {
     int64_t from, to; /* ticks */
     uint32_t missing;
+    bool concealed;
 };
 
 struct sim_expect {
@@ -25,9 +26,13 @@ struct sim_expect {
     uint32_t gap_count, gap_size;
 };
 
+struct sim_channel;
+
 void sim_expect_make(const struct sim *m, uint32_t leg, int64_t frames, int64_t len_ticks,
                      struct sim_expect *e);
 void sim_expect_free(struct sim_expect *e);
+/* Where the ledger says that a loss was concealed, any sound may be. */
+void sim_expect_hear(const struct sim_channel *c, struct sim_expect *e);
 
 /* Ends the process, naming the seed. */
 void sim_fail(const struct sim *m, const char *format, ...)
@@ -40,7 +45,6 @@ int64_t sim_place(const struct sim_leg *leg, const struct sim_packet *p);
 int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p);
 
 /* account.c: the ledger of a leg. */
-struct sim_channel;
 void sim_check_spans(const struct sim *m, uint32_t n, const struct sim_channel *c,
                      const struct sim_expect *e);
 void sim_check_streams(const struct sim *m, uint32_t n, json_t *leg);

@@ -22,8 +22,25 @@
 #define SIM_DIGITS 24
 #define SIM_HOLDS 8
 #define SIM_RESTARTS 64
+#define SIM_MENU 4
 
-enum sim_codec { SIM_PCMA, SIM_PCMU, SIM_L16, SIM_CODECS };
+/* The first three have samples that are numbers of their own, or the bank's like all others. */
+enum sim_codec {
+    SIM_PCMA,
+    SIM_PCMU,
+    SIM_L16,
+    SIM_CODECS,
+    SIM_L16_STEREO = SIM_CODECS,
+    SIM_L16_48,
+    SIM_G722,
+    SIM_GSM,
+    SIM_G729,
+    SIM_AMR,
+    SIM_AMRWB,
+    SIM_OPUS,
+    SIM_OPUS_STEREO,
+    SIM_LINES
+};
 enum sim_format { SIM_FILE_ALAW, SIM_FILE_ULAW, SIM_FILE_S16 };
 enum sim_kind { SIM_AUDIO, SIM_NOISE, SIM_EVENT };
 enum sim_fate { SIM_UNSENT, SIM_PLACED, SIM_EITHER, SIM_GONE };
@@ -46,10 +63,11 @@ enum {
 /* One RTP packet as the sender made it, and what the network did to it. */
 struct sim_packet {
     int64_t pos_ticks;  /* place of its first sample if the path took no time at all */
-    int64_t content;    /* number of its first sample among all that the leg ever says */
+    int64_t content;    /* number of its first sample among all that the leg ever says; of the
+                           bank's sound: of its first unit */
     int64_t sent_ns;    /* when it left */
     int64_t arrival_ns; /* of its first copy; SIM_NEVER: lost */
-    uint32_t samples;   /* of its codec; events: duration so far */
+    uint32_t samples;   /* of its RTP clock; events: duration so far */
     uint32_t ts;
     uint32_t number; /* within its stream */
     uint16_t seq;
@@ -61,6 +79,7 @@ struct sim_packet {
     bool paused;        /* where it is missing a pause took it */
     bool late;          /* its place may be written when it comes, or the first part of it */
     uint32_t cut;       /* so many samples of it came too late */
+    uint32_t warm_ms;   /* so much of the same codec came right before it */
     bool doubtful;      /* whether the engine counted it for the stream is its choice */
     int64_t lead_ticks; /* how far its media ran ahead of time */
 };
@@ -135,6 +154,8 @@ struct sim_leg {
     int32_t skew_ppm;
     bool signalled;
     uint8_t codec;
+    uint8_t menu[SIM_MENU]; /* what it may change to, in a session with the bank's sound */
+    uint32_t menu_count;
     uint32_t ptime_ms;
     struct sim_network net;
     struct sim_phase phase[SIM_PHASES];

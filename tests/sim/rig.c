@@ -3,6 +3,7 @@
  * Datagrams go in as bytes, files come out. Dies and comes back wherever the session says so.
  */
 #include "tests/engine/fixture.h"
+#include "tests/sim/bank.h"
 #include "tests/sim/result.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/sim.h"
@@ -19,7 +20,7 @@ struct rig {
     uint32_t slot[SIM_LEGS];
     bool joined[SIM_LEGS];
     struct slr_addr peer, stranger;
-    uint8_t datagram[4096];
+    uint8_t datagram[8192];
     bool disk_off, was_away;
 };
 
@@ -38,9 +39,41 @@ static void row(struct slr_pt_map *to, uint8_t pt, const char *name, uint32_t hz
     snprintf(to->name, sizeof to->name, "%s", name);
 }
 
-static uint32_t rows_of(const struct sim *m, struct slr_pt_map out[static 8])
+#define ROWS 12
+/* Of events; the index is that of their clocks. */
+static const uint32_t event_hz[] = {8000, 16000, 48000};
+static const uint8_t event_pt[] = {101, 102, 103};
+
+static uint32_t rows_of_bank(const struct sim_leg *leg, struct slr_pt_map out[static ROWS])
 {
     uint32_t n = 0;
+    for (uint32_t i = 0; i < leg->menu_count; i++) {
+        const struct sim_line *l = sim_line((enum sim_codec)leg->menu[i]);
+        bool again = false;
+        for (uint32_t k = 0; k < i; k++) {
+            again |= leg->menu[k] == leg->menu[i];
+        }
+        if (!again) {
+            row(&out[n], l->pt, l->name, l->clock_hz);
+            out[n].channels = (uint8_t)l->channels;
+            snprintf(out[n].fmtp, sizeof out[n].fmtp, "%s", l->fmtp);
+            n++;
+        }
+    }
+    for (size_t i = 0; i < sizeof event_hz / sizeof event_hz[0]; i++) {
+        row(&out[n++], event_pt[i], "telephone-event", event_hz[i]);
+    }
+    row(&out[n++], 13, "CN", 8000);
+    return n;
+}
+
+static uint32_t rows_of(const struct sim *m, const struct sim_leg *leg,
+                        struct slr_pt_map out[static ROWS])
+{
+    uint32_t n = 0;
+    if (m->lossy) {
+        return rows_of_bank(leg, out);
+    }
     if (m->format == SIM_FILE_ALAW || m->mixed) {
         row(&out[n++], 8, "PCMA", 8000);
     }
@@ -55,18 +88,25 @@ static uint32_t rows_of(const struct sim *m, struct slr_pt_map out[static 8])
     return n;
 }
 
-static uint8_t pt_of(const struct sim_packet *p)
+static uint8_t pt_of(const struct sim *m, const struct sim_packet *p)
 {
     static const uint8_t audio[] = {[SIM_PCMA] = 8, [SIM_PCMU] = 0, [SIM_L16] = 96};
+    uint32_t clock = 0;
+    if (m->lossy && p->kind == SIM_AUDIO) {
+        return sim_line((enum sim_codec)p->codec)->pt;
+    }
+    while (m->lossy && event_hz[clock] != sim_codec_hz(m, (enum sim_codec)p->codec)) {
+        clock++;
+    }
     if (p->kind == SIM_AUDIO) {
         return audio[p->codec];
     }
-    return p->kind == SIM_NOISE ? 13 : 101;
+    return p->kind == SIM_NOISE ? 13 : event_pt[clock];
 }
 
 static void join(struct rig *r, uint32_t n)
 {
-    struct slr_pt_map rows[8];
+    struct slr_pt_map rows[ROWS];
     struct sim_leg *from = &r->m->leg[n];
     uint32_t slot = slr_engine_leg_slot(&r->f.e);
     cr_assert_neq(slot, SLR_NONE);
@@ -76,7 +116,7 @@ static void join(struct rig *r, uint32_t n)
     leg->channel = n;
     cr_assert_eq(slr_addr_parse("127.0.0.1", &leg->local), SLR_OK);
     leg->source = r->peer;
-    cr_assert_eq(slr_leg_codecs_set(leg, rows, rows_of(r->m, rows)), SLR_OK);
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, rows_of(r->m, from, rows)), SLR_OK);
     slr_leg_codecs_build(&r->f.e.codecs[slot], leg);
     for (uint32_t i = 0; from->signalled && i < 4 && i < from->stream_count; i++) {
         leg->ssrc_signalled[leg->ssrc_signalled_count++] = from->stream[i].ssrc;
@@ -98,7 +138,7 @@ static uint32_t compose(struct rig *r, const struct sim_leg *leg, const struct s
 {
     uint8_t *d = r->datagram;
     d[0] = 0x80;
-    d[1] = (uint8_t)(pt_of(p) | (p->marker ? 0x80 : 0));
+    d[1] = (uint8_t)(pt_of(r->m, p) | (p->marker ? 0x80 : 0));
     d[2] = (uint8_t)(p->seq >> 8);
     d[3] = (uint8_t)p->seq;
     put32(d + 4, p->ts);
@@ -118,12 +158,14 @@ static uint32_t compose(struct rig *r, const struct sim_leg *leg, const struct s
 }
 
 /* A stranger's packet is as good as any other but for where it comes from. */
-static uint32_t compose_stray(struct rig *r, const struct sim_arrival *a)
+static uint32_t compose_stray(struct rig *r, const struct sim_leg *leg, const struct sim_arrival *a)
 {
+    struct sim_packet p = {.codec = r->m->format == SIM_FILE_ULAW ? SIM_PCMU : 0};
     uint8_t *d = r->datagram;
     memset(d, 0x33, 172);
     d[0] = 0x80;
-    d[1] = pt_of(&(struct sim_packet){.codec = r->m->format == SIM_FILE_ULAW ? SIM_PCMU : 0});
+    p.codec = r->m->lossy ? leg->codec : p.codec;
+    d[1] = pt_of(r->m, &p);
     put32(d + 4, (uint32_t)(a->ns / 125000));
     put32(d + 8, 0xabcd0000u + a->stray);
     d[2] = (uint8_t)(a->ns / (20 * SIM_MS) >> 8);
@@ -135,7 +177,8 @@ static void deliver(struct rig *r, uint32_t n, const struct sim_arrival *a)
 {
     const struct sim_leg *leg = &r->m->leg[n];
     struct slr_packet pkt = {.at = r->datagram, .src = a->packet < 0 ? r->stranger : r->peer};
-    pkt.len_bytes = a->packet < 0 ? compose_stray(r, a) : compose(r, leg, &leg->packet[a->packet]);
+    pkt.len_bytes =
+        a->packet < 0 ? compose_stray(r, leg, a) : compose(r, leg, &leg->packet[a->packet]);
     pkt.arrival = fx_time(a->ns);
     set_clock(r, a->ns);
     slr_worker_packet(&r->f.worker, r->slot[n], false, &pkt);

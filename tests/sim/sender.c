@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "tests/sim/bank.h"
 #include "tests/sim/rng.h"
 #include "tests/sim/sim.h"
 
@@ -147,8 +148,27 @@ static struct sim_packet *make(struct sender *s, enum sim_kind kind, uint32_t sa
     return p;
 }
 
+/* Whole frames of the codec, which begin on a frame of the bank. */
+static void audio_of_bank(struct sender *s)
+{
+    const struct sim_line *l = sim_line((enum sim_codec)s->codec);
+    uint32_t per = l->frame_units;
+    uint32_t units = (s->ptime_ms * SIM_UNITS_PER_S / 1000 + per - 1) / per * per;
+    units = units < l->most_units ? units : l->most_units;
+    uint32_t samples = units * clock_hz(s) / SIM_UNITS_PER_S;
+    s->content = (s->content + per - 1) / per * per;
+    (void)make(s, SIM_AUDIO, samples);
+    deliver(s, s->leg->packet_count - 1);
+    s->content += units;
+    advance(s, samples);
+}
+
 static void audio(struct sender *s)
 {
+    if (s->m->lossy) {
+        audio_of_bank(s);
+        return;
+    }
     uint32_t most_ms = clock_hz(s) == 48000 ? 40 : 120; /* what a datagram holds */
     uint32_t ms = s->ptime_ms < most_ms ? s->ptime_ms : most_ms;
     uint32_t samples = ms * clock_hz(s) / 1000;
@@ -287,6 +307,24 @@ static void dial(struct sender *s, int64_t a)
     s->marker = true;
 }
 
+/* Another codec; with another RTP clock it is a segment of its own. */
+static void new_codec(struct sender *s, int64_t a)
+{
+    struct sim_leg *leg = s->leg;
+    uint8_t codec = (uint8_t)(a % SIM_CODECS);
+    if (s->m->lossy) {
+        codec = leg->menu[a % leg->menu_count];
+    }
+    if (sim_codec_hz(s->m, (enum sim_codec)codec) == clock_hz(s)) {
+        s->codec = codec;
+    } else if (leg->segment_count < SIM_SEGMENTS) {
+        s->codec = codec;
+        s->new_segment = true;
+        s->calm_ns = s->clock_ps / 1000 + CALM_NS;
+        talk(s, SIM_WINDOW_NS / SIM_MS);
+    }
+}
+
 static void play(struct sender *s, const struct sim_phase *f)
 {
     static const uint32_t ptime[] = {10, 20, 20, 30, 40, 60, 100, 120};
@@ -301,7 +339,7 @@ static void play(struct sender *s, const struct sim_phase *f)
         s->ptime_ms = ptime[f->a % 8];
         break;
     case SIM_NEW_CODEC:
-        s->codec = (uint8_t)(f->a % SIM_CODECS);
+        new_codec(s, f->a);
         break;
     case SIM_NEW_SSRC:
         new_stream(s, f->b % 3 ? 0 : f->ms, (uint64_t)f->a);

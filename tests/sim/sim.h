@@ -34,7 +34,8 @@
     X(KILL, "kill")                                                                                \
     X(HOLE, "hole")                                                                                \
     X(DISK, "disk")                                                                                \
-    X(JOIN, "join")
+    X(JOIN, "join")                                                                                \
+    X(LOSSY, "lossy")
 
 enum sim_feature {
 #define X(name, text) SIM_HAS_##name,
@@ -59,6 +60,7 @@ struct sim {
     uint32_t hz;    /* of the file */
     uint8_t format; /* of the file, enum sim_format */
     bool mixed;     /* its legs change codecs */
+    bool lossy;     /* they speak the bank's sound (bank.h), by any codec */
     struct sim_leg leg[SIM_LEGS];
     struct sim_command command[SIM_COMMANDS];
     uint32_t command_count;
@@ -75,6 +77,8 @@ struct sim {
     /* what was checked, for the summary */
     uint64_t corrections; /* legs that were corrected */
     uint64_t samples_exact, samples_open, packets_open, packets_all;
+    uint64_t samples_alike; /* of samples_exact: compared by likeness */
+    uint64_t concealed;     /* stretches that had to be */
 };
 
 static inline bool sim_has(const struct sim *m, enum sim_feature f)
@@ -111,6 +115,8 @@ int32_t sim_content_in_file(const struct sim *m, uint64_t key, int64_t i, enum s
 int32_t sim_linear_in_file(const struct sim *m, int16_t v);
 int32_t sim_silence_in_file(const struct sim *m);
 uint32_t sim_codec_hz(const struct sim *m, enum sim_codec codec);
+/* Where in the bank a packet's sound begins. */
+int64_t sim_first_unit(const struct sim_leg *leg, const struct sim_packet *p);
 /* Payload of an audio packet; returns its length. */
 uint32_t sim_payload(const struct sim *m, const struct sim_leg *leg, const struct sim_packet *p,
                      uint8_t *out, uint32_t out_bytes);

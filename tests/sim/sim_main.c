@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/sim/bank.h"
 #include "tests/sim/result.h"
 #include "tests/sim/sim.h"
 
@@ -174,6 +175,7 @@ static uint64_t smaller(uint64_t seed, uint64_t without)
 static void name_failure(const char *program, uint64_t seed, uint64_t without)
 {
     const char *comma = "";
+    sim_bank_fill();
     without = smaller(seed, without);
     printf("FAILED seed %llu; it needs:", (unsigned long long)seed);
     for (uint32_t f = 0; f < SIM_FEATURE_COUNT; f++) {
@@ -320,6 +322,9 @@ int main(int argc, char **argv)
         default:
             return usage();
         }
+    }
+    if (sessions > 20 && !(without >> SIM_HAS_LOSSY & 1u)) {
+        sim_bank_fill();
     }
     jobs = jobs < 1 || jobs > MAX_JOBS || jobs > sessions ? 1 : jobs;
     double begin = seconds_now();

@@ -65,14 +65,15 @@ static void put_removed(struct undoing *u, json_t *span, int64_t count)
 }
 
 /* A piece of leg time; one span with what is before it where a correction had parted them. */
-static void put_span(struct undoing *u, const char *kind, int64_t len, int64_t packets)
+static void put_span(struct undoing *u, const char *kind, const char *cause, int64_t len,
+                     int64_t packets)
 {
     struct sim_span *last = u->c->span_count > 0 ? &u->c->span[u->c->span_count - 1] : NULL;
     if (u->parted && last && strcmp(last->kind, kind) == 0) {
         last->len += len;
         last->packets += packets > 0 && last->packets >= 0 ? packets : 0;
     } else {
-        u->c->span[u->c->span_count++] = (struct sim_span){kind, u->leg, len, packets};
+        u->c->span[u->c->span_count++] = (struct sim_span){kind, cause, u->leg, len, packets};
     }
     u->leg += len;
 }
@@ -88,7 +89,7 @@ static void correction(struct undoing *u, json_t *span, int64_t len)
         int64_t removed = sim_number(span, "removed");
         put_removed(u, span, removed);
         u->parted = true;
-        put_span(u, json_string_value(json_object_get(span, "in")), removed * u->tpf, -1);
+        put_span(u, json_string_value(json_object_get(span, "in")), NULL, removed * u->tpf, -1);
         c->corrected_ticks -= removed * u->tpf;
     }
     u->parted = true;
@@ -103,7 +104,8 @@ static void plain(struct undoing *u, json_t *span, const char *kind, int64_t len
     while (u->frame < end) {
         u->c->sample[u->put++] = frame_of(u->r, u->channel, u->frame++);
     }
-    put_span(u, kind, len, sim_number(span, "packets"));
+    put_span(u, kind, json_string_value(json_object_get(span, "cause")), len,
+             sim_number(span, "packets"));
     u->file += len;
     u->parted = false;
 }

@@ -9,7 +9,7 @@
 #include "tests/sim/sim.h"
 
 struct sim_span {
-    const char *kind; /* of the ledger, borrowed */
+    const char *kind, *cause; /* of the ledger, borrowed; cause may be NULL */
     int64_t from, len, packets;
 };
 
