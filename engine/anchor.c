@@ -433,13 +433,28 @@ static int64_t position_before(const struct slr_place *x, const struct slr_ancho
     return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
 }
 
+/* The clock that the packet itself counts by; 0: comfort noise and the like have none. */
+static uint32_t own_clock(const struct slr_place *x, uint32_t clock_hz)
+{
+    if (x->rec.flags & (SLR_REC_COMFORT | SLR_REC_UNDECODED)) {
+        return 0;
+    }
+    return x->rec.flags & SLR_REC_EVENT ? x->leg->pt[x->rec.pt].clock_hz : clock_hz;
+}
+
 /* Does a packet that is not the newest lie under the anchor before? By number, unless its timestamp
- * says that it was sent after a jump and overtaken by the packet that brought the word of it. */
+ * says that it was sent after a jump and overtaken by the packet that brought the word of it. Where
+ * the clock's rate changed that alone tells. */
 static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_force,
-                         const struct slr_anchor *before)
+                         const struct slr_anchor *before, uint32_t clock_hz)
 {
     if (x->newest || before->clock_hz == 0 || x->rec.seq_ext >= in_force->seq_ext) {
         return false;
+    }
+    uint32_t own_hz = own_clock(x, clock_hz);
+    if (before->clock_hz != in_force->clock_hz &&
+        (own_hz == before->clock_hz || own_hz == in_force->clock_hz)) {
+        return own_hz == before->clock_hz;
     }
     int64_t from_old = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
     int64_t from_new = (int32_t)(x->rtp->ts - (uint32_t)in_force->ts_ext);
@@ -456,7 +471,7 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     }
     const struct slr_anchor *a = slr_place_anchor(st);
     const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
-    if (is_straggler(x, a, before)) {
+    if (is_straggler(x, a, before, clock_hz)) {
         x->rec.segment = (uint8_t)before->segment;
         x->rec.pos_ticks = position_before(x, a, before);
         return;

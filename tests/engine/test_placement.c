@@ -328,6 +328,44 @@ Test(placement, stragglers_of_before_a_jump_keep_their_place)
     done(&o);
 }
 
+/* The same where the clock's rate changed: a packet's payload type says which one it counts by,
+ * also where its timestamp is nearer to what overtook it. */
+Test(placement, stragglers_of_another_clock_rate_keep_their_place)
+{
+    struct one o;
+    struct slr_pt_map rows[2];
+    begin(&o);
+    fx_row(&rows[0], 96, "L16");
+    fx_row(&rows[1], 97, "L16");
+    rows[0].clock_hz = 16000;
+    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 2), SLR_OK);
+    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    for (uint32_t k = 0; k < 200; k++) { /* 10 ms each, 8 kHz from number 100 on */
+        uint32_t at = k == 97 ? 100 : k > 97 && k <= 100 ? k - 1 : k;
+        bool old = at < 100;
+        struct fx_packet p = {.pt = old ? 96 : 97,
+                              .seq = (uint16_t)(70 + at),
+                              .ts = 5000 + (old ? at * 160 : 16000 + (at - 100) * 80),
+                              .ssrc = SSRC,
+                              .len_bytes = old ? 320 : 160};
+        for (uint32_t i = 0; i < p.len_bytes; i += 2) {
+            p.at[i] = (uint8_t)(1 + at);
+        }
+        int64_t late = k == 97 ? 31 : k == 98 ? 22 : k == 99 ? 13 : k == 100 ? 4 : 0;
+        cr_assert_eq(fx_rtp(&o.f, o.leg, k * 10 + late, p), SLR_VERDICT_TAKEN, "packet %u", at);
+    }
+    end(&o, 2000);
+    fx_assert_spans(&o.r, 0, "received 0+2000");
+    cr_assert_eq(o.r.wav.shape.sample_hz, 16000u);
+    for (uint32_t at = 0; at < 100; at++) {
+        for (uint32_t i = 0; i < 160; i++) {
+            cr_assert_eq(o.r.data[2 * (at * 160 + i) + 1], (uint8_t)(1 + at), "packet %u", at);
+        }
+    }
+    done(&o);
+}
+
 /* A straggler between them does not shorten the time that passed. */
 Test(placement, stragglers_before_a_jump_take_no_time_from_it)
 {
