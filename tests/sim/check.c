@@ -341,6 +341,7 @@ void sim_check(struct sim *m, struct sim_result *r)
         check_frames(m, &c[n], n, &e);
         sim_check_spans(m, n, &c[n], &e);
         sim_check_streams(m, n, c[n].ledger);
+        sim_check_clock(m, n, &c[n]);
         check_correction(m, n, &c[n]);
         sim_expect_free(&e);
     }

@@ -44,7 +44,7 @@ static void draw_network(struct sim *m, struct sim_network *net, uint64_t x)
     net->jitter_kind = (uint32_t)rng_in(&x, 0, 1);
     net->lost_permille = chance(m, &x, 40, SIM_HAS_LOSS) ? lost : 0;
     net->burst_in_permille = chance(m, &x, 20, SIM_HAS_BURST) ? burst_in : 0;
-    net->burst_out_permille = burst_out;
+    net->burst_out_permille = m->lazy ? 5 + burst_out / 20 : burst_out;
     net->jitter_ns = chance(m, &x, 70, SIM_HAS_JITTER) ? jitter_ms * SIM_MS : 0;
     net->reorder_permille = chance(m, &x, 20, SIM_HAS_REORDER) ? reorder : 0;
     net->reorder_ns = reorder_ns;
@@ -128,6 +128,8 @@ static void draw_lossy(struct sim *m, uint64_t x)
     uint32_t at = hz[rng_in(&x, 0, 6)];
     if (chance(m, &x, 30, SIM_HAS_LOSSY)) {
         m->lossy = m->mixed = true;
+        m->lazy = rng_odds(&x, 20);
+        m->uneven = rng_odds(&x, 20);
         m->format = SIM_FILE_S16;
         m->hz = at;
     }

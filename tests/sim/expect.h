@@ -47,6 +47,8 @@ int64_t sim_place_end(const struct sim *m, const struct sim_leg *leg, const stru
 /* account.c: the ledger of a leg. */
 void sim_check_spans(const struct sim *m, uint32_t n, const struct sim_channel *c,
                      const struct sim_expect *e);
+/* clock.c: what it says of its clock. */
+void sim_check_clock(const struct sim *m, uint32_t n, const struct sim_channel *c);
 void sim_check_streams(const struct sim *m, uint32_t n, json_t *leg);
 /* c: a channel for each leg. */
 void sim_check_digits(const struct sim *m, json_t *ledger, const struct sim_channel *c);

@@ -100,6 +100,8 @@ struct sim_segment {
     int64_t lo_ticks, hi_ticks; /* how much later than pos_ticks the engine may place it */
     int64_t at_ticks;           /* where it did, as found in the file */
     bool found;
+    uint8_t made;       /* by what it began: a phase, SIM_TALK for the first */
+    int64_t jump_ticks; /* how far its RTP times are from where the segment's before it had them */
 };
 
 struct sim_stream {
@@ -160,6 +162,7 @@ struct sim_leg {
     struct sim_network net;
     struct sim_phase phase[SIM_PHASES];
     uint32_t phase_count;
+    uint32_t did; /* bits of the phases that were played */
     struct sim_packet *packet;
     uint32_t packet_count, packet_size;
     struct sim_arrival *arrival;

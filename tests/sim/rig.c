@@ -256,7 +256,7 @@ static void write_until(struct rig *r, int64_t ns, int64_t *next_ns)
                 restart(r, *next_ns);
             }
         }
-        bool slow = rng_odds(&r->x, 3);
+        bool slow = rng_odds(&r->x, r->m->lazy ? 25 : 3);
         *next_ns += (slow ? rng_in(&r->x, 1000, 5000) : rng_in(&r->x, 20, 300)) * SIM_MS;
     }
 }

@@ -20,6 +20,8 @@ struct sender {
     uint32_t ts, number, ptime_ms;
     uint16_t seq;
     uint8_t codec, stream;
+    uint8_t made; /* of the next segment */
+    int64_t jump_ticks;
     bool in_burst, marker, restarts, new_segment;
 };
 
@@ -112,8 +114,10 @@ static void begin_segment(struct sender *s)
 {
     struct sim_leg *leg = s->leg;
     s->new_segment = false;
-    leg->segment[leg->segment_count++] =
-        (struct sim_segment){.first = leg->packet_count, .stream = s->stream};
+    leg->segment[leg->segment_count++] = (struct sim_segment){.first = leg->packet_count,
+                                                              .stream = s->stream,
+                                                              .made = s->made,
+                                                              .jump_ticks = s->jump_ticks};
 }
 
 static struct sim_packet *make(struct sender *s, enum sim_kind kind, uint32_t samples)
@@ -153,7 +157,11 @@ static void audio_of_bank(struct sender *s)
 {
     const struct sim_line *l = sim_line((enum sim_codec)s->codec);
     uint32_t per = l->frame_units;
-    uint32_t units = (s->ptime_ms * SIM_UNITS_PER_S / 1000 + per - 1) / per * per;
+    uint32_t units = s->ptime_ms * SIM_UNITS_PER_S / 1000;
+    if (s->m->uneven) {
+        units = 1 + (uint32_t)(rng_mix(s->leg->key + (uint64_t)s->content) % 6);
+    }
+    units = (units + per - 1) / per * per;
     units = units < l->most_units ? units : l->most_units;
     uint32_t samples = units * clock_hz(s) / SIM_UNITS_PER_S;
     s->content = (s->content + per - 1) / per * per;
@@ -223,6 +231,7 @@ static void new_stream(struct sender *s, int64_t gap_ms, uint64_t random)
     s->seq = (uint16_t)rng_mix(random + 2);
     s->number = 0;
     s->new_segment = true;
+    s->made = SIM_NEW_SSRC;
     s->marker = true;
 }
 
@@ -236,8 +245,11 @@ static void jump(struct sender *s, int64_t a, int64_t b)
         s->lead_ticks += sim_ticks_of_ns((s->clock_ps - was_ps) / 1000);
         s->clock_ps = was_ps;
     } else if (s->leg->segment_count < SIM_SEGMENTS) {
-        s->ts += 5 * clock_hz(s) + (uint32_t)(b % (int64_t)(UINT32_MAX - 10 * clock_hz(s)));
+        uint32_t by = 5 * clock_hz(s) + (uint32_t)(b % (int64_t)(UINT32_MAX - 10 * clock_hz(s)));
+        s->ts += by;
         s->new_segment = true;
+        s->made = SIM_JUMPS;
+        s->jump_ticks = (int32_t)by * sim_unit(clock_hz(s));
         s->calm_ns = s->clock_ps / 1000 + CALM_NS;
         talk(s, SIM_WINDOW_NS / SIM_MS); /* stragglers know one clock before this one */
     }
@@ -249,8 +261,11 @@ static void stand_still(struct sender *s, int64_t a, int64_t b)
     int64_t ms = a % 2 ? 100 + b % 400 : 3500 + b % 3000;
     s->clock_ps += ms * 1000 * SIM_MS;
     if (ms >= 3500 && s->leg->segment_count < SIM_SEGMENTS) {
-        s->pos_ticks += ms * clock_hz(s) / 1000 * sim_unit(clock_hz(s));
+        int64_t stood = ms * clock_hz(s) / 1000 * sim_unit(clock_hz(s));
+        s->pos_ticks += stood;
         s->new_segment = true;
+        s->made = SIM_STANDS_STILL;
+        s->jump_ticks = -stood;
         s->calm_ns = s->clock_ps / 1000 + CALM_NS;
         talk(s, SIM_WINDOW_NS / SIM_MS);
     }
@@ -320,6 +335,7 @@ static void new_codec(struct sender *s, int64_t a)
     } else if (leg->segment_count < SIM_SEGMENTS) {
         s->codec = codec;
         s->new_segment = true;
+        s->made = SIM_NEW_CODEC;
         s->calm_ns = s->clock_ps / 1000 + CALM_NS;
         talk(s, SIM_WINDOW_NS / SIM_MS);
     }
@@ -328,6 +344,7 @@ static void new_codec(struct sender *s, int64_t a)
 static void play(struct sender *s, const struct sim_phase *f)
 {
     static const uint32_t ptime[] = {10, 20, 20, 30, 40, 60, 100, 120};
+    s->leg->did |= 1u << f->kind;
     switch ((enum sim_phase_kind)f->kind) {
     case SIM_TALK:
         talk(s, f->ms);

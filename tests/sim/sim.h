@@ -60,6 +60,8 @@ struct sim {
     uint32_t hz;    /* of the file */
     uint8_t format; /* of the file, enum sim_format */
     bool mixed;     /* its legs change codecs */
+    bool lazy;      /* the writer is often slow, and losses are long */
+    bool uneven;    /* packets of one codec are of any length */
     bool lossy;     /* they speak the bank's sound (bank.h), by any codec */
     struct sim_leg leg[SIM_LEGS];
     struct sim_command command[SIM_COMMANDS];

@@ -34,6 +34,7 @@ struct shared {
     uint64_t done, samples_exact, samples_open, packets_all, packets_open, corrections;
     uint64_t with[SIM_FEATURE_COUNT];
     bool keep; /* what was recorded, for a person to look at */
+    bool stop; /* at the first failure */
 };
 
 struct job {
@@ -232,6 +233,7 @@ static uint32_t run_all(struct job *job, uint32_t jobs, uint64_t without,
             if (status != 0 && failures < MAX_FAILED) {
                 failed[failures++] = job[i].shared->seed;
                 job[i].next = job[i].shared->seed + 1;
+                job[i].next = job[i].shared->stop ? job[i].end : job[i].next;
                 start(&job[i], without, false);
                 running++;
             }
@@ -277,17 +279,21 @@ static double seconds_now(void)
 static int usage(void)
 {
     fprintf(stderr, "sim [--sessions N] [--first SEED] [--seed SEED] [--jobs N] "
-                    "[--without FEATURE,...] [--keep] [--soak]\n");
+                    "[--without FEATURE,...] [--keep] [--stop] [--soak]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"sessions", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},     {"jobs", required_argument, NULL, 'j'},
-        {"without", required_argument, NULL, 'w'},  {"keep", no_argument, NULL, 'k'},
-        {"soak", no_argument, NULL, 'l'},           {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"sessions", required_argument, NULL, 'n'},
+                                            {"first", required_argument, NULL, 'f'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"without", required_argument, NULL, 'w'},
+                                            {"keep", no_argument, NULL, 'k'},
+                                            {"soak", no_argument, NULL, 'l'},
+                                            {"stop", no_argument, NULL, 'o'},
+                                            {NULL, 0, NULL, 0}};
     const char *env = getenv("SLR_SIM_SESSIONS");
     uint64_t sessions = env ? strtoull(env, NULL, 10) : 1000;
     uint64_t first = 1;
@@ -295,6 +301,7 @@ int main(int argc, char **argv)
     uint64_t failed[MAX_FAILED];
     uint32_t jobs = 1;
     bool keep_files = false;
+    bool stop = false;
     struct job job[MAX_JOBS] = {0};
     int c = 0;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -319,6 +326,9 @@ int main(int argc, char **argv)
         case 'k':
             keep_files = true;
             break;
+        case 'o':
+            stop = true;
+            break;
         default:
             return usage();
         }
@@ -331,6 +341,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < jobs; i++) {
         job[i].shared = shared_new();
         job[i].shared->keep = keep_files;
+        job[i].shared->stop = stop;
         job[i].next = first + sessions * i / jobs;
         job[i].end = first + sessions * (i + 1) / jobs;
     }
@@ -338,7 +349,7 @@ int main(int argc, char **argv)
            (unsigned long long)first);
     uint32_t failures = run_all(job, jobs, without, failed);
     summary(job, jobs, failures, seconds_now() - begin);
-    for (uint32_t i = 0; i < failures && i < 10; i++) {
+    for (uint32_t i = 0; i < failures && i < 10 && !stop; i++) {
         name_failure(argv[0], failed[i], without);
     }
     return failures > 0;

@@ -1,0 +1,241 @@
+/*
+ * clock: what the ledger notes of a leg's clock, against what its sender did to it. A timestamp
+ * that leapt, a clock that stood still, another clock rate, a sequence that began anew and media
+ * far ahead of its time must be told; what nobody did may not be. What jitter may look like
+ * (another delay, another speed, a stop that was none) may be told where there was any. Pure.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/expect.h"
+#include "tests/sim/undo.h"
+
+#define MOST_NOTES 64
+#define MS_TICKS (SIM_TICKS_HZ / 1000)
+/* So much media ahead of its time, that came in one go, is surely too fast. */
+#define FAST_TICKS (3 * SIM_TICKS_HZ)
+/* Delays that differ by less leave no trace. */
+#define CALM_JITTER_NS (10 * SIM_MS)
+
+struct notes {
+    const struct sim *m;
+    const struct sim_leg *leg;
+    const struct sim_channel *c;
+    json_t *list;
+    uint32_t n;
+    bool used[MOST_NOTES];
+};
+
+static bool is_text(json_t *o, const char *key, const char *text)
+{
+    const char *is = json_string_value(json_object_get(o, key));
+    return is && strcmp(is, text) == 0;
+}
+
+static int64_t leg_time(const struct notes *k, json_t *note, const char *key)
+{
+    return sim_undo_place(k->c, sim_number(note, key));
+}
+
+static int64_t slack(const struct notes *k)
+{
+    return k->c->most_ticks ? k->c->most_ticks + k->c->tpf : 0;
+}
+
+static bool is_counted(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    return p->arrival_ns != SIM_NEVER && !p->doubtful &&
+           p->arrival_ns >= leg->stream[p->stream].believed_ns;
+}
+
+static const struct sim_packet *first_of(const struct sim_leg *leg, const struct sim_segment *g)
+{
+    const struct sim_packet *first = NULL;
+    for (uint32_t i = g->first; i < g->first + g->count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (p->arrival_ns != SIM_NEVER && (!first || p->arrival_ns < first->arrival_ns)) {
+            first = p;
+        }
+    }
+    return first;
+}
+
+/* The segment of the same stream that was heard last before that packet. */
+static const struct sim_segment *
+heard_before(const struct sim_leg *leg, const struct sim_segment *g, const struct sim_packet *first)
+{
+    while (g-- > leg->segment) {
+        const struct sim_packet *p = first_of(leg, g);
+        if (g->stream == first->stream && p && p->arrival_ns < first->arrival_ns) {
+            return is_counted(leg, p) ? g : NULL;
+        }
+    }
+    return NULL;
+}
+
+static const char *kind_of(const struct sim_segment *g)
+{
+    if (g->made == SIM_JUMPS) {
+        return "ts-jump";
+    }
+    return g->made == SIM_STANDS_STILL ? "ts-still" : "restart";
+}
+
+static bool parts_clocks(const struct sim_segment *g)
+{
+    return g->made == SIM_JUMPS || g->made == SIM_STANDS_STILL || g->made == SIM_NEW_CODEC;
+}
+
+/* A segment whose clock parted: where it begins, where RTP time had it, when it came. */
+static void must_tell_segment(struct notes *k, const struct sim_segment *g)
+{
+    const struct sim_packet *first = first_of(k->leg, g);
+    const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
+    size_t i = 0;
+    json_t *note = NULL;
+    if (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g) {
+        return;
+    }
+    int64_t at = first->pos_ticks + g->at_ticks;
+    int64_t rtp = first->pos_ticks + before->at_ticks + g->jump_ticks;
+    json_array_foreach(k->list, i, note)
+    {
+        if (i < MOST_NOTES && !k->used[i] && is_text(note, "kind", kind_of(g)) &&
+            is_text(note, "winner", "arrival") &&
+            llabs(leg_time(k, note, "at_ticks") - at) <= slack(k) &&
+            (!before->found || g->made == SIM_NEW_CODEC ||
+             llabs(leg_time(k, note, "rtp_ticks") - rtp) <= slack(k)) &&
+            llabs(sim_number(note, "arrival_ticks") - sim_ticks_of_ns(first->arrival_ns)) <= 2) {
+            k->used[i] = true;
+            return;
+        }
+    }
+    sim_fail(k->m, "leg %u: no %s at %.3f ms (RTP has %.3f, it came at %.3f) is in the ledger",
+             k->n, kind_of(g), (double)at / 14112.0, (double)rtp / 14112.0,
+             (double)first->arrival_ns / 1e6);
+}
+
+/* A sequence that began anew: told by the time that it surely counts. */
+static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
+{
+    const struct sim_packet *end = k->leg->packet + k->leg->packet_count;
+    const struct sim_packet *sure = NULL;
+    size_t i = 0;
+    json_t *note = NULL;
+    for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
+        if (is_counted(k->leg, p) && (!sure || p->arrival_ns < sure->arrival_ns)) {
+            sure = p;
+        }
+    }
+    int64_t from = sim_place(k->leg, restart) - slack(k);
+    json_array_foreach(k->list, i, note)
+    {
+        int64_t at = leg_time(k, note, "at_ticks");
+        if (i < MOST_NOTES && !k->used[i] && is_text(note, "kind", "restart") && at >= from &&
+            (!sure || at <= sim_place(k->leg, sure) + slack(k) + SIM_TICKS_HZ)) {
+            k->used[i] = true;
+            return;
+        }
+    }
+    if (sure && k->leg->segment[restart->segment].found) {
+        sim_fail(k->m, "leg %u: no restart at %.3f ms is in the ledger", k->n,
+                 (double)sim_place(k->leg, restart) / 14112.0);
+    }
+}
+
+/* Media that ran far ahead of its time. */
+static bool must_be_fast(const struct sim_leg *leg, const struct sim_segment *g)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = g->first; i < g->first + g->count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (is_counted(leg, p) && p->kind == SIM_AUDIO) {
+            least = p->lead_ticks < least ? p->lead_ticks : least;
+            if (p->lead_ticks - least > FAST_TICKS) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool has_note(const struct notes *k, const char *kind)
+{
+    size_t i = 0;
+    json_t *note = NULL;
+    json_array_foreach(k->list, i, note)
+    {
+        if (is_text(note, "kind", kind)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* May anything but leaps and new sequences be told of the leg at all? */
+static bool is_restless(const struct notes *k)
+{
+    const uint32_t wild =
+        1u << SIM_STALLS | 1u << SIM_STANDS_STILL | 1u << SIM_FASTER | 1u << SIM_JUMPS;
+    const struct sim_network *net = &k->leg->net;
+    return (k->leg->did & wild) || net->jitter_ns > CALM_JITTER_NS || net->reorder_permille > 0 ||
+           k->m->hole_from_ns != SIM_NEVER;
+}
+
+static bool is_open(const struct notes *k, json_t *note)
+{
+    for (uint32_t i = 1; i < k->leg->segment_count; i++) {
+        const struct sim_segment *g = &k->leg->segment[i];
+        if (parts_clocks(g) && is_text(note, "kind", kind_of(g))) {
+            const struct sim_packet *first = first_of(k->leg, g);
+            const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
+            if (first && (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What is left may be there. */
+static void check_rest(const struct notes *k)
+{
+    size_t i = 0;
+    json_t *note = NULL;
+    json_array_foreach(k->list, i, note)
+    {
+        bool is_arrival = is_text(note, "winner", "arrival");
+        bool mood = is_text(note, "kind", "step") || is_text(note, "kind", "rate") ||
+                    is_text(note, "kind", "burst");
+        bool still = is_text(note, "kind", "ts-still");
+        bool may = (i < MOST_NOTES && k->used[i]) || is_open(k, note) ||
+                   ((mood || still) && is_restless(k) && is_arrival == still);
+        if (!may) {
+            sim_fail(k->m, "leg %u: %s at %.3f ms is in the ledger, and nobody did that", k->n,
+                     json_string_value(json_object_get(note, "kind")),
+                     (double)sim_number(note, "at_ticks") / 14112.0);
+        }
+    }
+}
+
+void sim_check_clock(const struct sim *m, uint32_t n, const struct sim_channel *c)
+{
+    struct notes k = {.m = m, .leg = &m->leg[n], .c = c, .n = n};
+    k.list = json_object_get(c->ledger, "clock");
+    for (uint32_t i = 1; i < k.leg->segment_count; i++) {
+        if (parts_clocks(&k.leg->segment[i])) {
+            must_tell_segment(&k, &k.leg->segment[i]);
+        }
+    }
+    for (uint32_t i = 0; i < k.leg->packet_count; i++) {
+        if (k.leg->packet[i].restarts) {
+            must_tell_restart(&k, &k.leg->packet[i]);
+        }
+    }
+    for (uint32_t i = 0; i < k.leg->segment_count; i++) {
+        if (must_be_fast(k.leg, &k.leg->segment[i]) && !has_note(&k, "rate")) {
+            sim_fail(m, "leg %u: media that was sent too fast is not in the ledger", n);
+        }
+    }
+    check_rest(&k);
+}
