@@ -35,6 +35,7 @@ struct slrctl {
     uint32_t limit;
     uint32_t max_s; /* of a pause; 0: as the recorder has it */
     const char *out;
+    const char *channel; /* of get */
     const char *data_dir;
     bool demo, once;
     const char *sip, *http, *media_ip;

@@ -120,10 +120,63 @@ static enum slrctl_exit fetch_file(struct slrctl *c, const char *path, const cha
     return code;
 }
 
-enum slrctl_exit slrctl_get(struct slrctl *c)
+/* One file of a recording; `of` is its object, `channel` NULL where it is the only one. */
+static enum slrctl_exit get_file(struct slrctl *c, const json_t *of, const char *channel,
+                                 json_t *saved)
 {
     char path[PATH_SIZE];
     char name[256];
+    char after[32];
+    own_name(of, c->arg[0], name, sizeof(name));
+    const char *to = c->out != NULL ? c->out : name;
+    bool printed = strcmp(to, "-") == 0;
+    int n = snprintf(after, sizeof(after), "/media%s%s", channel != NULL ? "?channel=" : "",
+                     channel != NULL ? channel : "");
+    if (n >= (int)sizeof(after) || !make_path(c, "/v1/recordings/", after, path)) {
+        return SLRCTL_USAGE;
+    }
+    enum slrctl_exit code = printed ? slrctl_download(c, path, stdout) : fetch_file(c, path, to);
+    if (code == SLRCTL_OK && !printed) {
+        json_array_append_new(saved, json_string(to));
+    }
+    return code;
+}
+
+/* Those that were asked for: of one channel, or all. */
+static enum slrctl_exit get_files(struct slrctl *c, const json_t *record, json_t *saved)
+{
+    const json_t *files = json_object_get(record, "files");
+    enum slrctl_exit code = SLRCTL_OK;
+    bool found = false;
+    size_t i = 0;
+    json_t *file = NULL;
+    if (json_array_size(files) == 0) {
+        return get_file(c, record, c->channel, saved);
+    }
+    if (c->channel == NULL && c->out != NULL) {
+        slrctl_say("each channel has a file of its own: --channel says which, or leave -o out");
+        return SLRCTL_USAGE;
+    }
+    json_array_foreach(files, i, file)
+    {
+        char channel[24];
+        snprintf(channel, sizeof(channel), "%lld",
+                 (long long)json_integer_value(json_object_get(file, "channel")));
+        if (code == SLRCTL_OK && (c->channel == NULL || strcmp(channel, c->channel) == 0)) {
+            found = true;
+            code = get_file(c, file, channel, saved);
+        }
+    }
+    if (!found) {
+        slrctl_say("no file of channel %s", c->channel);
+        return SLRCTL_USAGE;
+    }
+    return code;
+}
+
+enum slrctl_exit slrctl_get(struct slrctl *c)
+{
+    char path[PATH_SIZE];
     json_t *record = NULL;
     if (!one_id(c) || !make_path(c, "/v1/recordings/", "", path)) {
         return SLRCTL_USAGE;
@@ -132,23 +185,22 @@ enum slrctl_exit slrctl_get(struct slrctl *c)
     if (code != SLRCTL_OK) {
         return code;
     }
-    own_name(record, c->arg[0], name, sizeof(name));
-    const char *to = c->out != NULL ? c->out : name;
-    if (!make_path(c, "/v1/recordings/", "/media", path)) {
-        code = SLRCTL_USAGE;
-    } else if (strcmp(to, "-") == 0) {
-        code = slrctl_download(c, path, stdout);
-    } else {
-        code = fetch_file(c, path, to);
-    }
-    if (code == SLRCTL_OK && strcmp(to, "-") != 0) {
-        json_object_set_new(record, "saved", json_string(to));
-        if (c->json) {
-            slrctl_print_json(record);
-        } else {
-            printf("%s\n", to);
+    json_t *saved = json_array();
+    size_t i = 0;
+    json_t *name = NULL;
+    code = get_files(c, record, saved);
+    json_array_foreach(saved, i, name)
+    {
+        if (!c->json) {
+            printf("%s\n", json_string_value(name));
         }
     }
+    if (c->json && code == SLRCTL_OK && json_array_size(saved) > 0) {
+        bool one = json_array_size(saved) == 1;
+        json_object_set(record, "saved", one ? json_array_get(saved, 0) : saved);
+        slrctl_print_json(record);
+    }
+    json_decref(saved);
     json_decref(record);
     return code;
 }

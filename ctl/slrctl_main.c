@@ -53,6 +53,8 @@ static const struct slr_option listing[] = {
 static const struct slr_option getting[] = {
     ASKING,
     {'o', "output", SLR_OPT_STR, AT(out), 0, 0, "FILE", NULL, "where to; - is standard output"},
+    {0, "channel", SLR_OPT_STR, AT(channel), 0, 0, "N", NULL,
+     "this one, where each channel has a file of its own (default: all)"},
     END};
 static const struct slr_option plotting[] = {
     ASKING,

@@ -168,6 +168,29 @@ def slrctl(rig, *args, ok=(0,)):
     return procs.run([procs.binary("slrctl"), *args, "--api", f"http://{rig.http[0]}:{rig.http[1]}"], 30, ok)
 
 
+def test_get_fetches_the_file_of_every_channel(rigs, tmp_path):
+    if procs.missing("slrctl"):
+        pytest.skip("slrctl is not built")
+    rig = rigs(core_args=("--compression", "flac", "--layout", "legs")).start()
+    with Call(rig) as c:
+        c.invite_all()
+        c.play(0, 0.3), c.play(1, 0.3)
+        c.run()
+        c.bye()
+        e = c.entry()
+    names = [os.path.basename(f["file"]) for f in e["files"]]
+    api = f"http://{rig.http[0]}:{rig.http[1]}"
+    ask = lambda *a, **kw: procs.run([procs.binary("slrctl"), "get", e["id"], "--api", api, *a], 20,
+                                     cwd=str(tmp_path), **kw).stdout
+    assert ask().split() == names and sorted(os.listdir(tmp_path)) == names
+    assert json.loads(ask("--json"))["saved"] == names
+    assert ask("--channel", "1", "-o", "y.flac").split() == ["y.flac"]
+    with open(tmp_path / "y.flac", "rb") as y, open(tmp_path / names[1], "rb") as of:
+        assert y.read() == of.read()
+    ask("-o", "x.flac", ok=(2,)), ask("--channel", "2", ok=(2,))
+    assert not (tmp_path / "x.flac").exists()
+
+
 def test_slrctl_verbs_with_json(rig, tmp_path):
     with Call(rig) as c:
         c.invite_all()
