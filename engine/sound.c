@@ -83,11 +83,13 @@ static bool was_down(const struct slr_session *s, int64_t from_ticks, int64_t to
 }
 
 /* All packets of an event stand where it began, and its end is sent again when audio has been sent
- * already: such a packet comes before others that were sent before it, and is counted then. */
+ * already (be its type known to the leg or not): such a packet comes before others that were sent
+ * before it, and is counted then. */
 static bool is_early(struct slr_sound *sound, const struct slr_note *n)
 {
     int64_t ahead = n->seq_ext - sound->last_seq_ext - 1;
-    if ((n->flags & SLR_REC_EVENT) == 0 || ahead < 1 || ahead >= EARLY_PACKETS) {
+    bool audio = (n->flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    if (audio || ahead < 1 || ahead >= EARLY_PACKETS) {
         return false;
     }
     if ((sound->early >> ahead & 1u) == 0) { /* a note may go on in the next track */

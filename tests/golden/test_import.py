@@ -68,6 +68,9 @@ def test_d10_several_hops_are_sensible():
     for rows in passive.segments(packets, ssrc, 8):
         assert wav.compare(r.wav, leg.channel, rows, ignore=[(0, r.wav.frames)]).ok
     assert leg.total("lost-network", "concealed", "absent") >= 30 * ledger.TICKS
+    for s in passive.truth("d10"):
+        r, leg = legs[int(s["ssrc"], 16)]
+        assert leg.raw["quality"]["lost"] == s["lost"], "what is no audio may come out of order in time"
     assert 1 <= len(result.recordings) <= 2
 
 
