@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from lib import ledger, passive, rtp, sip, wait, wav
+from lib import ledger, passive, rtp, sip, together, wait, wav
 from lib.call import Call
 
 BACKENDS = ["socket", "uring"]
@@ -19,8 +19,11 @@ def plain(rigs):
     return rigs(capture="uring").start()
 
 
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["recorded-first", "other-first"])
-def test_two_legs_either_invite_first(rig, order):
+def test_two_legs_either_invite_first(rig):
+    together.each([(0, 1), (1, 0)], lambda order: two_legs(rig, order))
+
+
+def two_legs(rig, order):
     with Call(rig) as c:
         c.invite_all(order)
         assert all(a.media[0].direction == "recvonly" for a in c.answers)
@@ -113,9 +116,12 @@ def test_no_packet_at_all_still_gives_a_recording_object(plain):
             assert leg.total("absent", "ended") == led.length
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_impairments_every_sample_at_its_place(rig, seed):
+def test_impairments_every_sample_at_its_place(rig):
     """1 % loss, 5 % reordering by up to 200 ms, duplicates, 100 ms jitter."""
+    together.each([1, 2], lambda seed: impaired(rig, seed))
+
+
+def impaired(rig, seed):
     with Call(rig) as c:
         c.invite_all()
         for i in (0, 1):
@@ -157,9 +163,12 @@ def test_ssrc_change_in_a_leg(plain):
         assert chan[at_b : at_b + 16000] == b"".join(s.payload for s in b.sent)
 
 
-@pytest.mark.parametrize("policy", ["keep", "mask", "drop"])
-def test_digits_by_policy(rigs, policy):
-    rig = rigs(engine_args=("--digits", policy)).start()
+def test_digits_by_policy(rigs):
+    made = {policy: rigs(engine_args=("--digits", policy)).start() for policy in ("keep", "mask", "drop")}
+    together.each(made, lambda policy: dial(made[policy], policy))
+
+
+def dial(rig, policy):
     with Call(rig) as c:
         c.invite_all()
         c.play(0, 6, digits="5*0#")

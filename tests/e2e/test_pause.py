@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib import ledger, rtp, sip, wait, wav
+from lib import ledger, rtp, sip, together, wait, wav
 from lib.call import Call
 from lib.pause import no_sample_inside
 
@@ -68,10 +68,13 @@ def test_pause_and_resume_by_http(rig):
             assert 1.5 * ledger.TICKS < leg.total("paused") < 2.5 * ledger.TICKS
 
 
-@pytest.mark.parametrize("seed", [3, 4, 5])
-def test_no_leak_with_reordered_and_delayed_packets_across_the_bounds(plain, seed):
+def test_no_leak_with_reordered_and_delayed_packets_across_the_bounds(plain):
     """Jitter, reordering by up to 400 ms and duplicates over the bounds of three short pauses: no
     byte of [p0, p1) is ever there, and what arrives while paused is not there wherever it belongs."""
+    together.each([3, 4, 5], lambda seed: leak(plain, seed))
+
+
+def leak(plain, seed):
     rng = random.Random(seed)
     with Call(plain) as c:
         c.invite_all()
@@ -125,13 +128,16 @@ def test_digit_dialled_in_a_pause_is_not_kept(plain):
         assert led.digits == "17"
 
 
-@pytest.mark.parametrize("direction", ["inactive", "zero-address"])
-def test_hold_by_reinvite(rig, direction):
+def test_hold_by_reinvite(rig):
     """re-INVITE inactive (or c=0.0.0.0): answered inactive, span `hold`; sendonly brings it back."""
+    together.each(["inactive", "zero-address"], lambda direction: hold(rig, direction))
+
+
+def hold(rig, direction):
     with Call(rig) as c:
         c.invite_all()
         c.play(0, 2), c.play(1, 6)
-        back = rtp.plan("back", 2, ssrc=c.plans[0].ssrc, seq0=c.plans[0].sent[-1].seq + 1, start_s=4.0)
+        back = rtp.plan(f"back/{direction}", 2, ssrc=c.plans[0].ssrc, seq0=c.plans[0].sent[-1].seq + 1, start_s=4.0)
         c.sender.add(back, lambda: c.media[0], c.sources[0])
         c.start()
         pause_at(c, 2.2)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib import rtp, sip, srtp, wait, wav
+from lib import rtp, sip, srtp, together, wait, wav
 from lib.call import Call, fetch
 
 LINE = "AES_CM_128_HMAC_SHA1_80"  # what everybody offers
@@ -38,27 +38,29 @@ def srtp_of(led, dn):
     return led.leg(dn=dn).raw["srtp"]
 
 
-@pytest.mark.parametrize("suite", srtp.SUITES)
-def test_every_suite_with_and_without_mki(rig, suite):
-    for mki in (None, (5, 4)):
-        c, keys = open_call(rig, suite, mki=mki)
-        with c:
-            for i in range(2):
-                (tag, name, key), = srtp.lines(c.answers[i].media[0])
-                assert (tag, name) == (1, suite) and key.startswith("inline:")
-                assert len(base64.b64decode(key[7:])) == sum(srtp.SUITES[suite][1:3])
-                assert keys[i].text not in key and c.answers[i].media[0].proto == "RTP/SAVP"
-                srtp.protect(c.play(i, 1.5), keys[i])
-            c.run()
-            sr = rtp.sender_report(c.plans[0].ssrc, time.time(), 0, 75, 12000)
-            c.sender.socket(c.sources[0]).sendto(keys[0].rtcp(sr, 1), c.media[0])
-            c.bye()
-            _, w, led = c.result()
-            for i in range(2):
-                c.verify(i, w, led)
-                s = srtp_of(led, c.dns[i])
-                assert s["suite"] == suite and s["packets"] == 75 and s["rtcp"] == 1 - i
-                assert not any(s["failed"].values()), s
+def test_every_suite_with_and_without_mki(rig):
+    together.each([(suite, mki) for suite in srtp.SUITES for mki in (None, (5, 4))], lambda row: one_suite(rig, *row))
+
+
+def one_suite(rig, suite, mki):
+    c, keys = open_call(rig, suite, mki=mki)
+    with c:
+        for i in range(2):
+            (tag, name, key), = srtp.lines(c.answers[i].media[0])
+            assert (tag, name) == (1, suite) and key.startswith("inline:")
+            assert len(base64.b64decode(key[7:])) == sum(srtp.SUITES[suite][1:3])
+            assert keys[i].text not in key and c.answers[i].media[0].proto == "RTP/SAVP"
+            srtp.protect(c.play(i, 1.5), keys[i])
+        c.run()
+        sr = rtp.sender_report(c.plans[0].ssrc, time.time(), 0, 75, 12000)
+        c.sender.socket(c.sources[0]).sendto(keys[0].rtcp(sr, 1), c.media[0])
+        c.bye()
+        _, w, led = c.result()
+        for i in range(2):
+            c.verify(i, w, led)
+            s = srtp_of(led, c.dns[i])
+            assert s["suite"] == suite and s["packets"] == 75 and s["rtcp"] == 1 - i
+            assert not any(s["failed"].values()), s
 
 
 def test_the_best_line_is_chosen_and_bad_ones_are_left_out(rig):
