@@ -25,6 +25,7 @@ struct slr_leg_run {
     uint32_t generation, ssrc;
     struct slr_addr src;
     uint32_t packets, bytes; /* added to the stream when the run ends */
+    uint32_t queue_spare;    /* W: chunk that is to be the next one, plus 1; 0: none */
     union {                  /* W: where the next record comes to lie: one store */
         struct {
             uint32_t queue_tail, queue_used_bytes;

@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <string.h>
 
+#include "common/prefetch.h"
+
 /* Tail and use in one, as they are stored. */
 union end {
     struct {
@@ -29,17 +31,29 @@ static uint32_t used_of(const struct slr_leg_run *l, const struct slr_chunk *chu
                             : atomic_load_explicit(&chunk->used_bytes, memory_order_acquire);
 }
 
+/* SLR_NONE: no packet memory. */
+static uint32_t next_chunk(struct slr_state *s, uint32_t leg)
+{
+    struct slr_leg_run *run = &s->run[leg];
+    if (run->queue_spare == 0) {
+        return slr_state_chunk_take(s, leg);
+    }
+    uint32_t c = run->queue_spare - 1;
+    run->queue_spare = 0;
+    slr_state_chunk_begin(s, leg, c);
+    return c;
+}
+
 enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg)
 {
-    struct slr_leg *l = &s->leg[leg];
     struct slr_leg_run *run = &s->run[leg];
-    uint32_t c = slr_state_chunk_take(s, leg);
+    uint32_t c = next_chunk(s, leg);
     if (c == SLR_NONE) {
         return SLR_FULL;
     }
-    if (atomic_load_explicit(&l->queue_head, memory_order_relaxed) == SLR_NONE) {
+    if (run->queue_tail == SLR_NONE) {
         set_end(run, c, 0);
-        atomic_store_explicit(&l->queue_head, c, memory_order_release);
+        atomic_store_explicit(&s->leg[leg].queue_head, c, memory_order_release);
     } else {
         struct slr_chunk *last = &s->chunk[run->queue_tail];
         atomic_store_explicit(&last->used_bytes, run->queue_used_bytes, memory_order_release);
@@ -47,6 +61,28 @@ enum slr_err slr_queue_extend(struct slr_state *s, uint32_t leg)
         set_end(run, c, 0);
     }
     return SLR_OK;
+}
+
+void slr_queue_fetch(struct slr_state *s, uint32_t leg, uint16_t len_bytes)
+{
+    struct slr_leg_run *run = &s->run[leg];
+    uint32_t need = slr_rec_bytes(len_bytes);
+    if (run->queue_tail >= s->chunk_max) {
+        return;
+    }
+    struct slr_chunk *c = &s->chunk[run->queue_tail];
+    if (run->queue_used_bytes + need <= SLR_CHUNK_ROOM) {
+        slr_prefetch(c->at + run->queue_used_bytes, need);
+        return;
+    }
+    slr_prefetch(c, 1);
+    if (run->queue_spare == 0) {
+        run->queue_spare = slr_state_chunk_reserve(s, leg) + 1; /* SLR_NONE + 1 is none */
+    }
+    if (run->queue_spare != 0) {
+        c = &s->chunk[run->queue_spare - 1];
+        slr_prefetch(c, (size_t)(c->at - (uint8_t *)c) + need);
+    }
 }
 
 enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_rec *rec,
@@ -199,6 +235,12 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
     uint32_t c = atomic_load(&l->queue_head);
     atomic_store(&l->queue_head, SLR_NONE);
     set_end(&s->run[leg], SLR_NONE, 0);
+    if (s->run[leg].queue_spare != 0) {
+        uint32_t spare = s->run[leg].queue_spare - 1;
+        s->run[leg].queue_spare = 0;
+        slr_state_chunk_begin(s, leg, spare);
+        slr_state_chunk_put(s, spare);
+    }
     if (l->held_chunk != 0) {
         slr_state_chunk_put(s, l->held_chunk - 1);
         l->held_chunk = 0;

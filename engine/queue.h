@@ -52,6 +52,10 @@ static inline uint32_t slr_rec_bytes(uint16_t len_bytes)
 enum slr_err slr_queue_put(struct slr_state *s, uint32_t leg, const struct slr_rec *rec,
                            const uint8_t *payload) SLR_CHECKED;
 
+/* Worker. Asks for the memory that a record of so much payload will go to, before it is put; where
+ * that is a new chunk, takes it. Without effect on what is in the queue. */
+void slr_queue_fetch(struct slr_state *s, uint32_t leg, uint16_t len_bytes);
+
 /* Walks the records that are there now; begin with chunk = SLR_NONE, offset 0. */
 struct slr_queue_walk {
     uint32_t chunk;

@@ -127,6 +127,7 @@ static enum slr_err fill_free_list(struct slr_state *s)
         return SLR_NOMEM;
     }
     for (uint32_t i = 0; i < s->leg_max; i++) {
+        s->run[i].queue_spare = 0; /* free again */
         if (atomic_load(&s->leg[i].state) == SLR_LEG_FREE) {
             continue;
         }
@@ -327,7 +328,7 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     free(s);
 }
 
-uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
+uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg)
 {
     uint32_t c = SLR_NONE;
     pthread_mutex_lock(&s->chunk_lock);
@@ -336,10 +337,21 @@ uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
         s->leg_chunks[leg]++;
     }
     pthread_mutex_unlock(&s->chunk_lock);
+    return c;
+}
+
+void slr_state_chunk_begin(struct slr_state *s, uint32_t leg, uint32_t chunk)
+{
+    s->chunk[chunk].leg = leg;
+    atomic_store_explicit(&s->chunk[chunk].used_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->chunk[chunk].next, SLR_NONE, memory_order_relaxed);
+}
+
+uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
+{
+    uint32_t c = slr_state_chunk_reserve(s, leg);
     if (c != SLR_NONE) {
-        s->chunk[c].leg = leg;
-        atomic_store_explicit(&s->chunk[c].used_bytes, 0, memory_order_relaxed);
-        atomic_store_explicit(&s->chunk[c].next, SLR_NONE, memory_order_relaxed);
+        slr_state_chunk_begin(s, leg, c);
     }
     return c;
 }

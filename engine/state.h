@@ -71,6 +71,9 @@ void slr_state_close(struct slr_state *s, bool unlink_file);
 /* Any thread. SLR_NONE: none left, or the leg has a quarter of all. The chunk comes with next NONE,
  * used 0. */
 uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg);
+/* The same in two steps, the first of which does not touch the chunk. */
+uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg);
+void slr_state_chunk_begin(struct slr_state *s, uint32_t leg, uint32_t chunk);
 void slr_state_chunk_put(struct slr_state *s, uint32_t chunk);
 uint32_t slr_state_chunks_free(struct slr_state *s);
 

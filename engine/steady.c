@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "common/prefetch.h"
+
 /* Between packets; more is a pause, and the long way looks what it was. */
 #define GAP_NS (100 * SLR_NS_PER_MS)
 /* So often the long way sums up the least delays (anchor.c). */
@@ -164,24 +166,14 @@ void slr_steady_start(const struct slr_place *x)
     run->on = true;
 }
 
-static void fetch(const void *at, size_t len_bytes)
-{
-    const char *line = (const char *)((uintptr_t)at & ~(uintptr_t)63u);
-    for (; line < (const char *)at + len_bytes; line += 64) {
-        __builtin_prefetch(line, 1);
-    }
-}
-
 void slr_steady_fetch_leg(const struct slr_state *s, uint32_t leg)
 {
-    fetch(&s->run[leg], sizeof s->run[leg]);
+    slr_prefetch(&s->run[leg], sizeof s->run[leg]);
 }
 
-void slr_steady_fetch_queue(const struct slr_state *s, uint32_t leg)
+void slr_steady_fetch_queue(struct slr_state *s, uint32_t leg)
 {
-    const struct slr_leg_run *l = &s->run[leg];
-    if (l->queue_tail < s->chunk_max) {
-        fetch(s->chunk[l->queue_tail].at + l->queue_used_bytes,
-              sizeof(struct slr_rec) + PAYLOAD_BYTES);
+    if (s->run[leg].on) {
+        slr_queue_fetch(s, leg, PAYLOAD_BYTES);
     }
 }

@@ -25,6 +25,6 @@ void slr_steady_stop(struct slr_leg *leg);
 /* Asks for the memory that a packet of this leg will need, in two turns: the second one needs what
  * the first one brought. */
 void slr_steady_fetch_leg(const struct slr_state *s, uint32_t leg);
-void slr_steady_fetch_queue(const struct slr_state *s, uint32_t leg);
+void slr_steady_fetch_queue(struct slr_state *s, uint32_t leg);
 
 #endif

@@ -104,6 +104,59 @@ Test(queue, memory_that_is_all_taken)
     end(&o);
 }
 
+/* The next chunk is fetched when the last one is full, once, and is neither in the queue nor lost.
+ */
+Test(queue, the_next_chunk_is_fetched_before)
+{
+    struct one o;
+    begin(&o, 4);
+    slr_queue_fetch(o.s, 1, 1000); /* nothing is queued yet */
+    cr_assert_eq(slr_state_chunks_free(o.s), 4u);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(put(&o, i, 1, 1000, 0), SLR_OK);
+        slr_queue_fetch(o.s, 1, 900);
+        slr_queue_fetch(o.s, 1, 1000);
+        cr_assert_eq(slr_state_chunks_free(o.s), i < 2 ? 3u : 2u);
+    }
+    cr_assert_eq(count(&o), 3u);
+    cr_assert_eq(put(&o, 3, 1, 800, 0), SLR_OK); /* a shorter one still fits */
+    cr_assert_eq(put(&o, 4, 1, 1000, 0), SLR_OK);
+    cr_assert_eq(slr_state_chunks_free(o.s), 2u);
+    cr_assert_eq(count(&o), 5u);
+    while (put(&o, 5, 1, 1000, 0) == SLR_OK) {
+        slr_queue_fetch(o.s, 1, 1000);
+    }
+    slr_queue_fetch(o.s, 1, 1000); /* there is none */
+    cr_assert_eq(put(&o, 5, 1, 1000, 0), SLR_FULL);
+    slr_queue_free_until(o.s, 1, 3);
+    slr_queue_fetch(o.s, 1, 1000);
+    cr_assert_eq(slr_state_chunks_free(o.s), 0u);
+    slr_queue_reset(o.s, 1);
+    cr_assert_eq(slr_state_chunks_free(o.s), 4u);
+    end(&o);
+}
+
+Test(queue, a_fetched_chunk_is_free_after_a_death)
+{
+    struct one o;
+    begin(&o, 4);
+    atomic_store(&o.s->leg[1].state, SLR_LEG_OPEN);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(put(&o, i, 1, 1300, 0), SLR_OK);
+    }
+    slr_queue_fetch(o.s, 1, 1000);
+    cr_assert_eq(slr_state_chunks_free(o.s), 2u);
+    slr_state_close(o.s, false);
+    cr_assert_eq(slr_state_open(o.dir, 2, 4, &o.s), SLR_OK);
+    cr_assert_eq(slr_state_chunks_free(o.s), 3u);
+    cr_assert_eq(put(&o, 3, 1, 1300, 0), SLR_OK);
+    cr_assert_eq(count(&o), 4u);
+    cr_assert_eq(slr_state_chunks_free(o.s), 2u);
+    slr_queue_reset(o.s, 1);
+    cr_assert_eq(slr_state_chunks_free(o.s), 4u);
+    end(&o);
+}
+
 /* Nothing that the next block may need is given back; one late record keeps its chunk. */
 Test(queue, only_what_is_past_is_freed)
 {
