@@ -9,11 +9,11 @@
 
 #define SLR_CACHE_LINE_BYTES 64u
 
-static inline void slr_prefetch(const void *at, size_t len_bytes)
+static inline void slr_prefetch(uintptr_t at, size_t len_bytes)
 {
-    const char *line = (const char *)((uintptr_t)at & ~(uintptr_t)(SLR_CACHE_LINE_BYTES - 1));
-    for (; line < (const char *)at + len_bytes; line += SLR_CACHE_LINE_BYTES) {
-        __builtin_prefetch(line, 1);
+    uintptr_t line = at & ~(uintptr_t)(SLR_CACHE_LINE_BYTES - 1);
+    for (; line < at + len_bytes; line += SLR_CACHE_LINE_BYTES) {
+        __builtin_prefetch((const void *)line, 1);
     }
 }
 

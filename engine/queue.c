@@ -72,16 +72,16 @@ void slr_queue_fetch(struct slr_state *s, uint32_t leg, uint16_t len_bytes)
     }
     struct slr_chunk *c = &s->chunk[run->queue_tail];
     if (run->queue_used_bytes + need <= SLR_CHUNK_ROOM) {
-        slr_prefetch(c->at + run->queue_used_bytes, need);
+        slr_prefetch((uintptr_t)&c->at[run->queue_used_bytes], need);
         return;
     }
-    slr_prefetch(c, 1);
+    slr_prefetch((uintptr_t)c, 1);
     if (run->queue_spare == 0) {
         run->queue_spare = slr_state_chunk_reserve(s, leg) + 1; /* SLR_NONE + 1 is none */
     }
     if (run->queue_spare != 0) {
         c = &s->chunk[run->queue_spare - 1];
-        slr_prefetch(c, (size_t)(c->at - (uint8_t *)c) + need);
+        slr_prefetch((uintptr_t)c, (size_t)(c->at - (uint8_t *)c) + need);
     }
 }
 

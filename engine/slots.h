@@ -55,7 +55,14 @@ struct slr_leg {
     _Alignas(64) _Atomic uint32_t state; /* C sets SETUP and FREE; W OPEN and CLOSED */
     uint64_t run_back_bytes;             /* so far before it lies its slr_leg_run; never changes */
     _Atomic uint32_t session; /* slot number; SLR_NONE: an unclaimed flow of a passive run */
-    uint32_t current;         /* W: stream that is being heard, SLR_NONE: none */
+    /* W */
+    uint32_t current; /* stream that is being heard, SLR_NONE: none */
+    _Atomic uint32_t stream_count;
+    bool silent_told;
+    uint32_t held_chunk; /* packets that may begin a new sequence (held.c), plus 1; 0: none */
+    int64_t offset_before_ticks; /* slr_leg_run.offset_ticks of a while before */
+    struct slr_pace pace[2];     /* of the sender's clock, by a short and a long measure */
+    struct slr_segment segment[SLR_LEG_SEGMENTS];
     struct slr_stream stream[SLR_LEG_STREAMS];
     /* C, before W sees it */
     char id[SLR_LEG_ID_SIZE];
@@ -76,13 +83,8 @@ struct slr_leg {
     bool has_stale;
 
     /* W */
-    _Atomic uint32_t stream_count;
-    struct slr_segment segment[SLR_LEG_SEGMENTS];
     _Atomic int64_t hold_ticks;    /* an anchor is new: nothing beyond this is written */
     _Atomic int64_t hold_until_ns; /* ... until then */
-    int64_t offset_before_ticks;   /* slr_leg_run.offset_ticks of a while before */
-    struct slr_pace pace[2];       /* of the sender's clock, by a short and a long measure */
-    bool silent_told;
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
     int64_t hold_lead_ticks; /* the newest of the holds lies so far after its time */
@@ -95,9 +97,8 @@ struct slr_leg {
     struct slr_ledger_late late[SLR_LEG_LATE];
     uint32_t late_count;
     struct slr_ledger_others others; /* streams whose slots were used again */
-    uint32_t held_chunk;      /* packets that may begin a new sequence (held.c), plus 1; 0: none */
-    int64_t joined_ns;        /* when it was opened */
-    _Atomic int64_t stray_ns; /* arrival of the newest one that nobody can decode */
+    int64_t joined_ns;               /* when it was opened */
+    _Atomic int64_t stray_ns;        /* arrival of the newest one that nobody can decode */
     struct slr_leg_report report;
     /* W at the first packet, then F */
     _Atomic uint32_t queue_head;

@@ -166,14 +166,48 @@ void slr_steady_start(const struct slr_place *x)
     run->on = true;
 }
 
-void slr_steady_fetch_leg(const struct slr_state *s, uint32_t leg)
+/* Will the packet go the short way, as far as can be told without it? */
+static bool is_usual(const struct slr_leg_run *run, int64_t now_ns)
 {
-    slr_prefetch(&s->run[leg], sizeof s->run[leg]);
+    return run->on && now_ns - run->offset_since_ns < OFFSET_NS;
 }
 
-void slr_steady_fetch_queue(struct slr_state *s, uint32_t leg)
+void slr_steady_fetch_run(const struct slr_placement *p, uint32_t leg)
 {
-    if (s->run[leg].on) {
-        slr_queue_fetch(s, leg, PAYLOAD_BYTES);
+    slr_prefetch((uintptr_t)&p->state->run[leg], sizeof p->state->run[leg]);
+}
+
+void slr_steady_fetch_queue(const struct slr_placement *p, uint32_t leg, slr_mono now)
+{
+    const struct slr_leg_run *run = &p->state->run[leg];
+    slr_queue_fetch(p->state, leg, PAYLOAD_BYTES);
+    if (!is_usual(run, now.ns)) {
+        const struct slr_leg *l = &p->state->leg[leg];
+        const struct slr_leg_codecs *c = &p->codecs[leg];
+        slr_prefetch((uintptr_t)l, offsetof(struct slr_leg, segment) + sizeof l->segment[0]);
+        slr_prefetch((uintptr_t)&l->stream[run->stream % SLR_LEG_STREAMS], sizeof l->stream[0]);
+        slr_prefetch((uintptr_t)&l->pt[run->row % SLR_LEG_PTS], sizeof l->pt[0]);
+        slr_prefetch((uintptr_t)&l->pauses.count, sizeof l->pauses.count);
+        slr_prefetch((uintptr_t)&c->use[run->row % SLR_LEG_PTS], sizeof c->use[0]);
+        slr_prefetch((uintptr_t)&c->kind, sizeof c->kind + sizeof c->row_of_pt);
+    }
+}
+
+void slr_steady_fetch_session(const struct slr_placement *p, uint32_t leg, slr_mono now)
+{
+    if (is_usual(&p->state->run[leg], now.ns)) {
+        return;
+    }
+    uint32_t session = atomic_load_explicit(&p->state->leg[leg].session, memory_order_relaxed);
+    if (session < p->state->session_max) {
+        const struct slr_session *s = &p->state->session[session];
+        slr_prefetch((uintptr_t)&s->state, sizeof s->state);
+        slr_prefetch((uintptr_t)&s->digit_policy, sizeof s->digit_policy);
+        slr_prefetch((uintptr_t)&s->start, sizeof s->start);
+        slr_prefetch((uintptr_t)&s->paused, sizeof s->paused);
+        slr_prefetch((uintptr_t)&s->pauses_ns.count, sizeof s->pauses_ns.count);
+        slr_prefetch((uintptr_t)&s->silent_told,
+                     sizeof s->silent_told + sizeof s->shape + sizeof s->dir);
+        slr_prefetch((uintptr_t)&s->commit_index, sizeof s->commit_index + sizeof s->commit);
     }
 }

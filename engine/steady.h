@@ -22,9 +22,12 @@ void slr_steady_start(const struct slr_place *x);
  * has the leg for itself. */
 void slr_steady_stop(struct slr_leg *leg);
 
-/* Asks for the memory that a packet of this leg will need, in two turns: the second one needs what
- * the first one brought. */
-void slr_steady_fetch_leg(const struct slr_state *s, uint32_t leg);
-void slr_steady_fetch_queue(struct slr_state *s, uint32_t leg);
+/*
+ * Asks for the memory that a packet of this leg will need, in three turns: each one needs what the
+ * one before has brought. `now`: when the packet came.
+ */
+void slr_steady_fetch_run(const struct slr_placement *p, uint32_t leg);
+void slr_steady_fetch_queue(const struct slr_placement *p, uint32_t leg, slr_mono now);
+void slr_steady_fetch_session(const struct slr_placement *p, uint32_t leg, slr_mono now);
 
 #endif

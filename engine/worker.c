@@ -129,21 +129,27 @@ void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
     slr_count_own(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
 }
 
-/* So many packets ahead of the one that is placed, its memory is asked for: a round trip to it
- * takes as long as all of them. */
+/* So many packets ahead of what needs it, memory is asked for: a round trip to it takes as long as
+ * all of them. */
 #define AHEAD 8u
 
 void slr_worker_burst(struct slr_worker *w, const struct slr_packet *burst, uint32_t count)
 {
-    for (uint32_t i = 0; i < count + 2 * AHEAD; i++) {
+    const struct slr_placement *p = &w->place;
+    for (uint32_t i = 0; i < count + 3 * AHEAD; i++) {
         if (i < count) {
-            slr_steady_fetch_leg(w->place.state, burst[i].tag >> 1);
+            slr_steady_fetch_run(p, burst[i].tag >> 1);
         }
         if (i >= AHEAD && i - AHEAD < count) {
-            slr_steady_fetch_queue(w->place.state, burst[i - AHEAD].tag >> 1);
+            const struct slr_packet *pkt = &burst[i - AHEAD];
+            slr_steady_fetch_queue(p, pkt->tag >> 1, pkt->arrival);
         }
-        if (i >= 2 * AHEAD) {
+        if (i >= 2 * AHEAD && i - 2 * AHEAD < count) {
             const struct slr_packet *pkt = &burst[i - 2 * AHEAD];
+            slr_steady_fetch_session(p, pkt->tag >> 1, pkt->arrival);
+        }
+        if (i >= 3 * AHEAD) {
+            const struct slr_packet *pkt = &burst[i - 3 * AHEAD];
             slr_worker_packet(w, pkt->tag >> 1, (pkt->tag & 1u) != 0, pkt);
         }
     }
