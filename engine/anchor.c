@@ -17,6 +17,10 @@
 #define PREROLL_TICKS (2 * SLR_TICKS_HZ)
 /* So far before its time only a packet comes that is sent faster than real time. */
 #define EARLY_TICKS SLR_TICKS_HZ
+/* Packets of before a jump of the clock are at most so much older than the newest of those, or so
+ * much newer where the one that brought the word of it overtook them. */
+#define STRAGGLER_S 60
+#define OVERTAKEN_S 2
 
 /* Rounded down to a whole unit of the RTP clock: positions of all samples are then exact. */
 static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
@@ -244,6 +248,12 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
         (parted <= -SLR_JUMP_TICKS && pos < last)) {
         return SLR_CLOCK_TS_JUMP;
     }
+    /* what was said last would be said over by something else */
+    bool over =
+        pos + x->rec.dur_ticks < last && x->ts_ext < st->ts_last_ext && x->rec.dur_ticks > 0;
+    if (over && (x->rec.flags & SLR_REC_EVENT) == 0) {
+        return SLR_CLOCK_TS_JUMP;
+    }
     if (parted <= -SLR_JUMP_TICKS) {
         return SLR_CLOCK_TS_STILL;
     }
@@ -459,6 +469,24 @@ static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_
     int64_t from_old = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
     int64_t from_new = (int32_t)(x->rtp->ts - (uint32_t)in_force->ts_ext);
     return llabs(from_old) <= llabs(from_new);
+}
+
+bool slr_anchor_fits(const struct slr_place *x)
+{
+    const struct slr_stream *st = x->st;
+    const struct slr_anchor *a = slr_place_anchor(st);
+    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    int32_t back = (int16_t)(uint16_t)(x->rtp->seq - (uint16_t)st->seq_max_ext);
+    if (back >= 0 || a->clock_hz == 0) {
+        return true;
+    }
+    int64_t pos = position(a, slr_stream_timestamp(st, x->rtp->ts));
+    bool within = pos <= st->pos_last_ticks && pos > a->ticks - SLR_JUMP_TICKS;
+    int64_t older = -(int64_t)(int32_t)(x->rtp->ts - (uint32_t)a->before_ts_ext);
+    bool straggler = before->clock_hz != 0 && st->seq_max_ext + back < a->seq_ext &&
+                     older < (int64_t)before->clock_hz * STRAGGLER_S &&
+                     -older < (int64_t)before->clock_hz * OVERTAKEN_S;
+    return within || straggler;
 }
 
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)

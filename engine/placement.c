@@ -26,7 +26,8 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     int64_t dur = x->rec.dur_ticks;
     enum slr_seq_class seq = slr_stream_overtaken(st, x->rtp, &x->rec.seq_ext);
     if (seq == SLR_SEQ_BAD) {
-        seq = slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext);
+        seq = slr_anchor_fits(x) ? slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext)
+                                 : slr_stream_odd(st, x->rtp->seq, &x->rec.seq_ext);
     }
     if (!x->held) {
         slr_count_own(&st->packets, 1);

@@ -82,6 +82,23 @@ static enum slr_seq_class restart(struct slr_stream *st, uint16_t seq)
     return SLR_SEQ_RESTART;
 }
 
+enum slr_seq_class slr_stream_odd(struct slr_stream *st, uint16_t seq, int64_t *seq_ext)
+{
+    if (st->seq_bad_valid && seq == st->seq_bad) {
+        enum slr_seq_class c = restart(st, seq);
+        *seq_ext = st->seq_max_ext;
+        return c;
+    }
+    if (st->seq_bad_valid && (uint16_t)(seq + 1u) == st->seq_bad) {
+        *seq_ext = 0;
+        return SLR_SEQ_DUPLICATE; /* of the one that hinted at a restart */
+    }
+    st->seq_bad = (uint16_t)(seq + 1u);
+    st->seq_bad_valid = true;
+    *seq_ext = 0;
+    return SLR_SEQ_BAD;
+}
+
 enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int64_t *seq_ext)
 {
     int32_t delta = (int16_t)(uint16_t)(seq - (uint16_t)st->seq_max_ext);
@@ -102,19 +119,7 @@ enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int6
         st->unique_run++;
         return SLR_SEQ_REORDERED;
     }
-    if (st->seq_bad_valid && seq == st->seq_bad) {
-        enum slr_seq_class c = restart(st, seq);
-        *seq_ext = st->seq_max_ext;
-        return c;
-    }
-    if (st->seq_bad_valid && (uint16_t)(seq + 1u) == st->seq_bad) {
-        *seq_ext = 0;
-        return SLR_SEQ_DUPLICATE; /* of the one that hinted at a restart */
-    }
-    st->seq_bad = (uint16_t)(seq + 1u);
-    st->seq_bad_valid = true;
-    *seq_ext = 0;
-    return SLR_SEQ_BAD;
+    return slr_stream_odd(st, seq, seq_ext);
 }
 
 enum slr_seq_class slr_stream_overtaken(struct slr_stream *st, const struct slr_rtp *rtp,

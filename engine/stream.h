@@ -30,6 +30,10 @@ void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp);
 /* Unwraps and records the sequence number. The first packet after begin is NEXT. */
 enum slr_seq_class slr_stream_sequence(struct slr_stream *st, uint16_t seq, int64_t *seq_ext);
 
+/* The same for a number that is none of this sequence: BAD, and RESTART when another one follows.
+ */
+enum slr_seq_class slr_stream_odd(struct slr_stream *st, uint16_t seq, int64_t *seq_ext);
+
 /* The same for a packet of the sequence before, overtaken by the first ones of this one: REORDERED
  * or DUPLICATE. BAD: it is none, nothing was recorded. */
 enum slr_seq_class slr_stream_overtaken(struct slr_stream *st, const struct slr_rtp *rtp,

@@ -242,6 +242,58 @@ Test(placement, a_restart_of_a_doubled_stream)
     restart(0x31415926u, false, true);
 }
 
+/* A sender begins anew at a number that it had a little while ago: what it says is no copy, as its
+ * timestamps say. */
+Test(placement, a_restart_at_numbers_that_were_there)
+{
+    static const struct {
+        uint16_t seq;
+        uint32_t ts; /* of packet 150, which is 24000 later than the first one */
+    } anew[] = {{0, 9024000}, {0, 1}, {120, 9024000}, {120, 0x80000000u}, {0, 20000000}};
+    for (uint32_t turn = 0; turn < sizeof anew / sizeof anew[0]; turn++) {
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 300; k++) {
+            struct fx_packet p = fx_audio(SSRC, k, 100, 9000000);
+            if (k >= 150) {
+                p.seq = (uint16_t)(anew[turn].seq + k - 150);
+                p.ts = anew[turn].ts + (k - 150) * 160;
+            }
+            int64_t at = k * 20 + (k % 9 == 5 ? 30 : 0); /* one overtakes another */
+            cr_assert_eq(fx_rtp(&o.f, o.leg, at, p),
+                         k == 150 ? SLR_VERDICT_PROBATION : SLR_VERDICT_TAKEN, "%u: %u", turn, k);
+            fx_write(&o.f, k * 20);
+        }
+        end(&o, 6000);
+        fx_assert_audio(&o.r, 0, 0, 48000, SSRC, 0);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 300);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "duplicate"), 0);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+        done(&o);
+    }
+}
+
+/* Timestamps fall back, by less than is a jump otherwise, and numbers go on: what was said lies
+ * where it was said, and nothing over what was said before. */
+Test(placement, timestamps_that_fall_back_a_little)
+{
+    static const uint32_t by[] = {400, 8000, 15900};
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 300; k++) {
+            struct fx_packet p = fx_audio(SSRC, k, 100, 5000);
+            p.ts -= k >= 150 ? by[turn] : 0;
+            cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20, p), SLR_VERDICT_TAKEN, "%u: %u", turn, k);
+            fx_write(&o.f, k * 20);
+        }
+        end(&o, 6000);
+        fx_assert_audio(&o.r, 0, 0, 48000, SSRC, 0);
+        cr_assert_eq(json_array_size(json_object_get(fx_leg_json(&o.r, 0), "clock")), 1u);
+        done(&o);
+    }
+}
+
 /* A number far off that nothing follows is no restart, and leaves no trace. */
 Test(placement, a_single_odd_number)
 {
