@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/json.h"
 #include "common/log.h"
@@ -92,6 +93,21 @@ static const struct slr_sdp_media *audio_of(const struct slr_sdp *sdp)
 static bool is_same_media(const struct slr_sdp_media *a, const struct slr_sdp_media *b)
 {
     return slr_addr_eq(&a->addr, &b->addr);
+}
+
+static bool is_same_codec(const struct slr_sdp_codec *a, const struct slr_sdp_codec *b)
+{
+    return a->pt == b->pt && a->clock_hz == b->clock_hz && a->channels == b->channels &&
+           strcasecmp(a->name, b->name) == 0 && strcmp(a->fmtp, b->fmtp) == 0;
+}
+
+static bool is_same_codecs(const struct slr_sdp_media *a, const struct slr_sdp_media *b)
+{
+    bool same = a->codec_count == b->codec_count;
+    for (uint8_t i = 0; same && i < a->codec_count; i++) {
+        same = is_same_codec(&a->codec[i], &b->codec[i]);
+    }
+    return same;
 }
 
 static bool is_same_crypto(const struct slr_sdp_media *a, const struct slr_sdp_media *b)
@@ -262,9 +278,10 @@ static void commit(struct slr_tracker *t, struct track_call *c, int i,
 {
     struct party *p = &c->party[i];
     bool rekeyed = p->known && !is_same_crypto(&p->media, media);
-    bool moved = p->known && (rekeyed || !is_same_media(&p->media, media) ||
+    bool turned = p->known && p->media.dir != media->dir;
+    bool moved = p->known && (rekeyed || turned || !is_same_media(&p->media, media) ||
                               slr_sdp_media_held(&p->media) != slr_sdp_media_held(media) ||
-                              p->media.codec_count != media->codec_count);
+                              !is_same_codecs(&p->media, media));
     if (c->state == TRACK_CLOSED || c->shared) {
         return;
     }
@@ -286,7 +303,7 @@ static void commit(struct slr_tracker *t, struct track_call *c, int i,
         (void)claim(t, c);
         c->shared = false; /* it has its recording */
         command(t, leg_command(c, "leg_update", 1 - i));
-        if (rekeyed) {
+        if (rekeyed || turned) { /* keys, and whether it is sent, are of its own voice */
             command(t, leg_command(c, "leg_update", i));
         }
     } else if (c->party[0].known && c->party[1].known) {

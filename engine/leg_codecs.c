@@ -46,6 +46,14 @@ void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
             c->row_of_pt[leg->pt[i].pt & 0x7f] = (uint8_t)i;
         }
     }
+    /* What was answered before may still be under way: a number that means nothing else now means
+     * what it did last (RFC 3264 section 8.3.2). */
+    for (uint32_t i = leg->pt_count; i > 0; i--) {
+        uint8_t *row = i <= SLR_LEG_PTS ? &c->row_of_pt[leg->pt[i - 1].pt & 0x7f] : NULL;
+        if (row && *row == 0xff) {
+            *row = (uint8_t)(i - 1);
+        }
+    }
 }
 
 static bool same_row(const struct slr_pt_map *a, const struct slr_pt_map *b)

@@ -129,6 +129,47 @@ def test_two_calls_one_after_the_other_on_the_same_ports(tmp_path):
         assert wav.compare(holders[0].wav, n % 2, p.truth()).ok
 
 
+def agreed(c, at_s, n, m_a, m_b):
+    """INVITE number n with its answer, each with that m-line."""
+    tag = "t1" if n > 1 else ""
+    a, b = sip.offer([m_a], ip=A, version=n), sip.offer([m_b], ip=B, version=n)
+    c.sip(at_s, A, B, message(f"INVITE sip:2002@{B} SIP/2.0", "turns", f"{n} INVITE", a, tag))
+    c.sip(at_s + 0.02, B, A, message("SIP/2.0 200 OK", "turns", f"{n} INVITE", b, "t1"))
+    c.sip(at_s + 0.03, A, B, message(f"ACK sip:2002@{B} SIP/2.0", "turns", f"{n} ACK", to_tag="t1"))
+
+
+def test_another_codec_by_reinvite_loses_nothing(tmp_path):
+    """One codec takes the place of the other; the last packets of the old one come after the answer."""
+    c, a = Capture(), rtp.plan("ca", 6, pt=rtp.PCMA)
+    for s in a.sent[154:]:  # PCMU from there on
+        s.raw = s.raw[:1] + bytes([s.raw[1] & 0x80 | rtp.PCMU]) + s.raw[2:]
+    for at_s, n, codec in ((0, 1, (8, "PCMA/8000")), (3, 2, (0, "PCMU/8000"))):
+        m = [sip.M(port, ip=ip, direction="sendrecv", codecs=(codec,), events=0) for ip, port in (MA, MB)]
+        agreed(c, at_s, n, *m)
+    c.rtp(0.1, a, MA, MB)
+    r = passive.imported(c.write(tmp_path / "c.pcap")).recordings[0]
+    leg = r.ledger.leg(channel=0)
+    assert leg.count("placed") == 300 and leg.total("received") == 6 * ledger.TICKS
+    pcm, at = r.wav.pcm(0), leg.of("received")[0].start * 8000 // ledger.TICKS
+    for s in a.sent:
+        table = wav.ALAW_TABLE if s.index < 154 else wav.ULAW_TABLE
+        for x, y in zip(s.payload, pcm[at + s.ts : at + s.ts + 160]):
+            assert abs(table[x] - y) <= (max(16, abs(y) / 16) if s.index >= 154 else 0), s.index  # the file is A-law
+
+
+def test_hold_of_one_direction(tmp_path):
+    """sendonly answered by recvonly: who was put on hold says nothing, the other one plays music."""
+    c, a, b = Capture(), rtp.plan("oa", 9), rtp.plan("ob", 9, gaps=((150, 300),))
+    for at_s, n, da, db in ((0, 1, "sendrecv", "sendrecv"), (3.1, 2, "sendonly", "recvonly"),
+                            (6.05, 3, "sendrecv", "sendrecv")):
+        agreed(c, at_s, n, sip.M(MA[1], ip=A, direction=da), sip.M(MB[1], ip=B, direction=db))
+    c.rtp(0.1, a, MA, MB), c.rtp(0.1, b, MB, MA)
+    r = check(passive.imported(c.write(tmp_path / "c.pcap")), (a, b))
+    assert not r.ledger.leg(channel=0).of("hold")
+    held = r.ledger.leg(channel=1).of("hold")
+    assert len(held) == 1 and 2.8 * ledger.TICKS < held[0].length < 3 * ledger.TICKS
+
+
 def test_import_is_reproducible_and_prints_one_object_a_line(tmp_path):
     c, a, b = Capture(), rtp.plan("ra", 3, loss=0.02), rtp.plan("rb", 3, jitter_s=0.05)
     c.call(0, "twice", MA, MB, 4)
