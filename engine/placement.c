@@ -297,13 +297,17 @@ static enum slr_pt_kind kind_of(const struct slr_place *x, uint8_t pt, uint8_t *
     return *row == 0xff ? SLR_PT_UNKNOWN : (enum slr_pt_kind)c->kind[*row];
 }
 
-/* The sender did begin anew: what hinted at it is placed like any other packet. */
-static void place_held(const struct slr_place *x)
+/* What was held until x came is placed like any other packet: of a sender that did begin anew, what
+ * hinted at it; of one that is heard again, what it said since nobody else did. */
+static void place_held(const struct slr_place *x, int64_t since_ns)
 {
     struct slr_packet pkt;
     struct slr_rtp rtp;
     uint32_t at = 0;
     while (slr_held_next(x, &at, &pkt, &rtp)) {
+        if (!x->restart && pkt.arrival.ns <= since_ns) {
+            continue;
+        }
         struct slr_place y = {.p = x->p,
                               .session = x->session,
                               .leg = x->leg,
@@ -313,12 +317,15 @@ static void place_held(const struct slr_place *x)
                               .leg_index = x->leg_index,
                               .arrival_ticks = slr_session_ticks(x->session, pkt.arrival),
                               .written_ticks = x->written_ticks,
-                              .held = true};
+                              .held = x->restart};
         uint8_t row = 0xff;
         enum slr_pt_kind kind = kind_of(&y, rtp.pt, &row);
         y.rec.flags = x->rec.flags & SLR_REC_NEW_SEGMENT;
-        x->st->rejected--;
+        uint64_t reordered = x->st->reordered; /* they came in order */
+        x->st->rejected -= x->restart;
+        x->leg->foreign -= !x->restart;
         (void)place_on_stream(&y, row, kind);
+        x->st->reordered = reordered;
     }
     slr_held_drop(x->p, x->leg);
 }
@@ -361,13 +368,18 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
         atomic_store_explicit(&x.leg->stray_ns, pkt->arrival.ns, memory_order_relaxed);
         return SLR_VERDICT_UNKNOWN_PT;
     }
-    uint32_t index = 0;
+    uint32_t index = SLR_NONE;
+    uint32_t heard = x.leg->current;
+    int64_t heard_ns = slr_leg_run(x.leg)->heard_ns;
     enum slr_verdict verdict = slr_source_select(p, leg_index, pkt, rtp, &index);
+    x.st = &x.leg->stream[index % SLR_LEG_STREAMS];
     if (verdict != SLR_VERDICT_TAKEN) {
         x.leg->foreign++;
+        (void)(index != SLR_NONE &&
+               slr_held_put(&x)); /* one that was left: perhaps it is heard again */
         return verdict;
     }
-    x.st = &x.leg->stream[index];
+    bool again = heard != SLR_NONE && heard != index && x.leg->current == index && x.st->placed > 0;
     x.in_order_after = x.st->seq_max_ext;
     x.arrival_ticks = slr_session_ticks(x.session, pkt->arrival);
     x.written_ticks = INT64_MIN; /* of a flow that is held: its beginning is not fixed yet */
@@ -376,8 +388,8 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
                           atomic_load_explicit(&x.leg->corr_ticks, memory_order_acquire);
     }
     verdict = place_on_stream(&x, row, kind);
-    if (x.restart) {
-        place_held(&x);
+    if (x.restart || again) {
+        place_held(&x, heard_ns);
     }
     if (verdict == SLR_VERDICT_TAKEN && index == x.leg->current && x.newest) {
         slr_steady_start(&x);

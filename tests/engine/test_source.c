@@ -150,6 +150,32 @@ Test(source, a_new_stream_begins_after_the_old_one)
     done(&o);
 }
 
+/* A party is heard, then another SSRC, then the first one again (music on hold): what is said while
+ * nobody knows yet who is heard is there, and nothing of one that goes on below the other. */
+Test(source, an_ssrc_that_comes_back_loses_nothing)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 150; k++) {
+            bool other = k >= 50 && k < 100;
+            (void)feed(&o, k * 20, other ? NEW : OLD, k, NULL);
+            if (turn == 1 && k >= 60 && k < 100) {
+                (void)feed(&o, k * 20 + 1, OLD, k, NULL);
+            }
+            fx_write(&o.f, k * 20 + 2);
+        }
+        end(&o, 3000);
+        fx_assert_audio(&o.r, 0, 0, 8000, OLD, 0);
+        fx_assert_audio(&o.r, 0, 8000, turn ? 7840 : 8000, NEW, 8000);
+        fx_assert_audio(&o.r, 0, 16000, 8000, OLD, 16000);
+        fx_assert_spans(&o.r, 0, "received 0+3000");
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "reordered"), 0);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 1, "placed"), 50);
+        done(&o);
+    }
+}
+
 /* A second SSRC from the same host, while the first goes on, is not believed and not heard. */
 Test(source, an_ssrc_beside_the_one_that_is_heard_is_dropped)
 {

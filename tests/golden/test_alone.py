@@ -69,9 +69,9 @@ def test_d12_has_no_rtp_and_makes_nothing():
 
 
 def test_d14_duplicates_are_counted_once_in_the_audio():
-    result = passive.alone(passive.capture("d14"))
+    result = passive.alone(passive.capture("d14"), "--pt", "118=AMR/8000", "--pt", "113=AMR/8000")
     dup = sum(leg.count("duplicate") for r in result.recordings for leg in r.ledger.legs)
-    assert dup == sum(s["dup"] for s in passive.truth("d14")) or not result.recordings
+    assert dup == sum(s["dup"] for s in passive.truth("d14")) > 0
 
 
 def test_twice_gives_identical_bytes():
