@@ -318,6 +318,11 @@ void sim_check(struct sim *m, struct sim_result *r)
     struct sim_channel c[SIM_LEGS];
     check_shape(m, r);
     sim_truth_anchors(m);
+    for (uint32_t n = 0; n < m->legs && m->lossy; n++) { /* places are whole units of RTP clocks */
+        for (uint32_t i = 0; i < m->leg[n].segment_count; i++) {
+            m->leg[n].segment[i].lo_ticks -= sim_unit(8000);
+        }
+    }
     for (uint32_t n = 0; n < m->legs; n++) {
         sim_undo(m, r, n, leg_named(m, r, n), &c[n]);
         sim_sound_warm(m, &m->leg[n]);

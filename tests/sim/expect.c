@@ -192,15 +192,21 @@ static void conceal(struct maker *k, const struct sim_packet *a, const struct si
 {
     uint32_t packets = 0;
     int64_t filled = concealable(k, a, to - from, missing, &packets);
-    bool sure = knows_both(k, a, b, from, to);
-    if (a->kind != SIM_AUDIO || filled == 0) {
+    bool paused = a->fate == SIM_GONE || b->fate == SIM_GONE; /* that was not to be heard */
+    if (a->kind != SIM_AUDIO || filled == 0 || paused) {
         note_gap(k, from, to, missing, false);
         return;
     }
-    set_kinds(k, from, from + filled, SIM_IS_CONCEALED | (sure ? 0 : SIM_IS_LOST) | IS_GAP);
-    note_gap(k, from, from + filled, sure ? packets : UINT32_MAX, true);
+    if (!knows_both(k, a, b, from, to)) { /* nor how many will be missing in the end */
+        int64_t most = to - from < CONCEAL_TICKS ? to - from : CONCEAL_TICKS;
+        set_kinds(k, from, from + most, SIM_IS_CONCEALED | SIM_IS_LOST | IS_GAP);
+        note_gap(k, from, to, UINT32_MAX, true);
+        return;
+    }
+    set_kinds(k, from, from + filled, SIM_IS_CONCEALED | IS_GAP);
+    note_gap(k, from, from + filled, packets, true);
     if (from + filled < to) {
-        note_gap(k, from + filled, to, sure ? missing - packets : UINT32_MAX, false);
+        note_gap(k, from + filled, to, missing - packets, false);
     }
 }
 
