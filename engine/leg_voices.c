@@ -99,7 +99,7 @@ enum slr_err slr_leg_voices_get(struct slr_leg_voices *v, const struct slr_codec
     uint32_t i = find_voice(v, stream, row, &changed);
     if (i < SLR_LEG_VOICES) {
         *out = to_front(v, i);
-        if (!changed) {
+        if (!changed && !(*out)->stale) {
             return SLR_OK;
         }
         slr_voice_end(*out, track, scratch);
@@ -118,6 +118,13 @@ enum slr_err slr_leg_voices_get(struct slr_leg_voices *v, const struct slr_codec
     v->voice[SLR_LEG_VOICES - 1] = fresh;
     *out = to_front(v, SLR_LEG_VOICES - 1);
     return SLR_OK;
+}
+
+void slr_leg_voices_pass(struct slr_leg_voices *v, uint32_t stream)
+{
+    for (uint32_t i = 0; i < SLR_LEG_VOICES && v->voice[i]; i++) {
+        v->voice[i]->stale |= v->voice[i]->stream == stream;
+    }
 }
 
 const struct slr_note *slr_leg_voices_find(const struct slr_leg_voices *v, uint32_t stream,

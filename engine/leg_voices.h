@@ -72,6 +72,8 @@ enum slr_err slr_leg_voices_get(struct slr_leg_voices *v, const struct slr_codec
                                 uint32_t stream, uint32_t row, struct slr_track *track,
                                 struct slr_voice_scratch *scratch,
                                 struct slr_voice **out) SLR_CHECKED;
+/* A payload of the stream was heard that needs no voice: its voices begin anew after that. */
+void slr_leg_voices_pass(struct slr_leg_voices *v, uint32_t stream);
 /* The one that was got last; NULL: none. */
 static inline struct slr_voice *slr_leg_voices_last(const struct slr_leg_voices *v)
 {

@@ -284,6 +284,9 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
     } else if (note.kind == SLR_SPAN_RECEIVED) {
         if (!slr_voice_needed(&r->codecs->use[rec->pt], r->track->shape.sample_hz)) {
             note.sound = slr_render_direct(r, item);
+            if (fresh) {
+                slr_leg_voices_pass(w->voices, stream);
+            }
             note.kind = note.sound ? SLR_SPAN_RECEIVED : SLR_SPAN_CONCEALED;
         } else if (!decode(w, item, &note)) {
             return false;

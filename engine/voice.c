@@ -37,6 +37,7 @@ enum slr_err slr_voice_restart(struct slr_voice *v)
         slr_resample_reset(v->resample);
     }
     v->running = false;
+    v->stale = false;
     v->comfort = false;
     v->unit_ticks = 0;
     v->filled_ticks = 0;

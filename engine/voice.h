@@ -30,6 +30,7 @@ struct slr_voice {
     struct slr_resample *resample; /* NULL: equal rates */
     uint32_t out_hz;
     bool running;
+    bool stale;           /* the stream was heard otherwise since */
     bool comfort;         /* the newest payload was a silence descriptor */
     int64_t next_ticks;   /* of the run: position after its last sample */
     int64_t next_frame;   /* and where its next sample goes */

@@ -229,6 +229,36 @@ Test(render_voiced, losses_of_another_codec_are_not_concealed_by_the_last_voice)
     done(&c);
 }
 
+/* Also where what came between is laid into the file as it is. */
+Test(render_voiced, a_codec_that_comes_back_has_a_new_decoder)
+{
+    struct call c;
+    begin(&c, "AMR", 8000);
+    struct slr_pt_map rows[2] = {c.rows[0]};
+    struct sp_party q;
+    sp_row(&rows[1], 8, "PCMA", 8000, 1);
+    cr_assert_eq(slr_leg_codecs_set(&c.f.e.state->leg[c.leg], rows, 2), SLR_OK);
+    slr_leg_codecs_build(&c.f.e.codecs[c.leg], &c.f.e.state->leg[c.leg]);
+    talk(&c, 300);
+    sp_begin(&q, &rows[1], c.p.ssrc, 500);
+    q.seq = c.p.seq;
+    q.ts = c.p.ts;
+    sp_talk(&c.f, c.leg, &q, &c.at_ms, 600, 20);
+    c.p.seq = q.seq;
+    c.p.ts = q.ts;
+    sp_restart(&c.p);
+    int64_t said = c.p.sent_samples;
+    talk(&c, 1500);
+    finish(&c);
+    fx_assert_spans(&c.r, 0, "received 0+1500");
+    for (int64_t i = 0; i < c.p.sent_samples - said; i++) {
+        cr_assert_eq(sp_sample(&c.r, 0, frame_of(&c, 600) + i), c.p.ref[said + i], "frame %lld",
+                     (long long)i);
+    }
+    sp_end(&q);
+    done(&c);
+}
+
 /* A pause of the recording in which packets were lost as well: nothing is filled in it. */
 Test(render_voiced, nothing_is_filled_in_a_pause)
 {
