@@ -357,15 +357,14 @@ uint32_t sim_bank_payload(enum sim_codec codec, int64_t unit, uint32_t units, ui
     return n;
 }
 
-/* As a decoder has it that heard all before. */
-static int16_t *decode_all(enum sim_codec codec)
+/* Decodes so many units from `unit` on, over and over; the last time counts. */
+static void decode_units(enum sim_codec codec, int64_t unit, uint32_t units, int laps, int16_t *out)
 {
     const struct sim_line *l = &lines[codec];
     uint32_t samples = l->sample_hz / SIM_UNITS_PER_S * l->frame_units;
     struct slr_codec_params p = {l->clock_hz, l->channels, l->fmtp};
     const struct slr_codec *c = must((void *)(uintptr_t)slr_codec_by_name(l->name, l->clock_hz));
     struct slr_codec_use use;
-    int16_t *out = must(malloc(SIM_BANK_UNITS / l->frame_units * samples * sizeof *out));
     static int16_t pcm[SLR_CODEC_MAX_SAMPLES * 2];
     uint8_t payload[4096];
     void *state = NULL;
@@ -373,30 +372,42 @@ static int16_t *decode_all(enum sim_codec codec)
     if (posix_memalign(&state, 16, c->decoder_bytes + 16) != 0) {
         abort();
     }
+    memset(state, 0, c->decoder_bytes);
     if (c->decoder_init) {
         must_ok(c->decoder_init(state, &use));
     }
-    for (int lap = 0; lap < LAPS; lap++) {
-        for (uint32_t i = 0; i < SIM_BANK_UNITS / l->frame_units; i++) {
-            uint32_t n = sim_bank_payload(codec, i * l->frame_units, l->frame_units, payload,
-                                          sizeof payload);
-            uint32_t made = 0;
-            must_ok(c->decode(state, &use, slr_slice_of(payload, n), pcm, SLR_CODEC_MAX_SAMPLES,
-                              &made));
-            for (uint32_t k = 0; k < samples; k++) { /* two channels are one party */
-                out[i * samples + k] =
-                    use.channels == 2 ? (int16_t)((pcm[2 * k] + pcm[2 * k + 1]) / 2) : pcm[k];
-            }
-            if (made != samples) {
-                abort();
-            }
+    for (uint32_t i = 0; i < (uint32_t)laps * (units / l->frame_units); i++) {
+        uint32_t at = i % (units / l->frame_units);
+        uint32_t made = 0;
+        uint32_t n = sim_bank_payload(codec, unit + at * l->frame_units, l->frame_units, payload,
+                                      sizeof payload);
+        must_ok(
+            c->decode(state, &use, slr_slice_of(payload, n), pcm, SLR_CODEC_MAX_SAMPLES, &made));
+        for (uint32_t k = 0; k < samples; k++) { /* two channels are one party */
+            out[at * samples + k] =
+                use.channels == 2 ? (int16_t)((pcm[2 * k] + pcm[2 * k + 1]) / 2) : pcm[k];
+        }
+        if (made != samples) {
+            abort();
         }
     }
     if (c->decoder_fini) {
         c->decoder_fini(state);
     }
     free(state);
+}
+
+/* As a decoder has it that heard all before. */
+static int16_t *decode_all(enum sim_codec codec)
+{
+    int16_t *out = must(malloc(SIM_BANK_UNITS * lines[codec].sample_hz / SIM_UNITS_PER_S * 2));
+    decode_units(codec, 0, SIM_BANK_UNITS, LAPS, out);
     return out;
+}
+
+void sim_bank_fresh(enum sim_codec codec, int64_t unit, uint32_t units, int16_t *out)
+{
+    decode_units(codec, unit, units, 1, out);
 }
 
 void sim_bank_fill(void)

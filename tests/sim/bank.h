@@ -42,4 +42,8 @@ void sim_bank_fill(void);
  * samples. Borrowed. */
 const int16_t *sim_bank_sound(enum sim_codec codec, uint32_t hz);
 
+/* What a decoder that heard nothing before makes of so many units from `unit` on (whole frames), at
+ * the codec's rate. */
+void sim_bank_fresh(enum sim_codec codec, int64_t unit, uint32_t units, int16_t *out);
+
 #endif

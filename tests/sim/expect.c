@@ -104,8 +104,9 @@ static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing
 {
     struct sim_expect *e = k->e;
     struct sim_gap *last = e->gap_count > 0 ? &e->gap[e->gap_count - 1] : NULL;
-    if (last && last->to == from &&
-        last->concealed == concealed) { /* one span: what is between them has no length */
+    bool open = last && (missing == UINT32_MAX || last->missing == UINT32_MAX);
+    if (last && last->to == from && (open || last->concealed == concealed)) {
+        /* one span: what is between them has no length */
         last->to = to;
         last->missing = missing == UINT32_MAX || last->missing == UINT32_MAX
                             ? UINT32_MAX

@@ -12,6 +12,7 @@
 #define TAIL_MS 5           /* a resampler knows nothing after the end of a run */
 #define DEAF_MS 20          /* in a fresh decoder less may be heard than was said */
 #define FIND_ERROR 0.15     /* of the best place, by which a segment is found */
+#define FRESH_UNITS 8       /* of a new decoder, compared to the sample */
 #define LOOK_MS 40          /* of a packet, to find it */
 #define MOST_PLACES 2000000 /* that are looked at for one segment */
 
@@ -254,12 +255,45 @@ static void check_window(struct sim *m, const struct sim_channel *c, uint32_t ch
     m->samples_alike += (uint64_t)(old_ms >= l->settle_ms ? to - from : 0);
 }
 
+/* Does a decoder begin with the packet, for sure: is it the first of its stream, or the one before
+ * it of another codec? */
+static bool is_fresh(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    for (const struct sim_packet *q = p; q-- > leg->packet;) {
+        bool may = q->fate == SIM_PLACED || q->fate == SIM_EITHER;
+        if (may && q->kind == SIM_AUDIO && q->stream == p->stream) {
+            return q->fate == SIM_PLACED && q->codec != p->codec;
+        }
+    }
+    return true;
+}
+
+/* The beginning of what a new decoder makes, to the sample; the run began `age` frames before. */
+static void check_fresh(struct sim *m, const struct sim_channel *c, uint32_t channel,
+                        const struct sim_packet *p, const int16_t *fresh, int64_t age,
+                        const uint8_t *claims)
+{
+    int64_t frame = sim_place(&m->leg[channel], p) / sim_unit(m->hz);
+    int64_t most = (int64_t)FRESH_UNITS * m->hz / SIM_UNITS_PER_S - age;
+    for (int64_t i = 0; i < frames_of(m, p) && i < most; i++) {
+        if (frame + i >= 0 && frame + i < c->frames && claims[frame + i] == 1 &&
+            c->sample[frame + i] != fresh[age + i]) {
+            sim_fail(m,
+                     "leg %u: at %.5f s (packet %u of stream %u, %s) is %d, not a new decoder's %d",
+                     channel, (double)(frame + i) / m->hz, p->number, p->stream, line_of(p)->name,
+                     c->sample[frame + i], fresh[age + i]);
+        }
+    }
+}
+
 void sim_sound_check(struct sim *m, const struct sim_channel *c, uint32_t channel)
 {
     const struct sim_leg *leg = &m->leg[channel];
     uint8_t *claims = count_claims(m, c, channel);
     int64_t window = m->hz / SIM_UNITS_PER_S;
     int64_t age = 0;
+    static int16_t fresh[FRESH_UNITS * 48000 / SIM_UNITS_PER_S];
+    bool new_decoder = false;
     for (uint32_t i = 0; i < leg->packet_count; i++) {
         const struct sim_packet *p = &leg->packet[i];
         const struct sim_packet *next = i + 1 < leg->packet_count ? p + 1 : NULL;
@@ -271,6 +305,16 @@ void sim_sound_check(struct sim *m, const struct sim_channel *c, uint32_t channe
         }
         int64_t frame = sim_place(leg, p) / sim_unit(m->hz);
         int64_t count = frames_of(m, p);
+        if (age == 0) {
+            new_decoder = !is_resampled(m, p) && is_fresh(leg, p);
+            if (new_decoder) {
+                sim_bank_fresh((enum sim_codec)p->codec, sim_first_unit(leg, p), FRESH_UNITS,
+                               fresh);
+            }
+        }
+        if (new_decoder) {
+            check_fresh(m, c, channel, p, fresh, age, claims);
+        }
         int64_t end = count - (last && is_resampled(m, p) ? TAIL_MS * m->hz / 1000 : 0);
         for (int64_t at = 0; at + window <= end; at += window) {
             if (frame + at >= 0 && frame + at + window <= c->frames &&
