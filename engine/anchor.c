@@ -344,13 +344,30 @@ static void count_late(struct slr_place *x, int64_t shift_ticks)
     }
 }
 
+/* All of the stream lies under its only anchor. */
+static bool is_only_anchor(const struct slr_stream *st)
+{
+    return st->anchor[slr_place_anchor(st) == &st->anchor[0]].clock_hz == 0;
+}
+
+/* Where the first of the anchor's packets lies, unmoved; it may have been overtaken by the one that
+ * began it. */
+static int64_t earliest(const struct slr_place *x, int64_t shift_ticks)
+{
+    const struct slr_stream *st = x->st;
+    int64_t first = st->first_ticks - shift_ticks;
+    int64_t start = st->refine.start_ticks;
+    return st->placed > 0 && is_only_anchor(st) && first < start ? first : start;
+}
+
 /* All that lies under the anchor moves. */
 static void move(struct slr_place *x, int64_t by_ticks)
 {
     struct slr_leg *leg = x->leg;
     struct slr_stream *st = x->st;
     const struct slr_refine *r = &st->refine;
-    struct slr_segment *seg = &leg->segment[slr_place_anchor(st)->segment];
+    uint32_t segment = slr_place_anchor(st)->segment;
+    struct slr_segment *seg = &leg->segment[segment];
     int64_t shift = atomic_load_explicit(&seg->shift_ticks, memory_order_relaxed);
     int64_t start = r->start_ticks + shift;
     if (r->line_ticks != NO_LINE && r->chunk != SLR_NONE) {
@@ -362,10 +379,12 @@ static void move(struct slr_place *x, int64_t by_ticks)
                               memory_order_relaxed);
     }
     atomic_store_explicit(&seg->shift_ticks, shift + by_ticks, memory_order_relaxed);
-    st->first_ticks += st->first_ticks >= start ? by_ticks : 0;
+    st->first_ticks += is_only_anchor(st) || st->first_ticks >= start ? by_ticks : 0;
     st->last_ticks += st->last_ticks > start ? by_ticks : 0;
-    for (uint32_t i = leg->digit_count; i > 0 && leg->digit[i - 1].start_ticks >= start; i--) {
-        leg->digit[i - 1].start_ticks += by_ticks;
+    for (uint32_t i = 0; i < leg->digit_count; i++) {
+        struct slr_ledger_digit *d = &leg->digit[i];
+        bool of_it = d->leg == segment && d->start_ticks >= start;
+        d->start_ticks += of_it ? by_ticks : 0;
     }
     struct slr_clock_note *n = slr_clock_note_at(&leg->clock_notes, r->note);
     if (n) {
@@ -422,7 +441,7 @@ static void refine(struct slr_place *x)
     }
     int64_t shift = slr_place_shift(x->leg, a->segment);
     int64_t want = on_grid(x->arrival_ticks + r->offset_ticks - x->rec.pos_ticks, a->clock_hz);
-    int64_t back = up_to_grid(r->lowest_ticks - r->start_ticks, a->clock_hz);
+    int64_t back = up_to_grid(r->lowest_ticks - earliest(x, shift), a->clock_hz);
     bool second_half = since > x->p->window_ticks * 3 / 8;
     r->packets += second_half;
     r->moves += second_half && want < r->least_ticks;

@@ -32,8 +32,8 @@ static void take_digit(struct slr_place *x, const struct slr_rec *rec, int64_t s
     struct slr_dtmf event;
     struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
     if ((rec->flags & SLR_REC_EVENT) && slr_dtmf_parse(payload, &event) == SLR_OK) {
-        slr_dtmf_take(x->leg, (uint8_t)x->leg->channel, &event, x->st->ssrc,
-                      slr_anchor_timestamp(x->st, rec), start_ticks, x->leg->pt[rec->pt].clock_hz);
+        slr_dtmf_take(x->leg, rec->segment, &event, x->st->ssrc, slr_anchor_timestamp(x->st, rec),
+                      start_ticks, x->leg->pt[rec->pt].clock_hz);
     }
 }
 

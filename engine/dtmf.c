@@ -58,8 +58,8 @@ static void lengthen(struct slr_leg *leg, const struct slr_dtmf *ev, int64_t ts_
     }
 }
 
-void slr_dtmf_take(struct slr_leg *leg, uint8_t leg_number, const struct slr_dtmf *ev,
-                   uint32_t ssrc, int64_t ts_ext, int64_t pos_ticks, uint32_t clock_hz)
+void slr_dtmf_take(struct slr_leg *leg, uint8_t segment, const struct slr_dtmf *ev, uint32_t ssrc,
+                   int64_t ts_ext, int64_t pos_ticks, uint32_t clock_hz)
 {
     uint32_t n = leg->digit_count;
     if (ev->digit == '\0') {
@@ -78,7 +78,7 @@ void slr_dtmf_take(struct slr_leg *leg, uint8_t leg_number, const struct slr_dtm
         return;
     }
     uint32_t duration_ms = (uint32_t)((uint64_t)ev->duration_units * 1000u / clock_hz);
-    leg->digit[n] = (struct slr_ledger_digit){pos_ticks, duration_ms, leg_number, ev->digit};
+    leg->digit[n] = (struct slr_ledger_digit){pos_ticks, duration_ms, segment, ev->digit};
     leg->digit_ssrc = ssrc;
     leg->digit_ts_ext = ts_ext;
     leg->digit_count = n + 1;

@@ -221,7 +221,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
         return verdict;
     }
     if (verdict == SLR_VERDICT_EVENT && slr_place_taken(x)) {
-        slr_dtmf_take(leg, (uint8_t)leg->channel, event, x->st->ssrc, x->ts_ext, slr_place_start(x),
+        slr_dtmf_take(leg, x->rec.segment, event, x->st->ssrc, x->ts_ext, slr_place_start(x),
                       leg->pt[x->rec.pt].clock_hz);
     }
     if (x->rec.flags & SLR_REC_UNDECODED) {

@@ -88,7 +88,7 @@ struct slr_leg {
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
     int64_t hold_lead_ticks; /* the newest of the holds lies so far after its time */
-    struct slr_ledger_digit digit[SLR_LEG_DIGITS];
+    struct slr_ledger_digit digit[SLR_LEG_DIGITS]; /* `leg`: the segment it lies under */
     uint32_t digit_count;
     int64_t digit_ts_ext; /* of the event in progress */
     uint32_t digit_ssrc;

@@ -134,6 +134,33 @@ Test(dtmf, keys_after_a_jump_of_the_clock)
     fx_close(&f);
 }
 
+/* Another SSRC begins beside the one that dials, its first packet delayed by 100 ms: where that one
+ * is moved to is nothing to the key. */
+Test(dtmf, a_key_stays_where_another_stream_is_moved)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 1);
+    uint32_t leg = fx_leg(&f, s, 0, 8);
+    memcpy(id, s->id, sizeof id);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(fx_rtp(&f, leg, k * 20, fx_audio(SSRC, k, 0, 0)), SLR_VERDICT_TAKEN);
+    }
+    (void)fx_rtp(&f, leg, 1130, fx_audio(SSRC + 1, 0, 0, 0));
+    (void)key(&f, leg, 1140, 50, 1140 * 8, 5);
+    for (uint32_t k = 1; k < 10; k++) {
+        (void)fx_rtp(&f, leg, 1030 + k * 20 + 250, fx_audio(SSRC + 1, k + 12, 0, 0));
+    }
+    fx_end(&f, s, 2000);
+    fx_result(&f, id, &r);
+    cr_assert_eq(json_array_size(digits(&r)), 1u);
+    assert_digit(&r, 0, "5", 1140, 120, 0);
+    fx_result_free(&r);
+    fx_close(&f);
+}
+
 Test(dtmf, the_list_is_bounded)
 {
     struct fx f;

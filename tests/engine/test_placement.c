@@ -127,6 +127,28 @@ Test(placement, the_least_delayed_packet_sets_the_anchor)
     done(&o);
 }
 
+/* The first one to come overtook the first one sent: that one is moved with the others, and never
+ * out of the file (the timestamps leap ahead of time, which moves all as far back as may be). */
+Test(placement, what_was_overtaken_by_the_first_packet_is_moved_too)
+{
+    for (uint32_t leaps = 0; leaps < 2; leaps++) {
+        struct one o;
+        begin(&o);
+        cr_assert_eq(feed(&o, 590, 1), SLR_VERDICT_TAKEN);
+        cr_assert_eq(feed(&o, 600, 0), SLR_VERDICT_TAKEN);
+        for (uint32_t k = 2; k < 50; k++) {
+            cr_assert_eq(feed(&o, 500 + k * 20, k + 50 * leaps), SLR_VERDICT_TAKEN);
+        }
+        end(&o, 3000);
+        int64_t first = leaps ? 0 : 500;
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "first_ticks"), first * FX_MS);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 50);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "late"), 0);
+        fx_assert_audio(&o.r, 0, first * 8, 320, SSRC, 0);
+        done(&o);
+    }
+}
+
 /* What was anchored stays where it is once a block may have been written. */
 Test(placement, the_anchor_freezes_before_the_first_block)
 {
