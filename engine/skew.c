@@ -375,6 +375,11 @@ static int64_t expected(const struct slr_skew *k, int64_t at_ticks)
     return l->delay0_ticks + k->steps_ticks + l->delay_ticks[points - 1] + (int64_t)llround(went);
 }
 
+static int64_t most64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Where packets have become longer or shorter the sender's habit shows: the one that goes on as
  * before. */
 static const struct slr_skew_least *window_least(struct slr_skew *k)
@@ -384,12 +389,13 @@ static const struct slr_skew_least *window_least(struct slr_skew *k)
     int64_t dur = (int64_t)k->dur_ticks;
     int64_t turned = k->pace_ticks + (k->pace == SLR_SKEW_BY_END ? -dur : dur);
     int64_t apart = other->delay_ticks + turned - is->delay_ticks - k->pace_ticks;
-    if (llabs(apart) < SLR_TICKS_HZ / 1000) {
-        return is; /* nothing to tell them by */
+    int64_t change = most64(llabs(k->longest_ticks - dur), llabs(k->shortest_ticks - dur));
+    if (change == 0 || llabs(apart) < change / 2) {
+        return is; /* nothing to tell them by: packets of the old length were the first */
     }
     int64_t off = is->delay_ticks + k->pace_ticks - expected(k, is->at_ticks);
     int64_t other_off = other->delay_ticks + turned - expected(k, other->at_ticks);
-    k->dur_ticks = k->window_dur_ticks;
+    k->dur_ticks = k->longest_ticks;
     if (llabs(other_off) < llabs(off)) {
         k->pace = !k->pace;
         k->pace_ticks = turned;
@@ -489,9 +495,11 @@ enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_pa
         k->window_ticks = p->arrival_ticks;
         k->least[SLR_SKEW_BY_END].delay_ticks = INT64_MAX;
         k->least[SLR_SKEW_BY_START].delay_ticks = INT64_MAX;
+        k->shortest_ticks = k->longest_ticks = p->dur_ticks;
     }
     k->window_count++;
-    k->window_dur_ticks = p->dur_ticks;
+    k->shortest_ticks = p->dur_ticks < k->shortest_ticks ? p->dur_ticks : k->shortest_ticks;
+    k->longest_ticks = p->dur_ticks > k->longest_ticks ? p->dur_ticks : k->longest_ticks;
     int64_t delay = p->arrival_ticks - p->start_ticks;
     keep_least(&k->least[SLR_SKEW_BY_START], delay, p->arrival_ticks);
     keep_least(&k->least[SLR_SKEW_BY_END], delay - (int64_t)p->dur_ticks, p->arrival_ticks);

@@ -69,15 +69,15 @@ struct slr_skew {
     int64_t window_ticks;           /* its first arrival */
     struct slr_skew_least least[2]; /* by enum slr_skew_pace */
     uint32_t window_count;
-    uint32_t window_dur_ticks; /* of its last packet */
-    uint32_t dur_ticks;        /* of packets in the windows before */
-    uint8_t pace;              /* enum slr_skew_pace: what holds for this sender */
-    int64_t pace_ticks;        /* what is added so that a change of it makes no step */
-    uint32_t stream;           /* generation << 8 | slot */
-    bool begun;                /* a packet was seen */
-    bool rebase;               /* a new segment began: its first window decides about steps_ticks */
-    bool rate_off;             /* no skew, no correction */
-    bool trusted, refused;     /* sender reports: believed; shown to be wrong */
+    uint32_t shortest_ticks, longest_ticks; /* packets of the window */
+    uint32_t dur_ticks;                     /* of packets in the windows before */
+    uint8_t pace;                           /* enum slr_skew_pace: what holds for this sender */
+    int64_t pace_ticks;                     /* what is added so that a change of it makes no step */
+    uint32_t stream;                        /* generation << 8 | slot */
+    bool begun;                             /* a packet was seen */
+    bool rebase;           /* a new segment began: its first window decides about steps_ticks */
+    bool rate_off;         /* no skew, no correction */
+    bool trusted, refused; /* sender reports: believed; shown to be wrong */
     bool correcting, urgent;
     bool absolute;        /* the legs' clocks differ: each is kept near ours */
     int8_t starts;        /* corrections begun in one direction (its sign) before that was known */

@@ -423,6 +423,7 @@ struct talk {
     struct sender path;
     struct slr_skew skew;
     bool by_end;
+    int64_t slow_ppm;
     uint32_t first_ms, at_ms, packets;
 };
 
@@ -435,10 +436,10 @@ static void talk(struct talk *t, const uint32_t *packet_ms, uint32_t lengths, ui
         t->first_ms = t->first_ms ? t->first_ms : ms;
         int64_t late_ms = t->by_end ? (int64_t)ms - (int64_t)t->first_ms : 0;
         int64_t start = (int64_t)t->at_ms * MS;
-        struct slr_skew_packet p = {.start_ticks = start,
-                                    .dur_ticks = ms * (uint32_t)MS,
-                                    .arrival_ticks = start + late_ms * MS +
-                                                     ticks_of(jitter_of(&t->path) / 1000.0)};
+        int64_t arrival = start + start / 1000000 * t->slow_ppm + late_ms * MS +
+                          ticks_of(jitter_of(&t->path) / 1000.0);
+        struct slr_skew_packet p = {
+            .start_ticks = start, .dur_ticks = ms * (uint32_t)MS, .arrival_ticks = arrival};
         (void)slr_skew_packet(&t->skew, &p);
         t->at_ms += ms;
     }
@@ -449,20 +450,22 @@ Test(skew, another_packet_length_is_no_drift)
 {
     static const uint32_t ms[][3] = {{40, 60, 40}, {60, 100, 20}, {20, 10, 30}, {20, 120, 60}};
     static const uint32_t first_s[] = {2, 5, 8, 20, 90};
-    for (uint32_t i = 0; i < 80; i++) {
+    static const int64_t slow_ppm[] = {0, 700, -700};
+    for (uint32_t i = 0; i < 240; i++) {
         const uint32_t *length = ms[i / 2 % 4];
-        struct talk t = {.by_end = i % 2};
+        struct talk t = {.by_end = i % 2, .slow_ppm = slow_ppm[i / 80]};
         int64_t e = 0;
         t.path =
             (struct sender){.seed = 0x9e3779b97f4a7c15u + i, .jitter_ms = 5, .jitter = UNIFORM};
         talk(&t, length, 1, first_s[i / 8 % 5]);
-        if (i < 40) { /* one length after the other */
+        if (i % 80 < 40) { /* one length after the other */
             talk(&t, length + 1, 1, 40);
             talk(&t, length + 2, 1, 40);
         } else {
             talk(&t, length, 3, 80);
         }
         cr_expect(slr_skew_error(&t.skew, 0, t.skew.last_ticks, &e), "row %u", i);
+        e += (int64_t)t.at_ms * MS / 1000000 * t.slow_ppm;
         cr_expect(llabs(e) < 2 * MS, "row %u: %.2f ms", i, (double)e / MS);
         cr_expect_eq(t.skew.steps + t.skew.rates, 0u, "row %u", i);
     }
