@@ -419,7 +419,7 @@ void sim_run(struct sim *m, struct sim_result *result)
     cr_assert_not_null(r);
     r->m = m;
     r->x = rng_fork(m->seed, 9);
-    fx_open_sized(&r->f, 8, 1500);
+    fx_open_sized(&r->f, 8, m->hz == 48000 ? 6000 : 1500); /* while the disk is off */
     lift_share(r);
     slr_log_init("sim", SLR_LOG_ERROR + 1);
     cr_assert_eq(slr_addr_parse(PEER, &r->peer), SLR_OK);

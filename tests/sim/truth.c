@@ -373,6 +373,8 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
     const struct sim_segment *g = &leg->segment[p->segment];
     struct sim_interval from = sim_places(leg, p);
     int64_t len = max64(length_of(m, p), 1);
+    /* the bounds are times of the file, places are times of the leg */
+    int64_t slack = m->corrected_ticks ? m->corrected_ticks + sim_unit(m->hz) : 0;
     bool moving = p->arrival_ns < first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
     int64_t moved = g->found ? moved_by(m, leg, p) : 0;
     for (uint32_t i = 0; i < m->pause_count; i++) {
@@ -385,8 +387,10 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
         bool arrived = p->arrival_ns >= t->from && p->arrival_ns < t->to;
         bool just_after = p->arrival_ns >= t->to && p->arrival_ns < t->to + SIM_MS;
         bool never_met = leg->join_ns >= t->to || p->arrival_ns < t->from;
-        bool inside = !never_met && from.to < sure->to && from.from + len > sure->from;
-        bool may_be = !never_met && from.from < wide->to && from.to + moved + len > wide->from;
+        bool inside =
+            !never_met && from.to < sure->to - slack && from.from + len > sure->from + slack;
+        bool may_be = !never_met && from.from < wide->to + slack &&
+                      from.to + moved + len > wide->from - slack;
         if (arrived || (inside && !moving)) {
             p->fate = p->doubtful ? SIM_EITHER : SIM_GONE;
             p->paused = true;
