@@ -7,6 +7,7 @@
 
 #include "engine/clock_note.h"
 #include "engine/held.h"
+#include "engine/writer.h"
 
 #define NO_LINE INT64_MIN
 /* Least delays are taken over that long. */
@@ -21,6 +22,9 @@
  * much newer where the one that brought the word of it overtook them. */
 #define STRAGGLER_S 60
 #define OVERTAKEN_S 2
+#define OVERTAKEN_PACKETS 64
+/* Fewer packets while an anchor is new tell nothing of the sender's speed. */
+#define PACE_PACKETS 16u
 
 /* Rounded down to a whole unit of the RTP clock: positions of all samples are then exact. */
 static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
@@ -108,11 +112,12 @@ struct begin {
 };
 
 /* The writer waits while the anchor is new, so that what is moved back was not written before. */
-static void hold_writer(const struct slr_place *x)
+static void hold_writer(const struct slr_place *x, int64_t lowest_ticks)
 {
     int64_t until_ns = x->pkt->arrival.ns + slr_ns_from_ticks(x->p->window_ticks);
-    atomic_store_explicit(&x->leg->hold_ticks, x->arrival_ticks - x->p->window_ticks,
-                          memory_order_relaxed);
+    int64_t at = x->arrival_ticks - x->p->window_ticks;
+    at = lowest_ticks < at ? lowest_ticks : at;
+    atomic_store_explicit(&x->leg->hold_ticks, at, memory_order_relaxed);
     atomic_store_explicit(&x->leg->hold_until_ns, until_ns, memory_order_release);
 }
 
@@ -152,16 +157,19 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
     st->clock_hz = clock_hz;
     atomic_store_explicit(&st->anchor_index, !in_force, memory_order_release);
     if (!st->foreign_ip) {
-        hold_writer(x);
+        /* a sender that stood still is not waited for; what is moved to its line may be late */
+        hold_writer(x, b->line_ticks == NO_LINE ? b->lowest_ticks : INT64_MAX);
     }
 }
 
 /* How far back a packet may come to lie: nothing that the writer may have written is moved into. */
-static int64_t lowest(const struct slr_place *x, int64_t floor_ticks, int64_t offset_ticks)
+static int64_t lowest(const struct slr_place *x, int64_t floor_ticks)
 {
     int64_t window = x->p->window_ticks;
     int64_t safe = x->arrival_ticks - (x->st->foreign_ip ? window / 4 : window);
-    safe += offset_ticks < 0 ? offset_ticks : 0; /* the file follows a slow clock */
+    int64_t lag = atomic_load_explicit(&slr_leg_run(x->leg)->lag_ticks, memory_order_relaxed);
+    lag = is_heard(x->leg) ? most(lag, 0) : 0; /* the file follows a slow clock */
+    safe -= lag < SLR_WRITER_BEHIND_TICKS ? lag : SLR_WRITER_BEHIND_TICKS;
     return most(most(floor_ticks, safe), 0);
 }
 
@@ -177,7 +185,7 @@ static void anchor_first(struct slr_place *x, uint32_t clock_hz)
     bool follows = is_heard(leg) && (!stranger || x->st->foreign_ip);
     int64_t offset = follows ? best_offset(leg) : 0;
     int64_t floor = follows ? slr_place_highest(leg) : 0;
-    struct begin b = {x->arrival_ticks + offset, lowest(x, floor, offset), NO_LINE, offset};
+    struct begin b = {x->arrival_ticks + offset, lowest(x, floor), NO_LINE, offset};
     begin_anchor(x, &b, clock_hz);
     if (is_heard(leg)) {
         x->rec.flags |= SLR_REC_NEW_SEGMENT;
@@ -228,6 +236,14 @@ static bool leaps(const struct slr_place *x, int64_t pos)
            gaps > SLR_LEAD_TICKS + SLR_LEAD_GAPS * st->placed_ticks;
 }
 
+/* Is what lies between it and the last packet in order known to be there by its number? It is lost,
+ * or overtaken, as in media that is sent many times faster than real time. */
+static bool is_numbered(const struct slr_place *x, int64_t ahead_ticks)
+{
+    int64_t packets = x->rec.seq_ext - x->in_order_after;
+    return !x->held && !x->restart && ahead_ticks <= packets * x->rec.dur_ticks;
+}
+
 /* What speaks against RTP time, if anything does: SLR_CLOCK_KINDS. */
 static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, int64_t pos)
 {
@@ -244,7 +260,7 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     if ((x->rec.flags & SLR_REC_EVENT) && x->ts_ext == st->ts_last_ext) {
         return SLR_CLOCK_KINDS; /* a key that is held: its time stands still on purpose */
     }
-    if (pos - last - at_pace(x, passed) >= SLR_JUMP_TICKS ||
+    if ((pos - last - at_pace(x, passed) >= SLR_JUMP_TICKS && !is_numbered(x, pos - last)) ||
         (parted <= -SLR_JUMP_TICKS && pos < last)) {
         return SLR_CLOCK_TS_JUMP;
     }
@@ -298,8 +314,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
     offset = offset > SLR_LEAD_TICKS ? 0 : offset;
     bool still = kind == SLR_CLOCK_TS_STILL;
     highest += said_before(x, clock_hz);
-    struct begin b = {x->arrival_ticks + offset, lowest(x, highest, offset), still ? pos : NO_LINE,
-                      offset};
+    struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
     if (still) {
         b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
     }
@@ -347,7 +362,10 @@ static void count_late(struct slr_place *x, int64_t shift_ticks)
 /* All of the stream lies under its only anchor. */
 static bool is_only_anchor(const struct slr_stream *st)
 {
-    return st->anchor[slr_place_anchor(st) == &st->anchor[0]].clock_hz == 0;
+    const struct slr_anchor *a = slr_place_anchor(st);
+    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    bool moves_along = a->segment != 0 && before->segment == a->segment; /* know_before */
+    return before->clock_hz == 0 || moves_along;
 }
 
 /* Where the first of the anchor's packets lies, unmoved; it may have been overtaken by the one that
@@ -392,17 +410,27 @@ static void move(struct slr_place *x, int64_t by_ticks)
     }
 }
 
+/* A quarter of the time is over: did the least delay fall by more than half of it? */
+static void end_quarter(struct slr_refine *r, int64_t window_ticks, uint32_t next)
+{
+    int64_t fell = r->quarter_ticks - r->least_ticks;
+    r->steep += r->quarter > 0 && fell >= window_ticks * 3 / 32;
+    r->quarter_ticks = r->least_ticks;
+    r->quarter = next;
+}
+
 /*
- * The time is over. A stream whose packets came earlier and earlier to the end is sent faster than
- * real time: it begins where its first packet came.
+ * The time is over. A stream that gained half of the time and more in each quarter, to the very
+ * end, is sent faster than real time: it begins where its first packet came. Jitter does not do
+ * that, nor a queue that runs empty, for it would have to hold almost as much as the time is long.
  */
 static void settle(struct slr_place *x)
 {
     struct slr_refine *r = &x->st->refine;
     int64_t shift = slr_place_shift(x->leg, slr_place_anchor(x->st)->segment);
-    bool gains = r->moves >= 5 && r->moves >= r->packets / 4 &&
-                 r->half_ticks - r->least_ticks > x->p->window_ticks / 100;
-    if (gains && shift < 0 && r->line_ticks == NO_LINE) {
+    end_quarter(r, x->p->window_ticks, r->quarter);
+    bool fast = r->steep == 3 && r->packets >= PACE_PACKETS;
+    if (fast && shift < 0 && r->line_ticks == NO_LINE) {
         move(x, -shift);
     }
     r->since_ns = 0;
@@ -442,11 +470,12 @@ static void refine(struct slr_place *x)
     int64_t shift = slr_place_shift(x->leg, a->segment);
     int64_t want = on_grid(x->arrival_ticks + r->offset_ticks - x->rec.pos_ticks, a->clock_hz);
     int64_t back = up_to_grid(r->lowest_ticks - earliest(x, shift), a->clock_hz);
-    bool second_half = since > x->p->window_ticks * 3 / 8;
-    r->packets += second_half;
-    r->moves += second_half && want < r->least_ticks;
+    uint32_t quarter = (uint32_t)(most(since, 0) * 16 / (x->p->window_ticks * 3 + 1));
+    if (quarter > r->quarter) {
+        end_quarter(r, x->p->window_ticks, quarter);
+    }
+    r->packets++;
     r->least_ticks = want < r->least_ticks ? want : r->least_ticks;
-    r->half_ticks = second_half ? r->half_ticks : r->least_ticks;
     want = back_to_line(x, r->least_ticks);
     want = want < back ? back : want;
     if (want < shift) {
@@ -505,7 +534,37 @@ bool slr_anchor_fits(const struct slr_place *x)
     bool straggler = before->clock_hz != 0 && st->seq_max_ext + back < a->seq_ext &&
                      older < (int64_t)before->clock_hz * STRAGGLER_S &&
                      -older < (int64_t)before->clock_hz * OVERTAKEN_S;
-    return within || straggler;
+    /* of what the very first one overtook nothing else is known (know_before) */
+    bool overtaken = before->clock_hz == 0 && st->refine.since_ns != 0 &&
+                     st->seq_max_ext + back < a->seq_ext &&
+                     st->seq_max_ext + back >= a->seq_ext - OVERTAKEN_PACKETS;
+    return within || straggler || overtaken;
+}
+
+/*
+ * The first packet that was heard came after a change of the clock, and had overtaken this one from
+ * before it. Of the old clock nothing is known but where it ends: as many packets back as there are
+ * numbers between them.
+ */
+static void know_before(struct slr_place *x, uint32_t clock_hz)
+{
+    struct slr_stream *st = x->st;
+    struct slr_anchor *a = &st->anchor[atomic_load(&st->anchor_index) & 1];
+    struct slr_anchor *before = &st->anchor[!(atomic_load(&st->anchor_index) & 1)];
+    int64_t back_ticks = (a->seq_ext - x->rec.seq_ext) * x->rec.dur_ticks;
+    int64_t parted = llabs(position(a, x->ts_ext) + back_ticks - a->ticks);
+    bool sound = (x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    bool jumped = parted >= SLR_JUMP_TICKS || clock_hz != a->clock_hz;
+    if (!sound || x->newest || before->clock_hz != 0 || back_ticks <= 0 || !jumped) {
+        return;
+    }
+    a->before_ts_ext = x->ts_ext;
+    *before = (struct slr_anchor){.ts_ext = x->ts_ext,
+                                  .ticks = on_grid(a->ticks - back_ticks, clock_hz),
+                                  .unit_ticks = unit_of(clock_hz),
+                                  .segment = a->segment};
+    atomic_thread_fence(memory_order_release);
+    before->clock_hz = clock_hz;
 }
 
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
@@ -516,6 +575,7 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     } else if (x->newest) {
         anchor_again(x, clock_hz);
     }
+    know_before(x, clock_hz);
     const struct slr_anchor *a = slr_place_anchor(st);
     const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
     if (is_straggler(x, a, before, clock_hz)) {

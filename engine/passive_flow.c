@@ -94,7 +94,7 @@ static void rebase_stream(struct slr_stream *st, const struct slr_leg *leg, int6
     r->start_ticks += by + shift;
     r->lowest_ticks += by;
     r->least_ticks -= shift;
-    r->half_ticks -= shift;
+    r->quarter_ticks -= shift;
     add_to(&r->before_ticks, by);
     add_to(&r->line_ticks, by);
 }

@@ -51,10 +51,11 @@ struct slr_refine {
     int64_t before_ticks;    /* highest position of the leg before it */
     int64_t line_ticks;      /* where RTP time has that packet; INT64_MIN: it says nothing of it */
     int64_t least_ticks;     /* the shift that the least delayed packet wants */
-    int64_t half_ticks;      /* the same when half of the time was over */
-    uint32_t packets, moves; /* in the second half */
+    int64_t quarter_ticks;   /* the same when this quarter of the time began */
+    uint32_t packets, steep; /* so many; quarters but the first in which half of it was gained */
     uint32_t note;           /* number in leg->clock_notes */
     uint32_t chunk, offset_bytes; /* its first queued record that was not counted late */
+    uint32_t quarter;
 };
 
 enum slr_stream_state { SLR_STREAM_FREE, SLR_STREAM_PROBATION, SLR_STREAM_TAKEN };

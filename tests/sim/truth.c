@@ -92,6 +92,21 @@ static void anchor_heard_first(const struct sim_leg *leg, struct sim_segment *g,
     g->hi_ticks = (sure.from == INT64_MAX || ahead > 0 ? wide.to : sure.from) - lead;
 }
 
+/* What came before a jump, and was overtaken by what came after it, when nothing of the leg had
+ * been heard: it lies by the numbers between them. */
+static void anchor_overtaken(const struct sim_leg *leg, struct sim_segment *g, int64_t first)
+{
+    for (const struct sim_segment *b = g + 1; b < leg->segment + leg->segment_count; b++) {
+        int64_t came = first_arrival(leg, b);
+        struct sim_segment by = *b;
+        if (b->stream == g->stream && came < first) {
+            anchor_heard_first(leg, &by, came, SIM_NEVER);
+            g->lo_ticks = min64(g->lo_ticks, by.lo_ticks);
+            g->hi_ticks = max64(g->hi_ticks, by.hi_ticks);
+        }
+    }
+}
+
 /* One that follows keeps the distance between RTP time and arrival of what came before it, as far
  * as jitter and standing clocks of the whole leg so far let it. */
 static void anchor_follower(const struct sim_leg *leg, struct sim_segment *g, int64_t first)
@@ -256,6 +271,7 @@ void sim_truth_anchors(struct sim *m)
                 anchor_follower(leg, g, first);
             } else {
                 anchor_heard_first(leg, g, first, next);
+                anchor_overtaken(leg, g, first);
             }
             heard = true;
         }
@@ -305,7 +321,9 @@ static int64_t moved_by(const struct sim *m, const struct sim_leg *leg, const st
     int64_t most = delays(leg, g, first, p->arrival_ns, true).to - lead;
     /* one that follows another keeps that one's distance, and moves by its own delays alone */
     int64_t least = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true).from - lead;
-    return max64(0, most - min64(least, g->at_ticks)) + sim_unit(m->hz);
+    /* and media that runs ahead pulls it back, too */
+    int64_t ahead = leads(leg, g, first + REFINE_NS + ABOUT_NS);
+    return max64(0, most - min64(least, g->at_ticks)) + ahead + sim_unit(m->hz);
 }
 
 static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p, struct heard *h)
