@@ -55,7 +55,7 @@ static uint32_t find_stream(const struct slr_leg *leg, uint32_t ssrc, const stru
 
 /* A slot for a new stream: an unused one, or one whose packets have all left the window. Two may
  * be in probation at once, so that strays can't use up the slots; one from the right address takes
- * the place of one that is not. */
+ * the place of one that is not, or that said nothing for a while. */
 static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t now_ns, bool right)
 {
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
@@ -63,6 +63,7 @@ static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t 
     uint32_t probation = 0;
     uint32_t oldest = SLR_NONE;
     uint32_t stray = SLR_NONE;
+    uint32_t silent = SLR_NONE;
     for (uint32_t i = 0; i < n; i++) {
         struct slr_stream *st = &leg->stream[i];
         bool on_probation =
@@ -74,6 +75,8 @@ static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t 
         }
         if (on_probation && st->foreign_ip) {
             stray = i;
+        } else if (on_probation && now_ns - st->last_arrival_ns >= SLR_FOREIGN_NS) {
+            silent = i;
         }
         if (i != leg->current && st->last_arrival_ns < old_ns &&
             (oldest == SLR_NONE || st->last_arrival_ns < leg->stream[oldest].last_arrival_ns)) {
@@ -81,7 +84,7 @@ static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t 
         }
     }
     if (probation >= 2) {
-        return right ? stray : SLR_NONE;
+        return !right ? SLR_NONE : (stray != SLR_NONE ? stray : silent);
     }
     if (n < SLR_LEG_STREAMS) {
         atomic_store_explicit(&leg->stream_count, n + 1, memory_order_release);

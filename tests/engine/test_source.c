@@ -328,6 +328,26 @@ Test(source, strays_dont_keep_the_party_out)
 
 /* More streams in turn than there are slots: each is heard, packets of one never pass as those of
  * another that had its slot before. */
+/* Two that began and said nothing more, a packet each, keep nobody else of the host out. */
+Test(source, streams_that_were_left_on_probation_dont_keep_the_party_out)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, k * 20, OLD, k, NULL), SLR_VERDICT_TAKEN);
+    }
+    cr_assert_eq(feed(&o, 1200, 0x3333u, 0, NULL), SLR_VERDICT_TAKEN);
+    cr_assert_eq(feed(&o, 1220, 0x4444u, 0, NULL), SLR_VERDICT_TAKEN);
+    cr_assert_eq(feed(&o, 1240, 0x5555u, 0, NULL), SLR_VERDICT_FOREIGN_SSRC);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, 2000 + k * 20, NEW, k, NULL), SLR_VERDICT_TAKEN, "packet %u", k);
+    }
+    end(&o, 3000);
+    fx_assert_audio(&o.r, 0, 16000, 8000, NEW, 0);
+    fx_assert_silence(&o.r, 0, 8000, 8000);
+    done(&o);
+}
+
 Test(source, slots_are_used_again)
 {
     struct one o;

@@ -157,6 +157,12 @@ static int64_t believed_from(const struct sim *m, const struct sim_leg *leg, uin
                 quiet = min64(quiet, a->ns - m->restart_ns[k]);
             }
         }
+        /* the silence of a hold is no word of the other stream's end either */
+        for (uint32_t k = 0; k < leg->hold_count; k++) {
+            if (leg->hold[k].to <= a->ns) {
+                quiet = min64(quiet, a->ns - leg->hold[k].to);
+            }
+        }
         if (run >= 3 && quiet >= QUIET_NS + ABOUT_NS) {
             return a->ns;
         }
