@@ -384,8 +384,8 @@ enum slr_err slr_engine_leg_open(struct slr_engine *e, const struct slr_leg_para
     struct slr_leg *leg = &e->state->leg[slot];
     slr_engine_leg_reset(e, slot);
     fill_leg(e, leg, p);
-    enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
-    slr_leg_codecs_build(&e->codecs[slot], leg);
+    enum slr_err err =
+        slr_leg_codecs_signalled(&e->codecs[slot], leg, p->pt, p->pt_count, e->accept);
     if (err == SLR_OK) {
         err = slr_engine_secure(slr_engine_worker_of(e, s), slot, p, false);
     }
@@ -408,11 +408,11 @@ static void leg_update(struct slr_worker *w, void *arg)
     struct slr_leg *leg = &w->place.state->leg[c->slot];
     const struct slr_leg_params *p = c->p;
     if (p->has & SLR_LEG_HAS_CODECS) {
-        c->err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
+        c->err = slr_leg_codecs_signalled(&w->place.codecs[c->slot], leg, p->pt, p->pt_count,
+                                          c->e->accept);
         if (c->err != SLR_OK) {
             return;
         }
-        slr_leg_codecs_build(&w->place.codecs[c->slot], leg);
     }
     if (p->has & SLR_LEG_HAS_SRTP) {
         c->err = slr_engine_secure(w, c->slot, p, true);

@@ -11,6 +11,9 @@
 /* Of audio and telephone events, with room on both sides. */
 #define CLOCK_MIN_HZ 1000u
 #define CLOCK_MAX_HZ 192000u
+#define COMFORT_CLOCK_HZ 8000u
+
+static const uint8_t comfort_pt[] = {13, 19};
 
 static enum slr_pt_kind kind_of(const struct slr_pt_map *pt, struct slr_codec_use *use)
 {
@@ -109,7 +112,6 @@ static void add_static(struct slr_pt_map *out, uint8_t pt, const char *name, uin
 
 uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept)
 {
-    static const uint8_t noise[] = {13, 19};
     uint32_t n = 0;
     for (uint32_t pt = 0; pt < 96 && n < SLR_MAX_PTS - 3; pt++) {
         struct slr_codec_params p;
@@ -118,13 +120,54 @@ uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const 
             add_static(&out[n++], (uint8_t)pt, codec->name, p.clock_hz, p.channels);
         }
     }
-    for (size_t i = 0; i < sizeof noise / sizeof noise[0]; i++) {
-        if (!accept || accept[noise[i]]) {
-            add_static(&out[n++], noise[i], "CN", 8000, 1);
+    for (size_t i = 0; i < sizeof comfort_pt; i++) {
+        if (!accept || accept[comfort_pt[i]]) {
+            add_static(&out[n++], comfort_pt[i], "CN", COMFORT_CLOCK_HZ, 1);
         }
     }
     add_static(&out[n++], 101, "telephone-event", 8000, 1);
     return n;
+}
+
+static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg)
+{
+    for (uint32_t i = 0; i < leg->pt_count; i++) {
+        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO &&
+            leg->pt[i].clock_hz == COMFORT_CLOCK_HZ) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *leg,
+                                      const struct slr_pt_map *pt, uint32_t count,
+                                      const uint8_t *accept)
+{
+    enum slr_err err = slr_leg_codecs_set(leg, pt, count);
+    if (err != SLR_OK) {
+        return err;
+    }
+    slr_leg_codecs_build(c, leg);
+    bool wanted = has_comfort_clock(c, leg);
+    for (size_t i = 0; i < sizeof comfort_pt && wanted; i++) {
+        uint8_t number = comfort_pt[i];
+        struct slr_pt_map noise;
+        add_static(&noise, number, "CN", COMFORT_CLOCK_HZ, 1);
+        uint32_t row = find_row(leg, &noise);
+        bool room = row != SLR_NONE || leg->pt_count < SLR_LEG_PTS;
+        if (c->row_of_pt[number] != 0xff || !room || (accept && !accept[number])) {
+            continue;
+        }
+        if (row == SLR_NONE) {
+            row = leg->pt_count;
+            leg->pt[row] = noise;
+            leg->pt_count = row + 1;
+        }
+        leg->pt_active |= 1u << row;
+    }
+    slr_leg_codecs_build(c, leg);
+    return SLR_OK;
 }
 
 /* "PT=NAME/CLOCK[/CHANNELS]" */

@@ -30,6 +30,15 @@ void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg);
 enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt,
                                 uint32_t count) SLR_CHECKED;
 
+/*
+ * As set and build, for what signalling named. Comfort noise needs no word of it (RFC 3551 section
+ * 6: 13, and 19 of old): it comes along where sound goes by its clock, unless the number is another
+ * one's, or `accept` (128 flags, NULL: all) refuses it. Errors and thread of set.
+ */
+enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *leg,
+                                      const struct slr_pt_map *pt, uint32_t count,
+                                      const uint8_t *accept) SLR_CHECKED;
+
 /* Fills in the static payload types (RFC 3551) that a codec of ours decodes and, where `accept`
  * (128 flags) is not NULL, that are allowed. 101 is taken as telephone-event. Returns the count. */
 uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const uint8_t *accept);

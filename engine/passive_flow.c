@@ -244,9 +244,9 @@ static enum slr_err begin_secure(struct slr_engine *e, const struct slr_flow *f,
     slr_queue_reset(e->state, f->leg);
     slr_engine_leg_reset(e, f->leg);
     leg->passive = true;
-    enum slr_err err = slr_leg_codecs_set(leg, with->pt, with->pt_count);
+    enum slr_err err =
+        slr_leg_codecs_signalled(&e->codecs[f->leg], leg, with->pt, with->pt_count, e->accept);
     if (err == SLR_OK) {
-        slr_leg_codecs_build(&e->codecs[f->leg], leg);
         err = slr_engine_secure(&e->worker[0], f->leg, with, false);
     }
     atomic_store(&leg->state, SLR_LEG_OPEN);
@@ -337,9 +337,9 @@ static enum slr_err open_leg(struct slr_engine *e, struct slr_session *s,
     leg->passive = true;
     leg->passive_dst = p->passive_dst;
     leg->passive_src = p->passive_src;
-    enum slr_err err = slr_leg_codecs_set(leg, p->pt, p->pt_count);
+    enum slr_err err =
+        slr_leg_codecs_signalled(&e->codecs[slot], leg, p->pt, p->pt_count, e->accept);
     if (err == SLR_OK) {
-        slr_leg_codecs_build(&e->codecs[slot], leg);
         err = slr_engine_secure(&e->worker[0], slot, p, false);
     }
     if (err == SLR_OK) {

@@ -140,6 +140,48 @@ Test(leg_codecs, static_types_follow_what_is_accepted)
     cr_assert_eq(codecs.kind[codecs.row_of_pt[19]], SLR_PT_COMFORT);
 }
 
+static enum slr_err signalled(const struct slr_pt_map *rows, uint32_t n, const uint8_t *accept)
+{
+    return slr_leg_codecs_signalled(&codecs, leg, rows, n, accept);
+}
+
+Test(leg_codecs, comfort_noise_needs_no_signalling)
+{
+    struct slr_pt_map rows[] = {row(8, "PCMA", 8000), row(102, "telephone-event", 8000)};
+    uint8_t accept[128] = {[8] = 1, [19] = 1};
+    cr_assert_eq(signalled(rows, 2, NULL), SLR_OK);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[13]], SLR_PT_COMFORT);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[19]], SLR_PT_COMFORT);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[8]], SLR_PT_AUDIO);
+    /* the same again takes no more rows, -A takes one away */
+    uint32_t count = leg->pt_count;
+    cr_assert_eq(signalled(rows, 2, accept), SLR_OK);
+    cr_assert_eq(leg->pt_count, count);
+    cr_assert_eq(codecs.row_of_pt[13], 0xff);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[19]], SLR_PT_COMFORT);
+}
+
+Test(leg_codecs, comfort_noise_goes_by_the_clock_of_the_sound)
+{
+    struct slr_pt_map wide[] = {row(96, "opus", 48000), row(101, "telephone-event", 8000)};
+    struct slr_pt_map other[] = {row(8, "PCMA", 8000), row(13, "PCMU", 8000)};
+    struct slr_pt_map many[SLR_LEG_PTS];
+    wide[0].channels = 2;
+    cr_assert_eq(signalled(wide, 2, NULL), SLR_OK);
+    cr_assert_eq(codecs.row_of_pt[13], 0xff);
+    cr_assert_eq(signalled(other, 2, NULL), SLR_OK);
+    cr_assert_eq(codecs.kind[codecs.row_of_pt[13]], SLR_PT_AUDIO);
+    /* without room nothing is lost but that */
+    for (uint32_t i = 0; i < SLR_LEG_PTS; i++) {
+        many[i] = row((uint8_t)(i + 64), "PCMA", 8000);
+    }
+    leg->pt_count = 0;
+    atomic_store(&codecs.rows, 0);
+    cr_assert_eq(signalled(many, SLR_LEG_PTS, NULL), SLR_OK);
+    cr_assert_eq(leg->pt_count, SLR_LEG_PTS);
+    cr_assert_eq(codecs.row_of_pt[13], 0xff);
+}
+
 Test(leg_codecs, all_static_types_fit)
 {
     struct slr_pt_map out[SLR_MAX_PTS];
