@@ -122,6 +122,10 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
     const struct sim_packet *sure = NULL;
     size_t i = 0;
     json_t *note = NULL;
+    bool known = false; /* what it was before */
+    for (const struct sim_packet *p = k->leg->packet; p < restart; p++) {
+        known |= p->stream == restart->stream && is_counted(k->leg, p);
+    }
     for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
         if (is_counted(k->leg, p) && (!sure || p->arrival_ns < sure->arrival_ns)) {
             sure = p;
@@ -137,7 +141,7 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
             return;
         }
     }
-    if (sure && k->leg->segment[restart->segment].found) {
+    if (known && sure && k->leg->segment[restart->segment].found) {
         sim_fail(k->m, "leg %u: no restart at %.3f ms is in the ledger", k->n,
                  (double)sim_place(k->leg, restart) / 14112.0);
     }
