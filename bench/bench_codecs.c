@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "bench/rig.h"
 #include "codecs/codec.h"
 #include "codecs/resample.h"
 
@@ -24,13 +24,6 @@ static uint8_t payload[PACKETS][PACKET_BYTES];
 static size_t payload_bytes[PACKETS];
 static int16_t voice[PACKETS][SLR_CODEC_MAX_SAMPLES];
 static int16_t out[SLR_CODEC_MAX_SAMPLES * 2 + 1000];
-
-static double cpu_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
 
 static void must(bool ok, const char *what)
 {
@@ -77,7 +70,7 @@ static void encode_all(const struct slr_codec *c, const struct slr_codec_use *us
         return;
     }
     must(!c->encoder_init || c->encoder_init(state, use, 0) == SLR_OK, "an encoder");
-    double from = cpu_us();
+    double from = (double)rig_cpu_ns() / 1e3;
     for (int r = 0; r < ROUNDS; r++) {
         for (int i = 0; i < PACKETS; i++) {
             must(c->encode(state, use, voice[i], use->sample_hz / 50, payload[i], PACKET_BYTES,
@@ -85,7 +78,7 @@ static void encode_all(const struct slr_codec *c, const struct slr_codec_use *us
                  "encoding");
         }
     }
-    report("encode", c->name, cpu_us() - from);
+    report("encode", c->name, (double)rig_cpu_ns() / 1e3 - from);
     if (c->encoder_fini) {
         c->encoder_fini(state);
     }
@@ -95,16 +88,16 @@ static void decode_all(const struct slr_codec *c, const struct slr_codec_use *us
 {
     struct slr_payload_info info;
     uint32_t samples = 0;
-    double from = cpu_us();
+    double from = (double)rig_cpu_ns() / 1e3;
     for (int r = 0; r < ROUNDS; r++) {
         for (int i = 0; i < PACKETS; i++) {
             struct slr_slice p = slr_slice_of(payload[i], payload_bytes[i]);
             must(c->inspect(use, p, &info) == SLR_OK, "looking");
         }
     }
-    report("inspect", c->name, cpu_us() - from);
+    report("inspect", c->name, (double)rig_cpu_ns() / 1e3 - from);
     must(!c->decoder_init || c->decoder_init(state, use) == SLR_OK, "a decoder");
-    from = cpu_us();
+    from = (double)rig_cpu_ns() / 1e3;
     for (int r = 0; r < ROUNDS; r++) {
         for (int i = 0; i < PACKETS; i++) {
             struct slr_slice p = slr_slice_of(payload[i], payload_bytes[i]);
@@ -113,13 +106,13 @@ static void decode_all(const struct slr_codec *c, const struct slr_codec_use *us
                  "decoding");
         }
     }
-    report("decode", c->name, cpu_us() - from);
-    from = cpu_us();
+    report("decode", c->name, (double)rig_cpu_ns() / 1e3 - from);
+    from = (double)rig_cpu_ns() / 1e3;
     for (int i = 0; c->conceal && i < PACKETS * ROUNDS; i++) {
         must(c->conceal(state, use, out, use->sample_hz / 50) == SLR_OK, "concealing");
     }
     if (c->conceal) {
-        report("conceal", c->name, cpu_us() - from);
+        report("conceal", c->name, (double)rig_cpu_ns() / 1e3 - from);
     }
     if (c->decoder_fini) {
         c->decoder_fini(state);
@@ -133,14 +126,14 @@ static void resample_all(uint32_t in_hz, uint32_t out_hz)
     uint32_t n;
     must(slr_resample_open(in_hz, out_hz, &r) == SLR_OK, "a resampler");
     speak(in_hz, 1);
-    double from = cpu_us();
+    double from = (double)rig_cpu_ns() / 1e3;
     for (int i = 0; i < PACKETS * ROUNDS; i++) {
         must(slr_resample_run(r, voice[i % PACKETS], in_hz / 50, out, sizeof out / sizeof out[0],
                               &n) == SLR_OK,
              "resampling");
     }
     snprintf(name, sizeof name, "%u-%u", in_hz, out_hz);
-    report("resample", name, cpu_us() - from);
+    report("resample", name, (double)rig_cpu_ns() / 1e3 - from);
     slr_resample_close(r);
 }
 

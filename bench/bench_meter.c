@@ -5,20 +5,13 @@
  * {"bench":"meter/WHAT","value":..,"unit":"ns/sample"}.
  */
 #include <stdio.h>
-#include <time.h>
 
+#include "bench/rig.h"
 #include "codecs/g711.h"
 #include "engine/meter.h"
 
 #define SAMPLES 160
 #define ROUNDS 200000
-
-static double cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void run(const char *what, bool law)
 {
@@ -29,7 +22,7 @@ static void run(const char *what, bool law)
         payload[i] = (uint8_t)(i * 37 & 0xbf);
         pcm[i] = slr_g711_alaw_to_s16(payload[i]);
     }
-    double begin = cpu_ns();
+    double begin = (double)rig_cpu_ns();
     for (int k = 0; k < ROUNDS; k++) {
         for (int i = 0; law && i < SAMPLES; i++) {
             pcm[i] = slr_g711_alaw_table[payload[i]];
@@ -37,7 +30,7 @@ static void run(const char *what, bool law)
         (void)slr_meter_put(&m, pcm, SAMPLES, 8000);
     }
     printf("{\"bench\":\"meter/%s\",\"value\":%.3f,\"unit\":\"ns/sample\"}\n", what,
-           (cpu_ns() - begin) / (double)m.samples);
+           ((double)rig_cpu_ns() - begin) / (double)m.samples);
 }
 
 int main(void)

@@ -6,20 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/rig.h"
 #include "engine/skew_plan.h"
 #include "storage/ledger.h"
 
 #define PACKETS 25u /* a piece of half a second */
 #define TURNS 4000u
-
-static int64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * SLR_NS_PER_S + t.tv_nsec;
-}
 
 static void report(const char *stage, const char *more, int64_t ns, uint64_t packets)
 {
@@ -35,7 +28,7 @@ static void estimate(void)
     if (!k) {
         exit(1);
     }
-    int64_t start_ns = cpu_ns();
+    int64_t start_ns = rig_cpu_ns();
     for (uint64_t i = 0; i < packets; i++) {
         x = x * 1664525u + 1013904223u;
         int64_t jitter = (int64_t)(x >> 8) % (SLR_TICKS_HZ / 20);
@@ -45,7 +38,7 @@ static void estimate(void)
                                         (int64_t)i * (SLR_TICKS_HZ / 50 + 28) + jitter};
         (void)slr_skew_packet(k, &p);
     }
-    report("estimate", "", cpu_ns() - start_ns, packets);
+    report("estimate", "", rig_cpu_ns() - start_ns, packets);
     free(k);
 }
 
@@ -87,9 +80,9 @@ static void plan(const char *stage, enum slr_sample_format format, uint32_t hz, 
     }
     for (uint32_t i = 0; i < TURNS / (hz / 8000); i++) {
         fill(&t, &shape);
-        int64_t start_ns = cpu_ns();
+        int64_t start_ns = rig_cpu_ns();
         slr_skew_plan(&level, &t, hz / 2, &job, &out);
-        spent_ns += cpu_ns() - start_ns;
+        spent_ns += rig_cpu_ns() - start_ns;
     }
     if ((out.count > 0) != (want_ticks != 0)) {
         exit(1);

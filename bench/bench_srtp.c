@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/rig.h"
 #include "engine/srtp.h"
 
 #define PACKETS 40u
@@ -30,13 +30,6 @@ static void must(bool ok, const char *what)
         fprintf(stderr, "bench-srtp: %s failed\n", what);
         exit(1);
     }
-}
-
-static int64_t cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return t.tv_sec * SLR_NS_PER_S + t.tv_nsec;
 }
 
 static void open_peer(enum slr_srtp_suite suite, const struct slr_srtp_key *key, bool sends,
@@ -110,7 +103,7 @@ static void run_ours(struct stream *s, const uint32_t *order, uint32_t n, enum s
     static uint8_t out[WIRE_BYTES];
     uint32_t rounds = n == 1 ? 1 : PACKETS;
     size_t bytes = 0;
-    int64_t start = cpu_ns();
+    int64_t start = rig_cpu_ns();
     if (n == 1) { /* the same packets again and again: without the list of what was seen */
         rounds = 20000;
     }
@@ -126,14 +119,14 @@ static void run_ours(struct stream *s, const uint32_t *order, uint32_t n, enum s
                  "take");
         }
     }
-    print("ours", slr_srtp_suite_row(suite)->name, n, cpu_ns() - start, (uint64_t)rounds * n);
+    print("ours", slr_srtp_suite_row(suite)->name, n, rig_cpu_ns() - start, (uint64_t)rounds * n);
 }
 
 static void run_theirs(struct stream *s, const uint32_t *order, uint32_t n,
                        enum slr_srtp_suite suite)
 {
     static uint8_t out[WIRE_BYTES];
-    int64_t start = cpu_ns();
+    int64_t start = rig_cpu_ns();
     for (uint32_t k = 0; k < PACKETS; k++) {
         for (uint32_t m = 0; m < n; m++) {
             int len = (int)wire_len[k];
@@ -141,7 +134,8 @@ static void run_theirs(struct stream *s, const uint32_t *order, uint32_t n,
             must(srtp_unprotect(s[order[m]].peer, out, &len) == srtp_err_status_ok, "unprotect");
         }
     }
-    print("libsrtp2", slr_srtp_suite_row(suite)->name, n, cpu_ns() - start, (uint64_t)PACKETS * n);
+    print("libsrtp2", slr_srtp_suite_row(suite)->name, n, rig_cpu_ns() - start,
+          (uint64_t)PACKETS * n);
 }
 
 static void run(enum slr_srtp_suite suite, uint32_t n, bool theirs)
