@@ -24,6 +24,7 @@ struct notes {
     json_t *list;
     uint32_t n;
     bool used[MOST_NOTES];
+    bool shared[MOST_NOTES]; /* tells of a new sequence, too */
 };
 
 static bool is_text(json_t *o, const char *key, const char *text)
@@ -86,6 +87,22 @@ static bool parts_clocks(const struct sim_segment *g)
     return g->made == SIM_JUMPS || g->made == SIM_STANDS_STILL || g->made == SIM_NEW_CODEC;
 }
 
+/* Did a sequence begin anew since what was believed before the segment's first packet? */
+static bool is_restarted(const struct sim_leg *leg, const struct sim_packet *first)
+{
+    const struct sim_packet *last = NULL;
+    for (const struct sim_packet *p = leg->packet; p < first; p++) {
+        bool heard = p->stream == first->stream && p->arrival_ns < first->arrival_ns && !p->hint;
+        last = heard ? p : last;
+    }
+    while (last && last++ < first) {
+        if (last->restarts) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A segment whose clock parted: where it begins, where RTP time had it, when it came. */
 static void must_tell_segment(struct notes *k, const struct sim_segment *g)
 {
@@ -96,17 +113,20 @@ static void must_tell_segment(struct notes *k, const struct sim_segment *g)
     if (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g) {
         return;
     }
+    bool restarted = is_restarted(k->leg, first); /* one note says both */
     int64_t at = first->pos_ticks + g->at_ticks;
     int64_t rtp = first->pos_ticks + before->at_ticks + g->jump_ticks;
     json_array_foreach(k->list, i, note)
     {
-        if (i < MOST_NOTES && !k->used[i] && is_text(note, "kind", kind_of(g)) &&
+        bool both = restarted && g->made == SIM_JUMPS && is_text(note, "kind", "restart");
+        if (i < MOST_NOTES && !k->used[i] && (both || is_text(note, "kind", kind_of(g))) &&
             is_text(note, "winner", "arrival") &&
             llabs(leg_time(k, note, "at_ticks") - at) <= slack(k) &&
             (!before->found || g->made == SIM_NEW_CODEC ||
              llabs(leg_time(k, note, "rtp_ticks") - rtp) <= slack(k)) &&
             llabs(sim_number(note, "arrival_ticks") - sim_ticks_of_ns(first->arrival_ns)) <= 2) {
             k->used[i] = true;
+            k->shared[i] = both;
             return;
         }
     }
@@ -135,9 +155,11 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
     json_array_foreach(k->list, i, note)
     {
         int64_t at = leg_time(k, note, "at_ticks");
-        if (i < MOST_NOTES && !k->used[i] && is_text(note, "kind", "restart") && at >= from &&
+        bool open = i < MOST_NOTES && (!k->used[i] || k->shared[i]);
+        if (open && is_text(note, "kind", "restart") && at >= from &&
             (!sure || at <= sim_place(k->leg, sure) + slack(k) + SIM_TICKS_HZ)) {
             k->used[i] = true;
+            k->shared[i] = false;
             return;
         }
     }

@@ -80,6 +80,7 @@ struct sim_packet {
     bool late;          /* its place may be written when it comes, or the first part of it */
     uint32_t cut;       /* so many samples of it came too late */
     uint32_t warm_ms;   /* so much of the same codec came right before it */
+    bool hint;          /* of a new sequence that need not be believed yet */
     bool doubtful;      /* whether the engine counted it for the stream is its choice */
     int64_t lead_ticks; /* how far its media ran ahead of time */
 };

@@ -40,6 +40,21 @@ static int64_t first_arrival(const struct sim_leg *leg, const struct sim_segment
     return first;
 }
 
+/* Until when its first packets may move it. A new sequence is held until it is believed: only the
+ * packet that brought that set its clock. */
+static int64_t refined_ns(const struct sim_leg *leg, const struct sim_segment *g, int64_t first)
+{
+    int64_t began = SIM_NEVER;
+    for (uint32_t i = g->first; i < g->first + g->count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (p->arrival_ns == first && !p->hint) {
+            return first + REFINE_NS + ABOUT_NS;
+        }
+        began = p->hint ? began : min64(began, p->arrival_ns);
+    }
+    return began == SIM_NEVER ? SIM_NEVER - 1 : began + REFINE_NS + ABOUT_NS;
+}
+
 /* Place of the one that came first. */
 static int64_t first_pos(const struct sim_leg *leg, const struct sim_segment *g)
 {
@@ -85,46 +100,70 @@ static void anchor_heard_first(const struct sim_leg *leg, struct sim_segment *g,
 {
     int64_t lead = leg->packet[g->first].lead_ticks;
     int64_t until = max64(first, min64(first + REFINE_NS - ABOUT_NS, next - 1));
-    struct sim_interval wide = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true);
+    int64_t refined = refined_ns(leg, g, first);
+    struct sim_interval wide = delays(leg, g, first, refined, true);
     struct sim_interval sure = delays(leg, g, first, until, false);
-    int64_t ahead = leads(leg, g, first + REFINE_NS + ABOUT_NS);
+    int64_t ahead = leads(leg, g, refined);
     g->lo_ticks = max64(wide.from - lead - ahead, -first_pos(leg, g)); /* not before the session */
     g->hi_ticks = (sure.from == INT64_MAX || ahead > 0 ? wide.to : sure.from) - lead;
-}
-
-/* What came before a jump, and was overtaken by what came after it, when nothing of the leg had
- * been heard: it lies by the numbers between them. */
-static void anchor_overtaken(const struct sim_leg *leg, struct sim_segment *g, int64_t first)
-{
-    for (const struct sim_segment *b = g + 1; b < leg->segment + leg->segment_count; b++) {
-        int64_t came = first_arrival(leg, b);
-        struct sim_segment by = *b;
-        if (b->stream == g->stream && came < first) {
-            anchor_heard_first(leg, &by, came, SIM_NEVER);
-            g->lo_ticks = min64(g->lo_ticks, by.lo_ticks);
-            g->hi_ticks = max64(g->hi_ticks, by.hi_ticks);
-        }
-    }
 }
 
 /* One that follows keeps the distance between RTP time and arrival of what came before it, as far
  * as jitter and standing clocks of the whole leg so far let it. */
 static void anchor_follower(const struct sim_leg *leg, struct sim_segment *g, int64_t first)
 {
-    struct sim_interval is = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true);
+    int64_t refined = refined_ns(leg, g, first);
+    struct sim_interval is = delays(leg, g, first, refined, true);
     struct sim_interval was = {INT64_MAX, INT64_MIN};
-    int64_t ahead = leads(leg, g, first + REFINE_NS + ABOUT_NS);
     int64_t turns = g - leg->segment; /* each takes it up anew */
     /* a lead won in what never came is not known to the recorder */
-    ahead = max64(ahead, leg->packet[g->first].lead_ticks - leg->packet[0].lead_ticks);
+    int64_t ahead = max64(0, leg->packet[g->first].lead_ticks - leg->packet[0].lead_ticks);
     for (const struct sim_segment *b = leg->segment; b < g; b++) {
         struct sim_interval d = delays(leg, b, 0, first + 3 * SIM_NS, true);
         was.from = min64(was.from, d.from);
         was.to = max64(was.to, d.to);
         ahead = max64(ahead, leads(leg, b, SIM_NEVER - 1));
     }
+    ahead += leads(leg, g, refined); /* what was before it may be pulled, and it from there */
     g->lo_ticks = is.from - (was.to - was.from) * turns - ahead;
     g->hi_ticks = is.to + (was.to - was.from) * turns;
+}
+
+/* What came before a jump, and was overtaken by what came after it, when nothing of its stream had
+ * been heard: it lies by the numbers between them. */
+static void anchor_overtaken(const struct sim_leg *leg, struct sim_segment *g, int64_t first,
+                             bool heard)
+{
+    for (const struct sim_segment *b = leg->segment; b < g; b++) {
+        if (b->stream == g->stream && first_arrival(leg, b) != SIM_NEVER) {
+            return;
+        }
+    }
+    for (struct sim_segment *b = g + 1; b < leg->segment + leg->segment_count; b++) {
+        int64_t came = first_arrival(leg, b);
+        if (b->stream != g->stream || came >= first) {
+            continue;
+        }
+        if (heard) {
+            anchor_follower(leg, b, came);
+        } else {
+            anchor_heard_first(leg, b, came, SIM_NEVER);
+        }
+        g->lo_ticks = min64(g->lo_ticks, b->lo_ticks);
+        g->hi_ticks = max64(g->hi_ticks, b->hi_ticks);
+    }
+}
+
+/* Does another sequence begin between two packets of a stream? */
+static bool restarts_between(const struct sim_packet *a, const struct sim_packet *b)
+{
+    const struct sim_packet *to = a < b ? b : a;
+    for (const struct sim_packet *p = (a < b ? a : b) + 1; p <= to; p++) {
+        if (p->restarts) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A new SSRC that nobody signalled: from when on it must be believed. */
@@ -133,7 +172,7 @@ static int64_t believed_from(const struct sim *m, const struct sim_leg *leg, uin
 {
     int64_t other_ns = -SIM_NS;
     int64_t run = 0;
-    int64_t last = -2;
+    const struct sim_packet *last = NULL;
     *first = SIM_NEVER;
     for (uint32_t i = 0; i < leg->arrival_count; i++) {
         const struct sim_arrival *a = &leg->arrival[i];
@@ -149,8 +188,10 @@ static int64_t believed_from(const struct sim *m, const struct sim_leg *leg, uin
             continue;
         }
         *first = min64(*first, a->ns);
-        run = last == -2 || (int64_t)p->number == last + 1 ? run + 1 : 0;
-        last = (int64_t)p->number;
+        run = !last || p->number == last->number + 1 ? run + 1 : min64(run, 0);
+        /* of another sequence the first one waits for a second one in a row */
+        run = last && restarts_between(last, p) ? -1 : run;
+        last = p;
         int64_t quiet = a->ns - other_ns;
         for (uint32_t k = 0; k < m->restart_count; k++) {
             if (m->restart_ns[k] <= a->ns) {
@@ -238,6 +279,7 @@ static void judge_restart(struct sim_leg *leg, const struct sim_packet *restart)
         }
         if (begun) {
             doubt(p);
+            p->hint = true;
         }
         last = (int64_t)p->number;
     }
@@ -277,8 +319,8 @@ void sim_truth_anchors(struct sim *m)
                 anchor_follower(leg, g, first);
             } else {
                 anchor_heard_first(leg, g, first, next);
-                anchor_overtaken(leg, g, first);
             }
+            anchor_overtaken(leg, g, first, heard);
             heard = true;
         }
     }
@@ -321,14 +363,15 @@ static int64_t moved_by(const struct sim *m, const struct sim_leg *leg, const st
     const struct sim_segment *g = &leg->segment[p->segment];
     int64_t first = first_arrival(leg, g);
     int64_t lead = leg->packet[g->first].lead_ticks;
-    if (p->arrival_ns >= first + REFINE_NS + ABOUT_NS) {
+    int64_t refined = refined_ns(leg, g, first);
+    if (p->arrival_ns >= refined) {
         return 0;
     }
     int64_t most = delays(leg, g, first, p->arrival_ns, true).to - lead;
     /* one that follows another keeps that one's distance, and moves by its own delays alone */
-    int64_t least = delays(leg, g, first, first + REFINE_NS + ABOUT_NS, true).from - lead;
+    int64_t least = delays(leg, g, first, refined, true).from - lead;
     /* and media that runs ahead pulls it back, too */
-    int64_t ahead = leads(leg, g, first + REFINE_NS + ABOUT_NS);
+    int64_t ahead = leads(leg, g, refined);
     return max64(0, most - min64(least, g->at_ticks)) + ahead + sim_unit(m->hz);
 }
 
@@ -399,7 +442,7 @@ static void judge_pause(const struct sim *m, struct sim_leg *leg, struct sim_pac
     int64_t len = max64(length_of(m, p), 1);
     /* the bounds are times of the file, places are times of the leg */
     int64_t slack = m->corrected_ticks ? m->corrected_ticks + sim_unit(m->hz) : 0;
-    bool moving = p->arrival_ns < first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
+    bool moving = p->arrival_ns < refined_ns(leg, g, first_arrival(leg, g));
     int64_t moved = g->found ? moved_by(m, leg, p) : 0;
     for (uint32_t i = 0; i < m->pause_count; i++) {
         const struct sim_interval *t = &m->pause[i];
