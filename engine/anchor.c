@@ -419,6 +419,26 @@ static void end_quarter(struct slr_refine *r, int64_t window_ticks, uint32_t nex
     r->quarter = next;
 }
 
+/* What is moved forward takes the ends of the pauses with it that ended since the anchor is new:
+ * its media of before the resume, still under way, would come through behind them. */
+static void move_pauses(struct slr_place *x, int64_t by_ticks)
+{
+    const struct slr_intervals *ns = &x->session->pauses_ns;
+    struct slr_intervals *ticks = &x->leg->pauses;
+    uint32_t n = atomic_load_explicit(&ns->count, memory_order_relaxed);
+    uint32_t k = atomic_load_explicit(&ticks->count, memory_order_relaxed);
+    while (n > 0 && k > 0) {
+        int64_t until_ns = atomic_load_explicit(&ns->at[--n].end_ticks, memory_order_relaxed);
+        int64_t end = atomic_load_explicit(&ticks->at[--k].end_ticks, memory_order_relaxed);
+        if (until_ns <= x->st->refine.since_ns + SLR_NS_PER_MS) {
+            return; /* over before: of none of its media */
+        }
+        if (until_ns != INT64_MAX && end != INT64_MAX) {
+            atomic_store_explicit(&ticks->at[k].end_ticks, end + by_ticks, memory_order_release);
+        }
+    }
+}
+
 /*
  * The time is over. A stream that gained half of the time and more in each quarter, to the very
  * end, is sent faster than real time: it begins where its first packet came. Jitter does not do
@@ -431,6 +451,7 @@ static void settle(struct slr_place *x)
     end_quarter(r, x->p->window_ticks, r->quarter);
     bool fast = r->steep == 3 && r->packets >= PACE_PACKETS;
     if (fast && shift < 0 && r->line_ticks == NO_LINE) {
+        move_pauses(x, -shift); /* first: a death in between suppresses too much, not too little */
         move(x, -shift);
     }
     r->since_ns = 0;

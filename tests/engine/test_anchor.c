@@ -136,6 +136,32 @@ Test(anchor, a_fast_sender_begins_where_its_first_packet_came)
     }
 }
 
+/* Ten times as fast; a pause begins and ends before the recorder knows that. What was said in it
+ * and comes when the stream has been put back where it began is suppressed all the same. */
+Test(anchor, a_fast_sender_takes_the_end_of_a_pause_with_it)
+{
+    struct one o;
+    begin(&o);
+    for (uint32_t k = 0; k < 500; k++) {
+        int64_t at_us = 2000000 + k * 2000;
+        if (k == 150 || k == 200) {
+            fx_pause(&o.f, o.s, at_us / 1000 - 1, k == 150);
+        }
+        if (k == 190) {
+            continue;
+        }
+        bool paused = k >= 150 && k < 200;
+        cr_assert_eq(feed(&o, at_us, OLD, k, TS0),
+                     paused ? SLR_VERDICT_SUPPRESSED : SLR_VERDICT_TAKEN, "packet %u", k);
+    }
+    cr_assert_eq(feed(&o, 3000000, OLD, 190, TS0), SLR_VERDICT_SUPPRESSED);
+    end(&o, 12000);
+    fx_assert_spans(&o.r, 0,
+                    "absent 0+2000, received 2000+3000, paused 5000+1000, "
+                    "received 6000+6000");
+    done(&o);
+}
+
 /* The clock jumps at packet 100; 101 brings the word of it, 99 and 100 come after it: one of them
  * lies under the old clock, one under the new one. Numbers alone do not tell which. */
 Test(anchor, stragglers_lie_under_the_clock_that_sent_them)
