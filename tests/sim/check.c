@@ -129,14 +129,15 @@ static uint8_t *count_claims(const struct sim *m, const struct sim_channel *c, u
 }
 
 /* How many of its last samples are there, as far as nobody else said anything at their place;
- * *own: how many are. */
+ * *own: how many are; *sole: does one of them stand where nobody else said anything? */
 static uint32_t tail_at(const struct sim *m, const struct sim_channel *c, uint32_t channel,
                         const struct sim_packet *p, int64_t frame, const uint8_t *claims,
-                        uint32_t *own)
+                        uint32_t *own, bool *sole)
 {
     const struct sim_leg *leg = &m->leg[channel];
     uint32_t count = 0;
     *own = 0;
+    *sole = false;
     while (count < p->samples) {
         uint32_t i = p->samples - 1 - count;
         int32_t want = sim_content_in_file(m, leg->key, p->content + i, (enum sim_codec)p->codec);
@@ -148,6 +149,7 @@ static uint32_t tail_at(const struct sim *m, const struct sim_channel *c, uint32
             break;
         }
         *own += is;
+        *sole |= claims[frame + i] < 2 && want != sim_silence_in_file(m);
         count++;
     }
     return count;
@@ -160,11 +162,13 @@ static void resolve_one(const struct sim *m, const struct sim_channel *c, uint32
     const struct sim_segment *g = &m->leg[channel].segment[p->segment];
     int64_t frame = (p->pos_ticks + g->at_ticks) / sim_unit(m->hz);
     uint32_t own = 0;
-    uint32_t there = g->found ? tail_at(m, c, channel, p, frame, claims, &own) : 0;
-    bool whole = there == p->samples && own >= 4;
+    bool sole = false;
+    uint32_t there = g->found ? tail_at(m, c, channel, p, frame, claims, &own, &sole) : 0;
+    bool enough = own >= 4 || sole; /* fewer among those of others may be there by chance */
+    bool whole = there == p->samples && enough;
     /* its first part may have been written when it came, or when it was believed */
     bool may_be_cut = p->late || p->doubtful;
-    if (!whole && (!may_be_cut || own < 4)) { /* fewer may be there by chance: they are open */
+    if (!whole && (!may_be_cut || !enough)) {
         p->fate = SIM_GONE;
         return;
     }

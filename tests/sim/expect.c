@@ -247,10 +247,11 @@ static bool restart_between(const struct sim_packet *a, const struct sim_packet 
     return false;
 }
 
-/* Is it open whether, or where, it stands in the ledger? */
+/* Is it open whether, or where, it stands in the ledger? What a pause took of a stream or sequence
+ * that was not believed then may never have been heard: nothing follows upon it. */
 static bool is_open(const struct sim_leg *leg, const struct sim_packet *p)
 {
-    return p->fate == SIM_EITHER || (p->fate == SIM_GONE && !p->paused) ||
+    return p->fate == SIM_EITHER || (p->fate == SIM_GONE && (!p->paused || p->doubtful)) ||
            !leg->segment[p->segment].found;
 }
 
@@ -274,6 +275,7 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
                 kinds |= SIM_IS_ENDED; /* what has no length and stands at the end is not there */
                 missing = UINT32_MAX;
             }
+            missing = p->cut > 0 ? UINT32_MAX : missing; /* what came too late of p is of it */
             set_kinds(k, at, list[i].from, kinds | IS_GAP);
             bool conceals = k->m->lossy && before && missing != UINT32_MAX &&
                             sim_line((enum sim_codec)before->codec)->conceals;
@@ -331,7 +333,8 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
             uint32_t hold = touches_hold(k, list[i].from, list[i].to) ? SIM_IS_HOLD : 0;
             add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | hold, 0xffff);
         }
-        if (p->fate == SIM_GONE && p->paused && p->doubtful) {
+        /* one that a pause took may never have been heard, or its place was in the file already */
+        if (p->fate == SIM_GONE && p->paused && (p->doubtful || p->late)) {
             add_kinds(k, list[i].from, list[i].to, ANY_GAP | SIM_IS_DOWN | IS_GAP, 0xffff);
         }
     }
@@ -343,7 +346,9 @@ static void overlay_maybe(struct maker *k, int64_t from, int64_t to, int64_t mar
     add_kinds(k, from - margin, to == SIM_NEVER ? k->e->len_ticks : to + margin, kind, IS_GAP);
     for (uint32_t i = 0; i < k->e->gap_count; i++) {
         struct sim_gap *g = &k->e->gap[i];
-        bool clear = g->to <= from - margin || (to != SIM_NEVER && g->from >= to + margin);
+        bool more = g->concealed && i + 1 < k->e->gap_count && g[1].from == g->to;
+        int64_t end = more ? g[1].to : g->to; /* the rest of the same loss */
+        bool clear = end <= from - margin || (to != SIM_NEVER && g->from >= to + margin);
         g->missing = clear ? g->missing : UINT32_MAX;
         if (!clear && g->concealed) { /* not in such a time, and then not around it either */
             add_kinds(k, g->from, g->to, SIM_IS_LOST, SIM_IS_CONCEALED);

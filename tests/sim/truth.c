@@ -326,9 +326,10 @@ void sim_truth_anchors(struct sim *m)
     }
 }
 
-/* How far each leg has been heard: surely, and at most. Ticks in the file. */
+/* How far each leg has been heard: surely, at most, and as the recorder surely knew then. Ticks in
+ * the file. */
 struct heard {
-    int64_t sure, most;
+    int64_t sure, most, known;
 };
 
 /* How far the recorder may have written but for the window, once and for all. */
@@ -375,6 +376,16 @@ static int64_t moved_by(const struct sim *m, const struct sim_leg *leg, const st
     return max64(0, most - min64(least, g->at_ticks)) + ahead + sim_unit(m->hz);
 }
 
+/* By how much earlier than in the end it may have lain when it came: media that runs ahead of time
+ * pulls its segment back, and only after three quarters of a window the recorder knows that it is
+ * sent faster, and puts it back. */
+static int64_t pulled_by(const struct sim_leg *leg, const struct sim_packet *p)
+{
+    const struct sim_segment *g = &leg->segment[p->segment];
+    bool settled = p->arrival_ns >= first_arrival(leg, g) + REFINE_NS + ABOUT_NS;
+    return settled ? 0 : min64(leads(leg, g, p->arrival_ns), sim_ticks_of_ns(SIM_WINDOW_NS));
+}
+
 static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p, struct heard *h)
 {
     const struct sim_segment *g = &leg->segment[p->segment];
@@ -386,6 +397,7 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
     h->most = max64(h->most, end + moved_by(m, leg, p));
     if (!p->doubtful && p->arrival_ns >= leg->stream[p->stream].believed_ns) {
         h->sure = max64(h->sure, end);
+        h->known = max64(h->known, end - pulled_by(leg, p));
     }
 }
 
@@ -408,7 +420,7 @@ static void pause_begins(struct sim *m, uint32_t number, const struct heard *h, 
     for (uint32_t n = 0; n < m->legs; n++) {
         struct sim_leg *leg = &m->leg[n];
         int64_t from = max64(now, sim_ticks_of_ns(leg->join_ns));
-        int64_t lo = h[n].sure == INT64_MIN ? min64(from, h[n].most) : h[n].sure;
+        int64_t lo = h[n].known == INT64_MIN ? min64(from, h[n].most) : h[n].known;
         int64_t hi = h[n].most == INT64_MIN ? from : max64(h[n].most, lo);
         lo = h[n].most == INT64_MIN ? from : lo;
         leg->pause[number] = (struct sim_interval){hi, SIM_NEVER};
@@ -424,7 +436,7 @@ static void pause_ends(struct sim *m, uint32_t number, const struct heard *h, in
     int64_t hi = now;
     for (uint32_t n = 0; n < m->legs; n++) {
         if (m->leg[n].join_ns < m->pause[number].to) {
-            lo = max64(lo, min64(h[n].sure, most));
+            lo = max64(lo, min64(h[n].known, most));
             hi = max64(hi, min64(h[n].most, most));
         }
     }
@@ -476,7 +488,7 @@ static void walk(struct sim *m)
     uint32_t command = 0;
     int64_t written = INT64_MIN;
     for (uint32_t n = 0; n < SIM_LEGS; n++) {
-        h[n] = (struct heard){INT64_MIN, INT64_MIN};
+        h[n] = (struct heard){INT64_MIN, INT64_MIN, INT64_MIN};
     }
     for (;;) {
         int32_t best = -1;
