@@ -3,10 +3,12 @@
  *
  * Filled is only what is known to be a gap: from the end of a payload to a record of the same
  * stream that is in the queue already, and from its beginning or not at all. Losses are filled
- * packet by packet as far as sequence numbers say that packets are missing, for up to a second;
- * times without packets after a silence descriptor up to the next packet. Nothing is filled where
- * the recording was paused, the call on hold or the engine not running. What was received is never
- * changed. Writer thread.
+ * packet by packet as far as sequence numbers say that packets are missing, for up to a second, if
+ * those fill the gap; if time passed without packets as well, nobody knows which part of it was
+ * lost, nor whether the missing ones don't come yet, at the end of a talk pause: nothing is made
+ * up then. Times without packets after a silence descriptor up to the next packet. Nothing is
+ * filled where the recording was paused, the call on hold or the engine not running. What was
+ * received is never changed. Writer thread.
  */
 #include "engine/render.h"
 #include "engine/spans.h"
@@ -182,9 +184,10 @@ static void fill_gap(struct work *w, struct slr_voice *v, const struct slr_rende
     }
     int64_t missing = rec->seq_ext - w->voices->last_seq_ext - 1;
     int64_t gap_ticks = next->ticks - v->next_ticks;
+    int64_t more_ticks = (missing + 1) * v->unit_ticks - slr_voice_tolerance_ticks(v);
     if (missing == 0 && v->comfort) {
         fill_comfort(w, v, rec, gap_ticks);
-    } else if (missing > 0 && missing < SEQ_CYCLE) {
+    } else if (missing > 0 && missing < SEQ_CYCLE && (v->comfort || gap_ticks < more_ticks)) {
         fill_loss(w, v, rec, gap_ticks);
     }
 }

@@ -172,6 +172,53 @@ Test(render_voiced, a_long_loss)
     done(&c);
 }
 
+/* The first packets after a talk pause come when what was before it is written, and a later one is
+ * there already: nothing was lost, and nothing is made up. */
+Test(render_voiced, a_talk_pause_is_no_loss_when_the_packets_after_it_come_late)
+{
+    struct call c;
+    struct sp_party late[3];
+    begin(&c, "AMR", 8000);
+    talk(&c, 400);
+    c.at_ms = 1300;
+    c.p.ts += 900 * 8;
+    for (uint32_t k = 0; k < 3; k++) {
+        sp_say(&c.p, 20);
+        late[k] = c.p;
+        (void)sp_send(&c.f, c.leg, &c.p, c.at_ms * SLR_NS_PER_MS, false);
+        c.at_ms += 20;
+    }
+    talk(&c, 1600); /* the piece [0, 500) is written */
+    for (uint32_t k = 0; k < 3; k++) {
+        cr_assert_eq(sp_send(&c.f, c.leg, &late[k], 1600 * SLR_NS_PER_MS, true), SLR_VERDICT_TAKEN);
+    }
+    talk(&c, 3000);
+    finish(&c);
+    fx_assert_spans(&c.r, 0, "received 0+400, comfort 400+900, received 1300+1700");
+    for (int64_t i = frame_of(&c, 400); i < frame_of(&c, 1300); i++) {
+        cr_assert_eq(sp_sample(&c.r, 0, i), 0, "frame %lld", (long long)i);
+    }
+    done(&c);
+}
+
+/* Nor where nobody knows which part of the gap was lost. */
+Test(render_voiced, a_loss_with_a_talk_pause_is_not_concealed)
+{
+    struct call c;
+    begin(&c, "AMR", 8000);
+    talk(&c, 400);
+    lose(&c, 2);
+    c.at_ms = 800;
+    c.p.ts += 360 * 8;
+    talk(&c, 2000);
+    finish(&c);
+    fx_assert_spans(&c.r, 0, "received 0+400, lost-network 400+400 (2), received 800+1200");
+    for (int64_t i = frame_of(&c, 400); i < frame_of(&c, 800); i++) {
+        cr_assert_eq(sp_sample(&c.r, 0, i), 0, "frame %lld", (long long)i);
+    }
+    done(&c);
+}
+
 /* A digit takes the voice's place: what is missing after it was said after it, not before. */
 Test(render_voiced, losses_after_an_event_are_not_concealed_in_its_place)
 {

@@ -154,7 +154,8 @@ struct placed {
 };
 
 /* How much of a loss after the packet a the codec's concealment fills: whole packets of a's length,
- * up to a second, the last one up to b; *packets: how many of those that are missing. */
+ * up to a second, the last one up to b; *packets: how many of those that are missing. Nothing where
+ * there is room for one more than are missing: a talk pause is in it, nobody knows where. */
 static int64_t concealable(const struct maker *k, const struct sim_packet *a, int64_t gap,
                            uint32_t missing, uint32_t *packets)
 {
@@ -162,7 +163,7 @@ static int64_t concealable(const struct maker *k, const struct sim_packet *a, in
     int64_t half = sim_unit(sim_line((enum sim_codec)a->codec)->sample_hz) / 2;
     int64_t filled = 0;
     *packets = 0;
-    while (*packets < missing) {
+    while (*packets < missing && gap < (missing + 1) * unit - half) {
         bool rest = gap - filled <= unit + half;
         int64_t now = rest ? gap - filled : unit;
         if (filled + now > CONCEAL_TICKS) {
@@ -299,7 +300,10 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
     uint64_t behind = 1ULL << SIM_HAS_STILL | 1ULL << SIM_HAS_STALL | 1ULL << SIM_HAS_SKEW;
     bool fell = before && (k->m->present & behind);
     rest |= fell ? SIM_IS_CLOCK : 0; /* media that fell behind its time ends before its time */
-    set_kinds(k, at, k->e->len_ticks, (doubtful ? ANY_GAP | SIM_IS_ENDED : rest) | IS_GAP);
+    if (doubtful) {                  /* between packets of that rest losses may be concealed, too */
+        rest = ANY_GAP | SIM_IS_ENDED | (k->m->lossy ? SIM_IS_CONCEALED : 0);
+    }
+    set_kinds(k, at, k->e->len_ticks, rest | IS_GAP);
 }
 
 /* Was the leg on hold then? */

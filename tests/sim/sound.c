@@ -14,6 +14,8 @@
 #define FIND_ERROR 0.15     /* of the best place, by which a segment is found */
 #define FRESH_UNITS 8       /* of a new decoder, compared to the sample */
 #define LOOK_MS 40          /* of a packet, to find it */
+#define BESIDE 2            /* frames: by so much a single packet may mislead */
+#define MOST_HEARD 50       /* packets that are asked for that */
 #define MOST_PLACES 2000000 /* that are looked at for one segment */
 
 static const struct sim_line *line_of(const struct sim_packet *p)
@@ -142,6 +144,41 @@ static bool came_in_pause(const struct sim *m, const struct sim_packet *p)
     return is;
 }
 
+/* A codec's own noise makes a single packet now and then more like the place one frame beside its
+ * own. Of the places next to the one found it is the one that all packets together are most like.
+ */
+static void find_frame(const struct sim *m, const struct sim_channel *c, uint32_t channel,
+                       struct sim_segment *g)
+{
+    const struct sim_leg *leg = &m->leg[channel];
+    int64_t tpf = sim_unit(m->hz);
+    double all[2 * BESIDE + 1] = {0};
+    double is = 0;
+    double want = 0;
+    int64_t best = BESIDE;
+    uint32_t heard = 0;
+    for (uint32_t i = g->first; i < g->first + g->count && heard < MOST_HEARD; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        int64_t step = sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec)) / tpf;
+        int64_t frame = (p->pos_ticks + g->at_ticks) / tpf;
+        int64_t count = frames_of(m, p) - (is_resampled(m, p) ? TAIL_MS * m->hz / 1000 : 0);
+        if (step != 1 || p->arrival_ns == SIM_NEVER || p->kind != SIM_AUDIO ||
+            p->warm_ms < line_of(p)->settle_ms || frame < BESIDE ||
+            frame + count + BESIDE > c->frames ||
+            unlike(m, leg, p, c, frame, 0, count, &is, &want) > 2 * FIND_ERROR) {
+            continue;
+        }
+        heard++;
+        for (int64_t k = -BESIDE; k <= BESIDE; k++) {
+            all[BESIDE + k] += unlike(m, leg, p, c, frame + k, 0, count, &is, &want);
+        }
+    }
+    for (int64_t k = 0; k <= 2 * BESIDE && heard > 0; k++) {
+        best = all[k] < all[best] ? k : best;
+    }
+    g->at_ticks += (best - BESIDE) * tpf;
+}
+
 bool sim_sound_find(const struct sim *m, const struct sim_channel *c, uint32_t channel,
                     struct sim_segment *g)
 {
@@ -156,6 +193,7 @@ bool sim_sound_find(const struct sim *m, const struct sim_channel *c, uint32_t c
         looked +=
             10 + (g->hi_ticks - g->lo_ticks) / sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
         if (find_packet(m, c, channel, p, g)) {
+            find_frame(m, c, channel, g);
             return true;
         }
     }
