@@ -249,10 +249,12 @@ static bool restart_between(const struct sim_packet *a, const struct sim_packet 
 }
 
 /* Is it open whether, or where, it stands in the ledger? What a pause took of a stream or sequence
- * that was not believed then may never have been heard: nothing follows upon it. */
+ * that was not believed then may never have been heard: nothing follows upon it. What came when its
+ * place was written may stand as lost. */
 static bool is_open(const struct sim_leg *leg, const struct sim_packet *p)
 {
-    return p->fate == SIM_EITHER || (p->fate == SIM_GONE && (!p->paused || p->doubtful)) ||
+    bool taken = p->paused && !p->doubtful && !p->late;
+    return p->fate == SIM_EITHER || (p->fate == SIM_GONE && !taken) ||
            !leg->segment[p->segment].found;
 }
 

@@ -306,22 +306,30 @@ static bool is_fresh(const struct sim_leg *leg, const struct sim_packet *p)
     return true;
 }
 
-/* The beginning of what a new decoder makes, to the sample; the run began `age` frames before. */
-static void check_fresh(struct sim *m, const struct sim_channel *c, uint32_t channel,
+/* The beginning of what a new decoder makes, to the sample; the run began `age` frames before.
+ * False: another packet lies there, too. If that is one of another codec, in between by its place,
+ * the decoder begins anew after it. */
+static bool check_fresh(struct sim *m, const struct sim_channel *c, uint32_t channel,
                         const struct sim_packet *p, const int16_t *fresh, int64_t age,
                         const uint8_t *claims)
 {
     int64_t frame = sim_place(&m->leg[channel], p) / sim_unit(m->hz);
     int64_t most = (int64_t)FRESH_UNITS * m->hz / SIM_UNITS_PER_S - age;
     for (int64_t i = 0; i < frames_of(m, p) && i < most; i++) {
-        if (frame + i >= 0 && frame + i < c->frames && claims[frame + i] == 1 &&
-            c->sample[frame + i] != fresh[age + i]) {
+        if (frame + i < 0 || frame + i >= c->frames) {
+            continue;
+        }
+        if (claims[frame + i] != 1) {
+            return false;
+        }
+        if (c->sample[frame + i] != fresh[age + i]) {
             sim_fail(m,
                      "leg %u: at %.5f s (packet %u of stream %u, %s) is %d, not a new decoder's %d",
                      channel, (double)(frame + i) / m->hz, p->number, p->stream, line_of(p)->name,
                      c->sample[frame + i], fresh[age + i]);
         }
     }
+    return true;
 }
 
 void sim_sound_check(struct sim *m, const struct sim_channel *c, uint32_t channel)
@@ -350,9 +358,7 @@ void sim_sound_check(struct sim *m, const struct sim_channel *c, uint32_t channe
                                fresh);
             }
         }
-        if (new_decoder) {
-            check_fresh(m, c, channel, p, fresh, age, claims);
-        }
+        new_decoder = new_decoder && check_fresh(m, c, channel, p, fresh, age, claims);
         int64_t end = count - (last && is_resampled(m, p) ? TAIL_MS * m->hz / 1000 : 0);
         for (int64_t at = 0; at + window <= end; at += window) {
             if (frame + at >= 0 && frame + at + window <= c->frames &&
