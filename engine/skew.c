@@ -23,6 +23,7 @@
 /* So many points are the beginning, in which a lower delay is no step but a better look. */
 #define EARLY 6u
 #define DROP_WINDOWS 2u /* a lower delay can't be jitter */
+#define EDGES 16u       /* windows that the mean of their edges goes back */
 #define PAIRS (SLR_SKEW_POINTS * (SLR_SKEW_POINTS - 1) / 2)
 
 /* Rates closer than that, and than can be told after a minute, are of one clock. */
@@ -404,6 +405,22 @@ static const struct slr_skew_least *window_least(struct slr_skew *k)
     return is;
 }
 
+/* How thin delays lie at their lower edge. */
+static void learn_edge(struct slr_skew *k, const struct slr_skew_least *least)
+{
+    double edge = (double)(least->second_ticks - least->delay_ticks);
+    k->edges += k->edges < EDGES;
+    k->edge_ticks += (edge - k->edge_ticks) / (double)k->edges;
+}
+
+/* So far a line of few points may be from the truth by chance: the least delay of a window is about
+ * as far above what the path can do as it is below the next one. */
+static int64_t doubt_ticks(const struct slr_skew *k)
+{
+    bool few = k->path.count < RATE_POINTS;
+    return few ? (int64_t)llround(4.0 * k->edge_ticks / sqrt((double)k->path.count)) : 0;
+}
+
 /* A window is over: its minimum is a point of the line. */
 static enum slr_skew_event close_window(struct slr_skew *k)
 {
@@ -416,6 +433,7 @@ static enum slr_skew_event close_window(struct slr_skew *k)
     if (!put(l, least->at_ticks, delay - (k->rebase ? 0 : k->steps_ticks))) {
         return SLR_SKEW_NOTHING;
     }
+    learn_edge(k, least);
     if (fresh && k->rebase) {
         settle_segment(k);
     }
@@ -458,6 +476,8 @@ static void begin_segment(struct slr_skew *k, const struct slr_skew_packet *p)
     memset(&k->path, 0, sizeof k->path);
     memset(&k->report, 0, sizeof k->report);
     k->window_count = 0;
+    k->edges = 0;
+    k->edge_ticks = 0.0;
     k->trusted = k->refused = k->rate_off = false;
     k->rebase = true;
     k->stream = p->stream;
@@ -470,7 +490,9 @@ static void begin_segment(struct slr_skew *k, const struct slr_skew_packet *p)
 static void keep_least(struct slr_skew_least *least, int64_t delay_ticks, int64_t at_ticks)
 {
     if (delay_ticks < least->delay_ticks) {
-        *least = (struct slr_skew_least){delay_ticks, at_ticks};
+        *least = (struct slr_skew_least){delay_ticks, at_ticks, least->delay_ticks};
+    } else if (delay_ticks < least->second_ticks) {
+        least->second_ticks = delay_ticks;
     }
 }
 
@@ -493,8 +515,8 @@ enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_pa
     }
     if (k->window_count == 0) {
         k->window_ticks = p->arrival_ticks;
-        k->least[SLR_SKEW_BY_END].delay_ticks = INT64_MAX;
-        k->least[SLR_SKEW_BY_START].delay_ticks = INT64_MAX;
+        k->least[SLR_SKEW_BY_END] = (struct slr_skew_least){INT64_MAX, 0, INT64_MAX};
+        k->least[SLR_SKEW_BY_START] = k->least[SLR_SKEW_BY_END];
         k->shortest_ticks = k->longest_ticks = p->dur_ticks;
     }
     k->window_count++;
@@ -551,7 +573,7 @@ double slr_skew_ppm(const struct slr_skew *k)
 
 struct view {
     struct slr_skew *skew;
-    int64_t error_ticks;
+    int64_t error_ticks, doubt_ticks;
 };
 
 /* What a leg's deviation shall become: that of the leg nearest to our clock while both may be of
@@ -589,15 +611,16 @@ static void decide_one(const struct view *v, uint32_t count, uint32_t own, int64
     struct slr_skew *k = v[own].skew;
     int64_t off = v[own].error_ticks - target_of(v, count, own, k->absolute);
     int64_t size = llabs(off);
+    int64_t sure = size - v[own].doubt_ticks;
     bool apart = spread > SLR_SKEW_START_TICKS && size >= SLR_SKEW_START_TICKS * 2 / 5;
-    bool alone = k->absolute && size > SLR_SKEW_START_TICKS;
+    bool alone = k->absolute && sure > SLR_SKEW_START_TICKS;
     if (!k->correcting && apart && !k->absolute) {
         k->starts = (int8_t)(off > 0 ? (k->starts > 0 ? k->starts + 1 : 1)
                                      : (k->starts < 0 ? k->starts - 1 : -1));
         k->absolute = abs(k->starts) >= PROOF_STARTS;
     }
     k->correcting = size > SLR_SKEW_END_TICKS && (k->correcting || apart || alone);
-    k->urgent = k->correcting && size > SLR_SKEW_URGENT_TICKS;
+    k->urgent = k->correcting && sure > SLR_SKEW_URGENT_TICKS;
     k->want_ticks = k->correcting ? -off : 0;
 }
 
@@ -640,7 +663,7 @@ static uint32_t look(const struct slr_skew_party *party, uint32_t count, int64_t
     for (uint32_t i = 0; i < count && n < PARTIES; i++) {
         int64_t e = 0;
         if (slr_skew_error(party[i].skew, party[i].corr_ticks, now_ticks, &e)) {
-            v[n++] = (struct view){party[i].skew, e};
+            v[n++] = (struct view){party[i].skew, e, doubt_ticks(party[i].skew)};
         }
     }
     return n;
@@ -652,6 +675,7 @@ void slr_skew_decide(const struct slr_skew_party *party, uint32_t count, int64_t
     uint32_t n = look(party, count, now_ticks, v);
     int64_t least = INT64_MAX;
     int64_t most = INT64_MIN;
+    int64_t doubt = 0;
     for (uint32_t i = 0; i < count; i++) {
         party[i].skew->want_ticks = 0;
         party[i].skew->urgent = false;
@@ -659,13 +683,14 @@ void slr_skew_decide(const struct slr_skew_party *party, uint32_t count, int64_t
     for (uint32_t i = 0; i < n; i++) {
         least = v[i].error_ticks < least ? v[i].error_ticks : least;
         most = v[i].error_ticks > most ? v[i].error_ticks : most;
+        doubt = v[i].doubt_ticks > doubt ? v[i].doubt_ticks : doubt;
     }
     if (n < 2) {
         return;
     }
     bool differ = most - least > SLR_SKEW_START_TICKS && clocks_differ(v, n);
     for (uint32_t i = 0; i < n; i++) {
-        decide_one(v, n, i, most - least);
+        decide_one(v, n, i, most - least - doubt);
         differ |= v[i].skew->absolute;
     }
     for (uint32_t i = 0; i < n; i++) {

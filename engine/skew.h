@@ -60,6 +60,7 @@ enum slr_skew_pace { SLR_SKEW_BY_END, SLR_SKEW_BY_START };
 
 struct slr_skew_least {
     int64_t delay_ticks, at_ticks;
+    int64_t second_ticks; /* the least but one */
 };
 
 struct slr_skew {
@@ -87,6 +88,8 @@ struct slr_skew {
     int64_t last_ticks;   /* newest arrival */
     int64_t before_ticks; /* deviation when the segment before ended */
     bool before_valid;
+    double edge_ticks;     /* between the two least delays of a window, mean of the windows */
+    uint32_t edges;        /* windows in it, saturating */
     int64_t want_ticks;    /* to be inserted (removed: < 0) as it was last decided */
     int64_t step_ticks;    /* size of the last event */
     uint32_t steps, rates; /* events so far */

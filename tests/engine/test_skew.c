@@ -417,6 +417,39 @@ Test(skew, jitter_of_few_windows_is_no_rate)
     cr_expect_not(k.rate_off);
 }
 
+/* Two legs, one without jitter; of the other the least delay of each window is given, and how far
+ * above it the next ones lie. Is anything ever to be corrected? */
+static bool wants_correction(const double *least_ms, uint32_t windows, double edge_ms)
+{
+    struct slr_skew k[2];
+    struct slr_skew_party party[2] = {{.skew = &k[0]}, {.skew = &k[1]}};
+    bool wants = false;
+    memset(k, 0, sizeof k);
+    for (uint32_t i = 0; i < windows * 75; i++) { /* 3 s each */
+        int64_t at = (int64_t)i * 40 * SLR_TICKS_HZ / 1000;
+        double ms[2] = {0.0, least_ms[i / 75] + i % 75 * 29 % 75 * edge_ms};
+        for (uint32_t n = 0; n < 2; n++) {
+            struct slr_skew_packet p = {.start_ticks = at,
+                                        .dur_ticks = (uint32_t)(SLR_TICKS_HZ / 25),
+                                        .arrival_ticks = at + ticks_of(ms[n] / 1000.0),
+                                        .stream = 3};
+            (void)slr_skew_packet(&k[n], &p);
+        }
+        slr_skew_decide(party, 2, at);
+        wants |= k[1].want_ticks != 0;
+    }
+    return wants;
+}
+
+/* Least delays that rise by chance for a few windows are no drift where delays lie thin: jitter of
+ * 300 ms, packets of 40 ms. The same is one where all packets say it. */
+Test(skew, thin_jitter_is_no_drift)
+{
+    static const double least_ms[] = {0.0, 3.0, 3.0, 6.6, 6.6, 9.0};
+    cr_expect(wants_correction(least_ms, 6, 0.0));
+    cr_expect_not(wants_correction(least_ms, 6, 4.0));
+}
+
 /* What a sender of packets of changing length has said so far. by_end: they are sent when they are
  * over; then the first one's length is in every delay. */
 struct talk {
