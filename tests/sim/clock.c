@@ -152,11 +152,15 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
         }
     }
     int64_t from = sim_place(k->leg, restart) - slack(k);
+    /* where the clock stood still, too, before it was heard that is one note, of that kind */
+    bool stood = sure && sure->segment != restart->segment &&
+                 k->leg->segment[sure->segment].made == SIM_STANDS_STILL;
     json_array_foreach(k->list, i, note)
     {
         int64_t at = leg_time(k, note, "at_ticks");
         bool open = i < MOST_NOTES && (!k->used[i] || k->shared[i]);
-        if (open && is_text(note, "kind", "restart") && at >= from &&
+        bool both = stood && i < MOST_NOTES && is_text(note, "kind", "ts-still");
+        if (((open && is_text(note, "kind", "restart")) || both) && at >= from &&
             (!sure || at <= sim_place(k->leg, sure) + slack(k) + SIM_TICKS_HZ)) {
             k->used[i] = true;
             k->shared[i] = false;
