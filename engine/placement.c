@@ -24,11 +24,13 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     struct slr_stream *st = x->st;
     bool first = st->clock_hz == 0;
     int64_t dur = x->rec.dur_ticks;
-    enum slr_seq_class seq = slr_stream_overtaken(st, x->rtp, &x->rec.seq_ext);
+    int64_t seq_ext = 0;
+    enum slr_seq_class seq = slr_stream_overtaken(st, x->rtp, &seq_ext);
     if (seq == SLR_SEQ_BAD) {
-        seq = slr_anchor_fits(x) ? slr_stream_sequence(st, x->rtp->seq, &x->rec.seq_ext)
-                                 : slr_stream_odd(st, x->rtp->seq, &x->rec.seq_ext);
+        seq = slr_anchor_fits(x) ? slr_stream_sequence(st, x->rtp->seq, &seq_ext)
+                                 : slr_stream_odd(st, x->rtp->seq, &seq_ext);
     }
+    x->rec.seq_ext = (int32_t)seq_ext;
     if (!x->held) {
         slr_count_own(&st->packets, 1);
         st->bytes += x->rtp->payload.len_bytes;
@@ -201,7 +203,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
                 (verdict == SLR_VERDICT_EVENT && asked_again);
     size_t len = kept ? x->rtp->payload.len_bytes : 0;
     x->rec.flags |= slr_leg_run(leg)->loss_flags;
-    x->rec.generation = x->st->generation;
+    x->rec.generation = (uint16_t)x->st->generation;
     x->rec.stream = (uint8_t)(x->st - leg->stream);
     x->rec.arrival_ns = x->pkt->arrival.ns;
     enum slr_err err = SLR_OK;

@@ -15,7 +15,7 @@
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
-#define SLR_STATE_VERSION 10u
+#define SLR_STATE_VERSION 11u
 #define SLR_CHUNK_BYTES 4096u
 
 struct slr_state_header {
@@ -32,8 +32,7 @@ struct slr_chunk {
     _Atomic uint32_t next; /* SLR_NONE at the end */
     _Atomic uint32_t used_bytes;
     uint32_t leg;
-    uint32_t pad;
-    uint8_t at[SLR_CHUNK_BYTES - 16];
+    _Alignas(64) uint8_t at[SLR_CHUNK_BYTES - 64]; /* records begin where lines of the cache do */
 };
 
 struct slr_state {

@@ -73,10 +73,10 @@ bool slr_steady_place(struct slr_placement *p, uint32_t leg_index, const struct 
         return false;
     }
     struct slr_rec rec = {.pos_ticks = pos,
-                          .seq_ext = run->seq_ext + 1,
+                          .seq_ext = (int32_t)(run->seq_ext + 1),
                           .arrival_ns = now,
                           .dur_ticks = dur,
-                          .generation = run->generation,
+                          .generation = (uint16_t)run->generation,
                           .len_bytes = (uint16_t)rtp->payload.len_bytes,
                           .stream = run->stream,
                           .pt = run->row};

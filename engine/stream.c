@@ -13,7 +13,8 @@
 void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const struct slr_rtp *rtp,
                       const struct slr_addr *src, int64_t arrival_ns)
 {
-    uint32_t generation = atomic_load_explicit(&st->generation, memory_order_relaxed) + 1;
+    uint32_t last = atomic_load_explicit(&st->generation, memory_order_relaxed);
+    uint16_t generation = (uint16_t)(last + 1); /* as records hold it */
     atomic_store_explicit(&st->state, SLR_STREAM_FREE, memory_order_release);
     memset((char *)st + offsetof(struct slr_stream, ssrc), 0,
            sizeof *st - offsetof(struct slr_stream, ssrc));
@@ -29,8 +30,8 @@ void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const 
 
 void slr_stream_expect(struct slr_stream *st, const struct slr_rtp *rtp)
 {
-    /* extended numbers start at 2^32, so that an older packet never goes below zero */
-    st->seq_first_ext = (1LL << 32) + rtp->seq;
+    /* extended numbers start at 2^20, so that an older packet never goes below zero */
+    st->seq_first_ext = (1LL << 20) + rtp->seq;
     st->seq_max_ext = st->seq_first_ext - 1;
     st->ts_last_ext = (1LL << 40) + rtp->ts;
 }
