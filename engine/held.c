@@ -30,7 +30,26 @@ static bool is_mine(const struct slr_place *x, const struct held *h)
            x->pkt->arrival.ns - h->arrival_ns < slr_ns_from_ticks(x->p->window_ticks / 2);
 }
 
-/* The leg's chunk with what is worth keeping in it; NULL: no packet memory. */
+/* The older half goes, and what is not asked for any more: what came last is asked for first. A
+ * process that dies in between has held nothing. */
+static void make_room(const struct slr_place *x, struct slr_chunk *c, uint32_t used,
+                      uint32_t need_bytes)
+{
+    uint32_t left = used;
+    while (left > 0) {
+        const struct held *h = (const struct held *)(const void *)(c->at + (used - left));
+        uint32_t len = held_bytes(h->len_bytes);
+        if (is_mine(x, h) && left <= sizeof c->at / 2 && left + need_bytes <= sizeof c->at) {
+            break;
+        }
+        left -= len < left ? len : left;
+    }
+    atomic_store_explicit(&c->used_bytes, 0, memory_order_release);
+    memmove(c->at, c->at + (used - left), left);
+    atomic_store_explicit(&c->used_bytes, left, memory_order_release);
+}
+
+/* The leg's chunk with room in it; NULL: no packet memory. */
 static struct slr_chunk *chunk_of(const struct slr_place *x, uint32_t need_bytes)
 {
     struct slr_state *s = x->p->state;
@@ -43,9 +62,8 @@ static struct slr_chunk *chunk_of(const struct slr_place *x, uint32_t need_bytes
     }
     struct slr_chunk *c = &s->chunk[x->leg->held_chunk - 1];
     uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_relaxed);
-    const struct held *oldest = (const struct held *)(const void *)c->at;
-    if (used > 0 && (!is_mine(x, oldest) || used + need_bytes > sizeof c->at)) {
-        atomic_store_explicit(&c->used_bytes, 0, memory_order_relaxed);
+    if (used + need_bytes > sizeof c->at) {
+        make_room(x, c, used, need_bytes);
     }
     return c;
 }

@@ -176,6 +176,27 @@ Test(source, an_ssrc_that_comes_back_loses_nothing)
     }
 }
 
+/* However long it went on below the other one: what is held of it is always its newest. */
+Test(source, an_ssrc_that_went_on_below_another_one_for_any_time)
+{
+    for (uint32_t below = 1; below < 60; below++) {
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 200; k++) {
+            bool other = k >= 50 && k < 120;
+            (void)feed(&o, k * 20, other ? NEW : OLD, k, NULL);
+            if (other && k >= 120 - below) {
+                (void)feed(&o, k * 20 + 1, OLD, k, NULL);
+            }
+            fx_write(&o.f, k * 20 + 2);
+        }
+        end(&o, 4000);
+        fx_assert_audio(&o.r, 0, 120 * 160, 80 * 160, OLD, 120 * 160);
+        fx_assert_spans(&o.r, 0, "received 0+4000");
+        done(&o);
+    }
+}
+
 /* A second SSRC from the same host, while the first goes on, is not believed and not heard. */
 Test(source, an_ssrc_beside_the_one_that_is_heard_is_dropped)
 {
