@@ -283,25 +283,34 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     return late ? SLR_CLOCK_TS_STILL : SLR_CLOCK_KINDS;
 }
 
-/* Of a new sequence: how much of it was said before the packet with which it was believed. */
-static int64_t said_before(const struct slr_place *x, uint32_t clock_hz)
+/* Where what was said before this packet ends. Of a new sequence some was, too, before the packet
+ * with which it was believed: by the same clock, or by the one in force before that jumped. */
+static int64_t said_until(const struct slr_place *x, uint32_t clock_hz)
 {
+    const struct slr_anchor *a = slr_place_anchor(x->st);
     struct slr_packet pkt;
     struct slr_rtp rtp;
     uint32_t at = 0;
     int64_t most_ticks = 0;
+    int64_t until = slr_place_highest(x->leg);
     while (x->restart && slr_held_next(x, &at, &pkt, &rtp)) {
         int64_t before = slr_ticks_from_rtp((int32_t)(x->rtp->ts - rtp.ts), clock_hz);
-        most_ticks = before < SLR_JUMP_TICKS ? most(most_ticks, before) : most_ticks;
+        int64_t came = x->arrival_ticks + slr_ticks_from_ns(pkt.arrival.ns - x->pkt->arrival.ns);
+        int64_t pos =
+            position(a, slr_stream_timestamp(x->st, rtp.ts)) + slr_place_shift(x->leg, a->segment);
+        if (llabs(before) < SLR_JUMP_TICKS) {
+            most_ticks = most(most_ticks, before);
+        } else if (llabs(pos - came) < SLR_JUMP_TICKS) {
+            until = most(until, pos + x->rec.dur_ticks);
+        }
     }
-    return most_ticks;
+    return until + most_ticks;
 }
 
 /* The clocks part: arrival sets a new anchor. */
 static void anchor_again(struct slr_place *x, uint32_t clock_hz)
 {
     const struct slr_anchor *a = slr_place_anchor(x->st);
-    int64_t highest = slr_place_highest(x->leg);
     int64_t pos = position(a, x->ts_ext) + slr_place_shift(x->leg, a->segment);
     enum slr_clock_kind kind = doubt(x, clock_hz, pos);
     if (kind == SLR_CLOCK_KINDS) {
@@ -313,7 +322,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
     int64_t offset = best_offset(x->leg);
     offset = offset > SLR_LEAD_TICKS ? 0 : offset;
     bool still = kind == SLR_CLOCK_TS_STILL;
-    highest += said_before(x, clock_hz);
+    int64_t highest = said_until(x, clock_hz);
     struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
     if (still) {
         b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
@@ -512,6 +521,21 @@ static int64_t position_before(const struct slr_place *x, const struct slr_ancho
     return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
 }
 
+/* What hinted at a new sequence may have been said before its clock jumped: does its timestamp fit
+ * the clock before, and not the one that its sequence was believed with? */
+static bool is_before_jump(const struct slr_place *x, const struct slr_anchor *in_force,
+                           const struct slr_anchor *before)
+{
+    const struct slr_stream *st = x->st;
+    if (!x->held || before->clock_hz == 0 || in_force->seq_ext <= st->seq_before_ext) {
+        return false; /* or no anchor was set by the new sequence */
+    }
+    int64_t units = llabs(slr_stream_timestamp(st, x->rtp->ts) - st->ts_last_ext);
+    int64_t pos = position_before(x, in_force, before) + slr_place_shift(x->leg, before->segment);
+    return slr_ticks_from_rtp(units, in_force->clock_hz) >= SLR_JUMP_TICKS &&
+           llabs(pos - x->arrival_ticks) < SLR_JUMP_TICKS;
+}
+
 /* The clock that the packet itself counts by; 0: comfort noise and the like have none. */
 static uint32_t own_clock(const struct slr_place *x, uint32_t clock_hz)
 {
@@ -527,6 +551,9 @@ static uint32_t own_clock(const struct slr_place *x, uint32_t clock_hz)
 static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_force,
                          const struct slr_anchor *before, uint32_t clock_hz)
 {
+    if (!x->newest && is_before_jump(x, in_force, before)) {
+        return true;
+    }
     if (x->newest || before->clock_hz == 0 || x->rec.seq_ext >= in_force->seq_ext) {
         return false;
     }
@@ -559,7 +586,7 @@ bool slr_anchor_fits(const struct slr_place *x)
     bool overtaken = before->clock_hz == 0 && st->refine.since_ns != 0 &&
                      st->seq_max_ext + back < a->seq_ext &&
                      st->seq_max_ext + back >= a->seq_ext - OVERTAKEN_PACKETS;
-    return within || straggler || overtaken;
+    return within || straggler || overtaken || is_before_jump(x, a, before);
 }
 
 /*
@@ -602,6 +629,7 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     if (is_straggler(x, a, before, clock_hz)) {
         x->rec.segment = (uint8_t)before->segment;
         x->rec.pos_ticks = position_before(x, a, before);
+        x->rec.flags &= (uint8_t)~SLR_REC_NEW_SEGMENT; /* kept with what begins one (place_held) */
         return;
     }
     x->rec.segment = (uint8_t)a->segment;

@@ -264,6 +264,33 @@ Test(placement, a_restart_of_a_doubled_stream)
     restart(0x31415926u, false, true);
 }
 
+/* The clock jumps with the packet by which the new sequence is believed: the one that was kept lies
+ * by the clock before, and nothing over it though the path gets faster. */
+Test(placement, a_restart_whose_clock_jumps_with_its_second_packet)
+{
+    static const uint32_t by[] = {0x31415926u, 0x80000005u, 0xfff00000u};
+    for (uint32_t turn = 0; turn < sizeof by / sizeof by[0]; turn++) {
+        for (int64_t early_ms = 0; early_ms <= 15; early_ms += 15) {
+            struct one o;
+            begin(&o);
+            fx_stream(&o.f, o.leg, 0, SSRC, 0, 50);
+            for (uint32_t k = 50; k < 100; k++) {
+                struct fx_packet p = fx_audio(SSRC, k, 30000, 5000 + (k > 50 ? by[turn] : 0));
+                int64_t at = k * 20 - (k > 50 ? early_ms : 0);
+                cr_assert_eq(fx_rtp(&o.f, o.leg, at, p),
+                             k == 50 ? SLR_VERDICT_PROBATION : SLR_VERDICT_TAKEN);
+            }
+            end(&o, 2000);
+            fx_assert_audio(&o.r, 0, 0, 16000, SSRC, 0);
+            fx_assert_spans(&o.r, 0, "received 0+2000");
+            cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
+            cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 0);
+            cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 100);
+            done(&o);
+        }
+    }
+}
+
 /* A sender begins anew at a number that it had a little while ago: what it says is no copy, as its
  * timestamps say. */
 Test(placement, a_restart_at_numbers_that_were_there)
