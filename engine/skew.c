@@ -376,11 +376,6 @@ static int64_t expected(const struct slr_skew *k, int64_t at_ticks)
     return l->delay0_ticks + k->steps_ticks + l->delay_ticks[points - 1] + (int64_t)llround(went);
 }
 
-static int64_t most64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Where packets have become longer or shorter the sender's habit shows: the one that goes on as
  * before. */
 static const struct slr_skew_least *window_least(struct slr_skew *k)
@@ -390,8 +385,11 @@ static const struct slr_skew_least *window_least(struct slr_skew *k)
     int64_t dur = (int64_t)k->dur_ticks;
     int64_t turned = k->pace_ticks + (k->pace == SLR_SKEW_BY_END ? -dur : dur);
     int64_t apart = other->delay_ticks + turned - is->delay_ticks - k->pace_ticks;
-    int64_t change = most64(llabs(k->longest_ticks - dur), llabs(k->shortest_ticks - dur));
-    if (change == 0 || llabs(apart) < change / 2) {
+    /* if it sends by start, the longest packet moved its least delay by end; if it sends by end,
+     * the shortest one that by start: to these sides the two part */
+    int64_t change = (apart > 0) == (k->pace == SLR_SKEW_BY_END) ? k->longest_ticks - dur
+                                                                 : dur - k->shortest_ticks;
+    if (change <= 0 || llabs(apart) < change / 2) {
         return is; /* nothing to tell them by: packets of the old length were the first */
     }
     int64_t off = is->delay_ticks + k->pace_ticks - expected(k, is->at_ticks);

@@ -503,3 +503,23 @@ Test(skew, another_packet_length_is_no_drift)
         cr_expect_eq(t.skew.steps + t.skew.rates, 0u, "row %u", i);
     }
 }
+
+/* Nor are packets of any length, though a longer one than the first comes in the first window,
+ * along with ones that are much shorter. */
+Test(skew, packets_of_any_length_are_no_drift)
+{
+    static const uint32_t ms[][6] = {
+        {50, 10, 60, 30, 20, 40}, {20, 60, 40, 10, 30, 50}, {30, 10, 40, 20, 10, 40}};
+    static const int64_t slow_ppm[] = {0, 700, -700};
+    for (uint32_t i = 0; i < 36; i++) {
+        struct talk t = {.by_end = i % 2, .slow_ppm = slow_ppm[i / 2 % 3]};
+        int64_t e = 0;
+        t.path = (struct sender){
+            .seed = 0x5851f42d4c957f2du + i, .jitter_ms = i < 18 ? 0 : 2, .jitter = UNIFORM};
+        talk(&t, ms[i / 6 % 3], 6, 80);
+        cr_expect(slr_skew_error(&t.skew, 0, t.skew.last_ticks, &e), "row %u", i);
+        e += (int64_t)t.at_ms * MS / 1000000 * t.slow_ppm;
+        cr_expect(llabs(e) < 2 * MS, "row %u: %.2f ms", i, (double)e / MS);
+        cr_expect_eq(t.skew.steps + t.skew.rates, 0u, "row %u", i);
+    }
+}
