@@ -61,7 +61,7 @@ static void follow_commit(struct slr_engine *e, const struct slr_session *s)
 static void refresh(const struct slr_session *s, struct slr_leg *leg)
 {
     slr_steady_stop(leg);
-    atomic_store(&slr_leg_run(leg)->written_ticks,
+    atomic_store(&slr_leg_run(leg)->claimed_ticks,
                  slr_session_written_ticks(s) - atomic_load(&leg->corr_ticks));
 }
 

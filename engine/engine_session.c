@@ -207,7 +207,7 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, ui
         slr_intervals_open(&leg->pauses, slr_session_ticks(s, (slr_mono){leg->joined_ns}));
     }
     slr_leg_run(leg)->on = false;
-    atomic_store(&slr_leg_run(leg)->written_ticks, slr_session_written_ticks(s));
+    atomic_store(&slr_leg_run(leg)->claimed_ticks, slr_session_written_ticks(s));
     atomic_store(&leg->session, (uint32_t)(s - w->place.state->session));
     atomic_store(&s->leg[n], slot);
     atomic_store_explicit(&s->leg_count, n + 1, memory_order_release);

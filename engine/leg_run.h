@@ -35,7 +35,8 @@ struct slr_leg_run {
     int64_t start_ns; /* of the session */
     /* another line */
     int64_t seq_ext, ts_ext, pos_ticks; /* newest packet's */
-    _Atomic int64_t written_ticks; /* F: what is before it, in this leg's time, is in the file */
+    _Atomic int64_t claimed_ticks; /* F: what is before it, in this leg's time, is in the file, or
+                                      in the block that is being made */
     _Atomic int64_t heard_ns;      /* arrival of the last taken packet, 0: never */
     _Atomic int64_t highest_ticks; /* one past all received on taken streams, INT64_MIN: none */
     _Atomic int64_t lag_ticks;     /* arrival of the newest packet of those minus where it ended */

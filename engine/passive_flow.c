@@ -549,8 +549,8 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     leg->hold_lead_ticks = old->hold_lead_ticks;
     atomic_store(&leg->holding, atomic_load(&old->holding));
     memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
-    atomic_store(&e->state->run[slot].written_ticks,
-                 atomic_load(&e->state->run[old_slot].written_ticks));
+    atomic_store(&e->state->run[slot].claimed_ticks,
+                 atomic_load(&e->state->run[old_slot].claimed_ticks));
     e->state->run[slot].on = false;
     atomic_store(&leg->session, (uint32_t)(s - e->state->session));
     atomic_store(&s->leg[index], slot);

@@ -20,7 +20,7 @@ struct slr_place {
     struct slr_rec rec;
     uint32_t leg_index;
     int64_t arrival_ticks;
-    int64_t written_ticks;  /* what is before it is in the file; INT64_MIN: nothing is */
+    int64_t written_ticks;  /* what is before it is in the file or as good as; INT64_MIN: nothing */
     int64_t in_order_after; /* newest sequence number before this packet */
     int64_t ts_ext;
     int64_t end_ticks; /* moved by the segment's shift */

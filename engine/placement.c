@@ -386,8 +386,8 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     x.arrival_ticks = slr_session_ticks(x.session, pkt->arrival);
     x.written_ticks = INT64_MIN; /* of a flow that is held: its beginning is not fixed yet */
     if (session != SLR_NONE) {
-        x.written_ticks = slr_session_written_ticks(x.session) -
-                          atomic_load_explicit(&x.leg->corr_ticks, memory_order_acquire);
+        x.written_ticks =
+            atomic_load_explicit(&slr_leg_run(x.leg)->claimed_ticks, memory_order_acquire);
     }
     verdict = place_on_stream(&x, row, kind);
     if (x.restart || again) {

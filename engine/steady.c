@@ -69,7 +69,7 @@ bool slr_steady_place(struct slr_placement *p, uint32_t leg_index, const struct 
     if (passed < 0 || passed >= GAP_NS || step < 0 || step >= SLR_TICKS_HZ ||
         now - run->offset_since_ns >= OFFSET_NS ||
         pos - arrival - run->offset_noted_ticks > EARLY_TICKS || pos - arrival > SLR_LEAD_TICKS ||
-        end <= atomic_load_explicit(&run->written_ticks, memory_order_relaxed)) {
+        end <= atomic_load_explicit(&run->claimed_ticks, memory_order_relaxed)) {
         return false;
     }
     struct slr_rec rec = {.pos_ticks = pos,

@@ -134,6 +134,22 @@ static void fix_shape(struct slr_writer *w, struct slr_session *s)
     s->shape.sample_hz = file_rate(rate);
 }
 
+/* From now on the worker takes for late what lies before it, in the leg's time. */
+static void claim(struct slr_leg *leg, int64_t ticks)
+{
+    atomic_store_explicit(&slr_leg_run(leg)->claimed_ticks, ticks, memory_order_seq_cst);
+}
+
+/* The block will be made again, with what comes until then. */
+static void claim_back(const struct slr_writer *w, const struct slr_session *s)
+{
+    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
+        claim(leg, slr_session_written_ticks(s) - atomic_load(&leg->corr_ticks));
+    }
+}
+
 /* One leg's way through the stages of track.h. over: its channel has another leg's track already.
  */
 static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t leg_index,
@@ -142,8 +158,9 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     struct slr_corrections *corrections = &w->corrections;
     int64_t tpf = slr_ticks_per_frame(&block->shape);
     int64_t first = (int64_t)block->first_frame - run->cursor.corr_ticks / tpf;
-    slr_track_begin(&w->track, &block->shape, first,
-                    block->frames + slr_skew_stage_spare(run, &block->shape));
+    uint32_t frames = block->frames + slr_skew_stage_spare(run, &block->shape);
+    claim(&w->state->leg[leg_index], (first + (int64_t)frames) * tpf);
+    slr_track_begin(&w->track, &block->shape, first, frames);
     struct slr_render r = {.state = w->state,
                            .session = run->session,
                            .leg_index = leg_index,
@@ -161,6 +178,7 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
                        corrections);
     slr_track_store(&w->track, corrections, block->at, block->frames, run->leg->channel, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(corrections);
+    claim(&w->state->leg[leg_index], end * tpf); /* before the disk, which may take its time */
     if (w->voices[leg_index]) {
         slr_leg_voices_next(w->voices[leg_index], end);
     }
@@ -219,8 +237,7 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
         struct slr_leg *leg = &w->state->leg[leg_index];
         int64_t corr = leg->cursor[!in_force].corr_ticks;
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
-        atomic_store_explicit(&slr_leg_run(leg)->written_ticks, written - corr,
-                              memory_order_release);
+        claim(leg, written - corr);
         int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
         slr_queue_free_until(w->state, leg_index, written - corr - again);
     }
@@ -257,6 +274,7 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
         slr_count(&w->counters.at[SLR_CTR_WRITE_ERRORS], 1);
         SLR_ERROR("write_failed", "session=%s err=%s", s->id, slr_err_name(err));
         close_file(w, f);
+        claim_back(w, s);
         return err;
     }
     commit_block(w, s, &block);
