@@ -567,6 +567,19 @@ static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_
     return llabs(from_old) <= llabs(from_new);
 }
 
+/* Does the timestamp fit the clock before? Around the newest that was heard of that one, or, where
+ * it went on unheard, around where the one in force begins. */
+static bool is_of_before(const struct slr_place *x, const struct slr_anchor *in_force,
+                         const struct slr_anchor *before)
+{
+    int64_t units = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
+    int64_t newer = slr_ticks_from_rtp(units, before->clock_hz);
+    int64_t pos = position_before(x, in_force, before) + slr_place_shift(x->leg, before->segment);
+    int64_t after = pos - in_force->ticks - slr_place_shift(x->leg, in_force->segment);
+    return (newer > -STRAGGLER_S * SLR_TICKS_HZ && newer < OVERTAKEN_S * SLR_TICKS_HZ) ||
+           (after > -STRAGGLER_S * SLR_TICKS_HZ && after < OVERTAKEN_S * SLR_TICKS_HZ);
+}
+
 bool slr_anchor_fits(const struct slr_place *x)
 {
     const struct slr_stream *st = x->st;
@@ -578,10 +591,8 @@ bool slr_anchor_fits(const struct slr_place *x)
     }
     int64_t pos = position(a, slr_stream_timestamp(st, x->rtp->ts));
     bool within = pos <= st->pos_last_ticks && pos > a->ticks - SLR_JUMP_TICKS;
-    int64_t older = -(int64_t)(int32_t)(x->rtp->ts - (uint32_t)a->before_ts_ext);
-    bool straggler = before->clock_hz != 0 && st->seq_max_ext + back < a->seq_ext &&
-                     older < (int64_t)before->clock_hz * STRAGGLER_S &&
-                     -older < (int64_t)before->clock_hz * OVERTAKEN_S;
+    bool straggler =
+        before->clock_hz != 0 && st->seq_max_ext + back < a->seq_ext && is_of_before(x, a, before);
     /* of what the very first one overtook nothing else is known (know_before) */
     bool overtaken = before->clock_hz == 0 && st->refine.since_ns != 0 &&
                      st->seq_max_ext + back < a->seq_ext &&

@@ -188,6 +188,33 @@ Test(anchor, stragglers_lie_under_the_clock_that_sent_them)
     }
 }
 
+/* The same after three seconds in which the recorder was away: the newest that was heard of the old
+ * clock is long ago, and what 251 overtook goes by it all the same. */
+Test(anchor, what_overtook_at_a_jump_unheard_lies_under_the_clock_that_sent_it)
+{
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        static const uint32_t order[] = {251, 249, 250, 248};
+        uint32_t by = turn ? 0u - DAY : DAY;
+        struct one o;
+        begin(&o);
+        for (uint32_t k = 0; k < 350; k++) {
+            if (k >= 100 && k < 248) {
+                continue;
+            }
+            uint32_t n = k >= 248 && k < 252 ? order[k - 248] : k;
+            int64_t at_us = (k == 248 ? 251 : k > 248 && k < 252 ? 252 : k) * 20000;
+            cr_assert_eq(feed(&o, at_us, OLD, n, n < 250 ? TS0 : TS0 + by), SLR_VERDICT_TAKEN,
+                         "packet %u", n);
+        }
+        end(&o, 7000);
+        fx_assert_audio(&o.r, 0, 0, 16000, OLD, 0);
+        fx_assert_audio(&o.r, 0, 248 * 160, 102 * 160, OLD, 248 * 160);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 202);
+        cr_assert_eq(fx_stream_count(&o.r, 0, 0, "rejected"), 0);
+        done(&o);
+    }
+}
+
 /* The same where nothing had been heard yet: of the clock before the jump only numbers tell. */
 Test(anchor, what_the_first_packet_overtook_at_a_jump_lies_before_it)
 {

@@ -142,9 +142,9 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
     const struct sim_packet *sure = NULL;
     size_t i = 0;
     json_t *note = NULL;
-    bool known = false; /* what it was before */
+    const struct sim_packet *known = NULL; /* of what it was before */
     for (const struct sim_packet *p = k->leg->packet; p < restart; p++) {
-        known |= p->stream == restart->stream && is_counted(k->leg, p);
+        known = p->stream == restart->stream && is_counted(k->leg, p) ? p : known;
     }
     for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
         if (is_counted(k->leg, p) && (!sure || p->arrival_ns < sure->arrival_ns)) {
@@ -152,9 +152,11 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
         }
     }
     int64_t from = sim_place(k->leg, restart) - slack(k);
-    /* where the clock stood still, too, before it was heard that is one note, of that kind */
-    bool stood = sure && sure->segment != restart->segment &&
-                 k->leg->segment[sure->segment].made == SIM_STANDS_STILL;
+    /* where the clock stood still, too, while neither was heard that is one note, of that kind */
+    bool stood = false;
+    for (uint32_t g = known ? known->segment + 1u : 1; sure && g <= sure->segment; g++) {
+        stood |= k->leg->segment[g].made == SIM_STANDS_STILL;
+    }
     json_array_foreach(k->list, i, note)
     {
         int64_t at = leg_time(k, note, "at_ticks");
