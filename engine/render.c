@@ -168,7 +168,7 @@ struct slr_note slr_render_note(const struct slr_render_item *item)
     struct slr_note note = {.start_ticks = item->ticks,
                             .end_ticks = item->ticks + rec->dur_ticks,
                             .seq_ext = rec->seq_ext,
-                            .stream = rec->generation << 8 | rec->stream,
+                            .stream = slr_rec_stream(rec),
                             .flags = rec->flags,
                             .segment = rec->segment,
                             .kind = SLR_SPAN_RECEIVED};

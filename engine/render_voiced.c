@@ -174,7 +174,7 @@ static bool stands_apart(const struct work *w, const struct slr_rec *rec)
 static void fill_gap(struct work *w, struct slr_voice *v, const struct slr_render_item *next)
 {
     const struct slr_rec *rec = next->rec;
-    uint32_t stream = rec->generation << 8 | rec->stream;
+    uint32_t stream = slr_rec_stream(rec);
     const struct slr_codec *codec = v->use.codec;
     if (!v->running || !codec->conceal || !w->voices->last_spoke || v->stream != stream ||
         w->voices->last_stream != stream || stands_apart(w, rec) || v->unit_ticks == 0 ||
@@ -197,7 +197,7 @@ static void follow_noise(struct work *w, const struct slr_render_item *next)
 {
     struct slr_leg_voices *v = w->voices;
     const struct slr_rec *rec = next->rec;
-    uint32_t stream = rec->generation << 8 | rec->stream;
+    uint32_t stream = slr_rec_stream(rec);
     if (stream == v->noise_stream && !stands_apart(w, rec) && rec->seq_ext == v->last_seq_ext + 1 &&
         v->last_stream == stream && next->ticks > v->noise_ticks &&
         !is_silent(w, v->noise_ticks, next->ticks)) {
@@ -218,7 +218,7 @@ static void take_noise(struct work *w, const struct slr_render_item *item)
     struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
     v->noisy = slr_comfort_take(&v->comfort, payload) == SLR_OK;
     v->noise_ticks = item->ticks;
-    v->noise_stream = rec->generation << 8 | rec->stream;
+    v->noise_stream = slr_rec_stream(rec);
 }
 
 static void failed(struct work *w, struct slr_voice *v, const struct slr_render_item *item,
@@ -269,7 +269,7 @@ static bool take_item(struct work *w, const struct slr_render_item *item)
     const struct slr_rec *rec = item->rec;
     bool here = item->ticks + rec->dur_ticks > w->from_ticks ||
                 (rec->dur_ticks == 0 && item->ticks >= w->from_ticks);
-    uint32_t stream = rec->generation << 8 | rec->stream;
+    uint32_t stream = slr_rec_stream(rec);
     tell_fillers(w, item->ticks);
     struct slr_note note = slr_render_note(item);
     const struct slr_note *done = slr_leg_voices_find(w->voices, stream, rec->seq_ext, item->ticks);

@@ -84,7 +84,7 @@ static void feed(const struct slr_span_run *run, struct slr_leg_skew *k,
             .start_ticks = scratch->item[i].ticks,
             .dur_ticks = rec->dur_ticks,
             .arrival_ticks = slr_session_ticks(run->session, (slr_mono){rec->arrival_ns}),
-            .stream = rec->generation << 8 | rec->stream,
+            .stream = slr_rec_stream(rec),
             .new_segment = (rec->flags & SLR_REC_NEW_SEGMENT) != 0};
         enum slr_skew_event e = slr_skew_packet(&k->clock, &p);
         if (e != SLR_SKEW_NOTHING && k->note_count < SLR_SKEW_NOTES) {
