@@ -376,6 +376,19 @@ static int64_t expected(const struct slr_skew *k, int64_t at_ticks)
     return l->delay0_ticks + k->steps_ticks + l->delay_ticks[points - 1] + (int64_t)llround(went);
 }
 
+/* A window of long and short packets tells by itself: by start its two least delays part by the
+ * longest one, by end by the shortest one, each only with the jitter of the few that are that long.
+ * Short ones must not be so few that they may all have been late: what began in the middle of the
+ * window tells nothing. */
+static bool starts_show(const struct slr_skew *k)
+{
+    int64_t part = k->least[SLR_SKEW_BY_START].delay_ticks - k->least[SLR_SKEW_BY_END].delay_ticks;
+    int64_t from_longest = llabs(part - (int64_t)k->longest_ticks);
+    int64_t from_shortest = llabs(part - (int64_t)k->shortest_ticks);
+    return k->pace == SLR_SKEW_BY_END && k->half_count >= k->window_count / 4 &&
+           from_longest < from_shortest;
+}
+
 /* Where packets have become longer or shorter the sender's habit shows: the one that goes on as
  * before. */
 static const struct slr_skew_least *window_least(struct slr_skew *k)
@@ -390,7 +403,12 @@ static const struct slr_skew_least *window_least(struct slr_skew *k)
     int64_t change = (apart > 0) == (k->pace == SLR_SKEW_BY_END) ? k->longest_ticks - dur
                                                                  : dur - k->shortest_ticks;
     if (change <= 0 || llabs(apart) < change / 2) {
-        return is; /* nothing to tell them by: packets of the old length were the first */
+        if (!starts_show(k)) {
+            return is; /* nothing to tell them by: packets of the old length were the first */
+        }
+        k->pace = SLR_SKEW_BY_START;
+        k->pace_ticks = turned;
+        return other;
     }
     int64_t off = is->delay_ticks + k->pace_ticks - expected(k, is->at_ticks);
     int64_t other_off = other->delay_ticks + turned - expected(k, other->at_ticks);
@@ -516,8 +534,10 @@ enum slr_skew_event slr_skew_packet(struct slr_skew *k, const struct slr_skew_pa
         k->least[SLR_SKEW_BY_END] = (struct slr_skew_least){INT64_MAX, 0, INT64_MAX};
         k->least[SLR_SKEW_BY_START] = k->least[SLR_SKEW_BY_END];
         k->shortest_ticks = k->longest_ticks = p->dur_ticks;
+        k->half_count = 0;
     }
     k->window_count++;
+    k->half_count += p->dur_ticks <= k->dur_ticks / 2;
     k->shortest_ticks = p->dur_ticks < k->shortest_ticks ? p->dur_ticks : k->shortest_ticks;
     k->longest_ticks = p->dur_ticks > k->longest_ticks ? p->dur_ticks : k->longest_ticks;
     int64_t delay = p->arrival_ticks - p->start_ticks;

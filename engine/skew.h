@@ -72,6 +72,7 @@ struct slr_skew {
     uint32_t window_count;
     uint32_t shortest_ticks, longest_ticks; /* packets of the window */
     uint32_t dur_ticks;                     /* of packets in the windows before */
+    uint32_t half_count;                    /* packets of the window no longer than half of that */
     uint8_t pace;                           /* enum slr_skew_pace: what holds for this sender */
     int64_t pace_ticks;                     /* what is added so that a change of it makes no step */
     uint32_t stream;                        /* generation << 8 | slot */

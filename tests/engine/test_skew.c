@@ -523,3 +523,28 @@ Test(skew, packets_of_any_length_are_no_drift)
         cr_expect_eq(t.skew.steps + t.skew.rates, 0u, "row %u", i);
     }
 }
+
+/* Nor where none is longer than the first, and jitter hides in the few that are as long: the least
+ * delay by end is theirs, and thin. */
+Test(skew, few_packets_as_long_as_the_first_are_no_drift)
+{
+    static const uint32_t ms[] = {60, 10, 30, 20, 50, 10, 40, 20, 10, 30, 20};
+    uint32_t lengths = sizeof ms / sizeof ms[0];
+    for (uint32_t i = 0; i < 80; i++) {
+        struct talk t = {.by_end = i % 2};
+        double worst_ms = 0.0;
+        t.path = (struct sender){.seed = 0x2545f4914f6cdd1du + i * 0x9e3779b97f4a7c15u,
+                                 .jitter_ms = i < 40 ? 40 : 100,
+                                 .jitter = UNIFORM};
+        for (uint32_t s = 0; s < 80; s++) {
+            int64_t e = 0;
+            talk(&t, ms, lengths, 1);
+            if (slr_skew_error(&t.skew, 0, t.skew.last_ticks, &e)) {
+                double off_ms = fabs((double)e / MS);
+                worst_ms = off_ms > worst_ms ? off_ms : worst_ms;
+            }
+        }
+        cr_expect_eq(t.skew.pace, t.by_end ? SLR_SKEW_BY_END : SLR_SKEW_BY_START, "row %u", i);
+        cr_expect_lt(worst_ms, i < 40 ? 4.0 : 9.0, "row %u: %.2f ms", i, worst_ms);
+    }
+}
