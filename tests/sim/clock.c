@@ -135,6 +135,22 @@ static void must_tell_segment(struct notes *k, const struct sim_segment *g)
              (double)first->arrival_ns / 1e6);
 }
 
+/* Did the sequence begin anew once more before anything of it surely counted? Who heard nothing in
+ * between knows of one new sequence, the last. */
+static bool is_unheard(const struct sim_leg *leg, const struct sim_packet *restart)
+{
+    const struct sim_packet *end = leg->packet + leg->packet_count;
+    for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
+        if (p > restart && p->restarts) {
+            return true;
+        }
+        if (is_counted(leg, p)) {
+            return false;
+        }
+    }
+    return false;
+}
+
 /* A sequence that began anew: told by the time that it surely counts. */
 static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
 {
@@ -169,7 +185,7 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
             return;
         }
     }
-    if (known && sure && k->leg->segment[restart->segment].found) {
+    if (known && sure && !is_unheard(k->leg, restart) && k->leg->segment[restart->segment].found) {
         sim_fail(k->m, "leg %u: no restart at %.3f ms is in the ledger", k->n,
                  (double)sim_place(k->leg, restart) / 14112.0);
     }
@@ -214,16 +230,29 @@ static bool is_restless(const struct notes *k)
            k->m->hole_from_ns != SIM_NEVER;
 }
 
+/* Nothing was heard of a clock between two that were: what its timestamps did meanwhile looks like
+ * a leap or a stop of the one before where the rates of both are the same. */
+static bool is_over_unheard(const struct notes *k, json_t *note, const struct sim_segment *before,
+                            const struct sim_segment *g, const struct sim_packet *first)
+{
+    return before && before + 1 != g && is_text(note, "winner", "arrival") &&
+           (is_text(note, "kind", "ts-jump") || is_text(note, "kind", "ts-still")) &&
+           is_counted(k->leg, first) &&
+           llabs(sim_number(note, "arrival_ticks") - sim_ticks_of_ns(first->arrival_ns)) <= 2;
+}
+
 static bool is_open(const struct notes *k, json_t *note)
 {
     for (uint32_t i = 1; i < k->leg->segment_count; i++) {
         const struct sim_segment *g = &k->leg->segment[i];
-        if (parts_clocks(g) && is_text(note, "kind", kind_of(g))) {
-            const struct sim_packet *first = first_of(k->leg, g);
-            const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
-            if (first && (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g)) {
-                return true;
-            }
+        const struct sim_packet *first = parts_clocks(g) ? first_of(k->leg, g) : NULL;
+        const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
+        bool told = first && is_text(note, "kind", kind_of(g));
+        if (told && (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g)) {
+            return true;
+        }
+        if (first && is_over_unheard(k, note, before, g, first)) {
+            return true;
         }
     }
     return false;
@@ -260,7 +289,12 @@ void sim_check_clock(const struct sim *m, uint32_t n, const struct sim_channel *
         }
     }
     for (uint32_t i = 0; i < k.leg->packet_count; i++) {
-        if (k.leg->packet[i].restarts) {
+        if (k.leg->packet[i].restarts && !is_unheard(k.leg, &k.leg->packet[i])) {
+            must_tell_restart(&k, &k.leg->packet[i]);
+        }
+    }
+    for (uint32_t i = 0; i < k.leg->packet_count; i++) { /* these may have been heard, too */
+        if (k.leg->packet[i].restarts && is_unheard(k.leg, &k.leg->packet[i])) {
             must_tell_restart(&k, &k.leg->packet[i]);
         }
     }
