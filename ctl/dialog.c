@@ -28,6 +28,13 @@ struct slr_dialog *slr_dialog_new(void)
     return d;
 }
 
+static void wipe(char *text)
+{
+    if (text) {
+        explicit_bzero(text, strlen(text));
+    }
+}
+
 void slr_dialog_free(struct slr_dialog *d)
 {
     if (!d) {
@@ -41,7 +48,7 @@ void slr_dialog_free(struct slr_dialog *d)
     free(d->target);
     free(d->route);
     free(d->contact);
-    explicit_bzero(d->answer, d->answer ? strlen(d->answer) : 0);
+    wipe(d->answer);
     explicit_bzero(d->line, sizeof d->line);
     free(d->answer);
     free(d);
@@ -57,7 +64,7 @@ enum slr_err slr_dialog_set(char **field, const char *text)
         return SLR_NOMEM;
     }
     slr_text_clean(copy);
-    explicit_bzero(*field, *field ? strlen(*field) : 0); /* an answer has keys in it */
+    wipe(*field); /* an answer has keys in it */
     free(*field);
     *field = copy;
     return SLR_OK;
@@ -136,7 +143,9 @@ static bool renew_keys(struct slr_dialog *d)
         good = !put.overflow && slr_dialog_set(&d->answer, text) == SLR_OK;
     }
     explicit_bzero(key, sizeof key);
-    explicit_bzero(text, text ? SLR_SDP_MAX_BYTES : 0);
+    if (text) {
+        explicit_bzero(text, SLR_SDP_MAX_BYTES);
+    }
     free(text);
     return good;
 }
