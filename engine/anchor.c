@@ -202,7 +202,7 @@ static int64_t position(const struct slr_anchor *a, int64_t ts_ext)
 int64_t slr_anchor_timestamp(const struct slr_stream *st, const struct slr_rec *rec)
 {
     const struct slr_anchor *a = slr_place_anchor(st);
-    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    const struct slr_anchor *before = slr_place_anchor_before(st);
     bool older = rec->segment != a->segment && before->clock_hz && rec->segment == before->segment;
     a = older ? before : a;
     int64_t ticks = rec->pos_ticks - a->ticks;
@@ -278,7 +278,7 @@ static enum slr_clock_kind doubt(const struct slr_place *x, uint32_t clock_hz, i
     }
     /* sound that comes when its place is written, though its clock went on: the sender stood still
      * or the network did, and what follows will tell (refine) */
-    bool sound = (x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    bool sound = slr_rec_is_audio(x->rec.flags);
     bool late = sound && pos + x->rec.dur_ticks <= x->written_ticks && pos >= last;
     return late ? SLR_CLOCK_TS_STILL : SLR_CLOCK_KINDS;
 }
@@ -372,7 +372,7 @@ static void count_late(struct slr_place *x, int64_t shift_ticks)
 static bool is_only_anchor(const struct slr_stream *st)
 {
     const struct slr_anchor *a = slr_place_anchor(st);
-    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    const struct slr_anchor *before = slr_place_anchor_before(st);
     bool moves_along = a->segment != 0 && before->segment == a->segment; /* know_before */
     return before->clock_hz == 0 || moves_along;
 }
@@ -584,7 +584,7 @@ bool slr_anchor_fits(const struct slr_place *x)
 {
     const struct slr_stream *st = x->st;
     const struct slr_anchor *a = slr_place_anchor(st);
-    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    const struct slr_anchor *before = slr_place_anchor_before(st);
     int32_t back = (int16_t)(uint16_t)(x->rtp->seq - (uint16_t)st->seq_max_ext);
     if (back >= 0 || a->clock_hz == 0) {
         return true;
@@ -612,7 +612,7 @@ static void know_before(struct slr_place *x, uint32_t clock_hz)
     struct slr_anchor *before = &st->anchor[!(atomic_load(&st->anchor_index) & 1)];
     int64_t back_ticks = (a->seq_ext - x->rec.seq_ext) * x->rec.dur_ticks;
     int64_t parted = llabs(position(a, x->ts_ext) + back_ticks - a->ticks);
-    bool sound = (x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    bool sound = slr_rec_is_audio(x->rec.flags);
     bool jumped = parted >= SLR_JUMP_TICKS || clock_hz != a->clock_hz;
     if (!sound || x->newest || before->clock_hz != 0 || back_ticks <= 0 || !jumped) {
         return;
@@ -636,7 +636,7 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     }
     know_before(x, clock_hz);
     const struct slr_anchor *a = slr_place_anchor(st);
-    const struct slr_anchor *before = &st->anchor[a == &st->anchor[0]];
+    const struct slr_anchor *before = slr_place_anchor_before(st);
     if (is_straggler(x, a, before, clock_hz)) {
         x->rec.segment = (uint8_t)before->segment;
         x->rec.pos_ticks = position_before(x, a, before);

@@ -15,7 +15,7 @@ struct tally {
 /* A packet of several records is one (placement.c). */
 static bool same_packet(const struct slr_rec *a, const struct slr_rec *b)
 {
-    return a->stream == b->stream && a->generation == b->generation && a->seq_ext == b->seq_ext;
+    return slr_rec_stream(a) == slr_rec_stream(b) && a->seq_ext == b->seq_ext;
 }
 
 /* Is it counted as placed, of the stream? */

@@ -75,6 +75,19 @@ static uint32_t find_row(const struct slr_leg *leg, const struct slr_pt_map *pt)
     return SLR_NONE;
 }
 
+/* The row of that type, appended where it is new; there is room. */
+static uint32_t put_row(struct slr_leg *leg, const struct slr_pt_map *pt)
+{
+    uint32_t row = find_row(leg, pt);
+    if (row == SLR_NONE) {
+        row = leg->pt_count;
+        leg->pt[row] = *pt;
+        leg->pt[row].pt &= 0x7f;
+        leg->pt_count = row + 1;
+    }
+    return row;
+}
+
 enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt, uint32_t count)
 {
     uint32_t fresh = 0;
@@ -86,14 +99,7 @@ enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt
     }
     uint32_t active = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = find_row(leg, &pt[i]);
-        if (row == SLR_NONE) {
-            row = leg->pt_count;
-            leg->pt[row] = pt[i];
-            leg->pt[row].pt &= 0x7f;
-            leg->pt_count = row + 1;
-        }
-        active |= 1u << row;
+        active |= 1u << put_row(leg, &pt[i]);
     }
     leg->pt_active = active;
     slr_leg_run(leg)->on = false;
@@ -154,17 +160,10 @@ enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *
         uint8_t number = comfort_pt[i];
         struct slr_pt_map noise;
         add_static(&noise, number, "CN", COMFORT_CLOCK_HZ, 1);
-        uint32_t row = find_row(leg, &noise);
-        bool room = row != SLR_NONE || leg->pt_count < SLR_LEG_PTS;
-        if (c->row_of_pt[number] != 0xff || !room || (accept && !accept[number])) {
-            continue;
+        bool room = find_row(leg, &noise) != SLR_NONE || leg->pt_count < SLR_LEG_PTS;
+        if (c->row_of_pt[number] == 0xff && room && (!accept || accept[number])) {
+            leg->pt_active |= 1u << put_row(leg, &noise);
         }
-        if (row == SLR_NONE) {
-            row = leg->pt_count;
-            leg->pt[row] = noise;
-            leg->pt_count = row + 1;
-        }
-        leg->pt_active |= 1u << row;
     }
     slr_leg_codecs_build(c, leg);
     return SLR_OK;

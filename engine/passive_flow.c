@@ -256,6 +256,12 @@ static enum slr_err begin_secure(struct slr_engine *e, const struct slr_flow *f,
     return err;
 }
 
+static bool asks_for(const struct slr_leg_params *p, const struct slr_flow *f)
+{
+    return f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
+           (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
+}
+
 /* What was held of a flow that turns out to be secure was never decrypted. Of several the first
  * that the keys fit gives the leg its slot; what none fit is forgotten. */
 static void secure_held(struct slr_engine *e, const struct slr_leg_params *with)
@@ -263,9 +269,7 @@ static void secure_held(struct slr_engine *e, const struct slr_leg_params *with)
     bool found = false;
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         struct slr_flow *f = &e->flows.at[i];
-        bool mine = f->used && slr_addr_eq(&f->dst, &with->passive_dst) &&
-                    (with->passive_src.family == 0 || slr_addr_eq_ip(&with->passive_src, &f->src));
-        if (!mine || !is_unclaimed(e, f->leg)) {
+        if (!asks_for(with, f) || !is_unclaimed(e, f->leg)) {
             continue;
         }
         bool fits = !found && with->srtp_count > 0 && begin_secure(e, f, with) == SLR_OK &&
@@ -284,9 +288,7 @@ static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p
     uint32_t slot = SLR_NONE;
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
         struct slr_flow *f = &e->flows.at[i];
-        bool mine = f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
-                    (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
-        if (mine && is_unclaimed(e, f->leg) && slot == SLR_NONE) {
+        if (asks_for(p, f) && is_unclaimed(e, f->leg) && slot == SLR_NONE) {
             slot = f->leg;
         }
     }

@@ -45,6 +45,12 @@ static inline const struct slr_anchor *slr_place_anchor(const struct slr_stream 
     return &st->anchor[atomic_load_explicit(&st->anchor_index, memory_order_relaxed) & 1];
 }
 
+/* The one that was in force before; its clock_hz is 0 where there was none. */
+static inline const struct slr_anchor *slr_place_anchor_before(const struct slr_stream *st)
+{
+    return &st->anchor[slr_place_anchor(st) == &st->anchor[0]];
+}
+
 static inline bool slr_place_taken(const struct slr_place *x)
 {
     return atomic_load_explicit(&x->st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;

@@ -73,6 +73,11 @@ static inline bool slr_rec_parts(uint8_t flags, uint8_t segment, uint8_t before)
 {
     return (flags & SLR_REC_NEW_SEGMENT) && (segment != before || segment == 0);
 }
+/* Is it sound of a codec? */
+static inline bool slr_rec_is_audio(uint8_t flags)
+{
+    return (flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+}
 /* The stream whose it is, apart from others that had the same slot: generation << 8 | slot. */
 static inline uint32_t slr_rec_stream(const struct slr_rec *rec)
 {

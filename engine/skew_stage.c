@@ -76,7 +76,7 @@ static void feed(const struct slr_span_run *run, struct slr_leg_skew *k,
     int64_t to = from + (int64_t)frames * tpf;
     for (uint32_t i = 0; i < scratch->count; i++) {
         const struct slr_rec *rec = scratch->item[i].rec;
-        bool audio = (rec->flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+        bool audio = slr_rec_is_audio(rec->flags);
         if (!audio || scratch->item[i].ticks < from || scratch->item[i].ticks >= to) {
             continue;
         }

@@ -88,7 +88,7 @@ static bool was_down(const struct slr_session *s, int64_t from_ticks, int64_t to
 static bool is_early(struct slr_sound *sound, const struct slr_note *n)
 {
     int64_t ahead = n->seq_ext - sound->last_seq_ext - 1;
-    bool audio = (n->flags & (SLR_REC_EVENT | SLR_REC_COMFORT | SLR_REC_UNDECODED)) == 0;
+    bool audio = slr_rec_is_audio(n->flags);
     if (audio || ahead < 1 || ahead >= EARLY_PACKETS) {
         return false;
     }
