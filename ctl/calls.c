@@ -177,6 +177,15 @@ enum slr_err slr_calls_open_session(struct slr_core *core, struct slr_call *call
     return slr_link_send(core->link, cmd, SLR_LINK_ONCE, SLR_CORE_ANSWER_MS, done, ctx);
 }
 
+json_t *slr_calls_codec(const struct slr_sdp_codec *c)
+{
+    const char *name;
+    uint32_t clock_hz;
+    slr_sdp_codec_meant(c, &name, &clock_hz);
+    return json_pack("{s:i, s:s, s:I, s:i, s:s}", "pt", (int)c->pt, "name", name, "clock",
+                     (json_int_t)clock_hz, "ch", (int)c->channels, "fmtp", c->fmtp);
+}
+
 json_t *slr_calls_codecs(const struct slr_sdp_media *media)
 {
     json_t *list = json_array();
@@ -185,10 +194,7 @@ json_t *slr_calls_codecs(const struct slr_sdp_media *media)
         if (!slr_sdp_codec_taken(c) || json_array_size(list) >= SLR_CALLS_CODECS_MAX) {
             continue;
         }
-        json_t *one =
-            json_pack("{s:i, s:s, s:I, s:i, s:s}", "pt", (int)c->pt, "name", c->name, "clock",
-                      (json_int_t)c->clock_hz, "ch", (int)c->channels, "fmtp", c->fmtp);
-        (void)json_array_append_new(list, one);
+        (void)json_array_append_new(list, slr_calls_codec(c));
     }
     return list;
 }

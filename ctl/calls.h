@@ -55,7 +55,9 @@ void slr_calls_close(struct slr_core *core, struct slr_call *call, const char *r
 /* Sends the session_close of a call that is SEALING once more. */
 void slr_calls_close_again(struct slr_core *core, struct slr_call *call);
 
-/* [{"pt","name","clock","ch","fmtp"}] of what is recorded out of a media line; NULL: no memory. */
+/* {"pt","name","clock","ch","fmtp"} as the engine knows the codec; NULL: no memory. */
+json_t *slr_calls_codec(const struct slr_sdp_codec *c);
+/* A list of those: what is recorded out of a media line; NULL: no memory. */
 json_t *slr_calls_codecs(const struct slr_sdp_media *media);
 
 #endif

@@ -98,6 +98,10 @@ struct slr_sdp {
  */
 enum slr_err slr_sdp_read(struct slr_slice text, struct slr_sdp *out) SLR_CHECKED;
 
+/* What the engine knows the codec by, where peers call it something else: *name (the table's or
+ * the codec's own) and *clock_hz, of RTP timestamps. The answer repeats what was offered. */
+void slr_sdp_codec_meant(const struct slr_sdp_codec *c, const char **name, uint32_t *clock_hz);
+
 /* The answer's row of one codec this recorder takes: sdp_codecs.def. */
 bool slr_sdp_codec_taken(const struct slr_sdp_codec *c);
 /* As above, and it is audio (not telephone-event or CN). */

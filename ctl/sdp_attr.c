@@ -31,6 +31,17 @@ static const struct {
 #undef SDP_CODEC
 };
 
+static const struct {
+    const char *name;
+    uint32_t clock_hz;
+    const char *meant;
+    uint32_t meant_hz;
+} aliases[] = {
+#define SDP_ALIAS(name, clock_hz, meant, meant_hz) {name, clock_hz, meant, meant_hz},
+#include "ctl/sdp_codecs.def"
+#undef SDP_ALIAS
+};
+
 /* The engine's limits, as positions are divided by the clock. */
 #define CLOCK_MIN_HZ 8000u
 #define CLOCK_MAX_HZ 192000u
@@ -57,14 +68,30 @@ static bool variant_taken(const struct slr_sdp_codec *c)
            !(param_on(c, "crc") || param_on(c, "interleaving") || param_on(c, "robust-sorting"));
 }
 
+void slr_sdp_codec_meant(const struct slr_sdp_codec *c, const char **name, uint32_t *clock_hz)
+{
+    *name = c->name;
+    *clock_hz = c->clock_hz;
+    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++) {
+        if (strcasecmp(aliases[i].name, c->name) == 0 && aliases[i].clock_hz == c->clock_hz) {
+            *name = aliases[i].meant;
+            *clock_hz = aliases[i].meant_hz;
+            return;
+        }
+    }
+}
+
 static int taken_row(const struct slr_sdp_codec *c)
 {
+    const char *name;
+    uint32_t clock_hz;
+    slr_sdp_codec_meant(c, &name, &clock_hz);
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        bool clock = taken[i].clock_hz ? taken[i].clock_hz == c->clock_hz
-                                       : c->clock_hz >= CLOCK_MIN_HZ && c->clock_hz <= CLOCK_MAX_HZ;
+        bool clock = taken[i].clock_hz ? taken[i].clock_hz == clock_hz
+                                       : clock_hz >= CLOCK_MIN_HZ && clock_hz <= CLOCK_MAX_HZ;
         bool channels = taken[i].channels ? taken[i].channels == c->channels
                                           : c->channels == 1 || c->channels == 2;
-        if (strcasecmp(taken[i].name, c->name) == 0 && clock && channels && variant_taken(c)) {
+        if (strcasecmp(taken[i].name, name) == 0 && clock && channels && variant_taken(c)) {
             return (int)i;
         }
     }

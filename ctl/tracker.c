@@ -143,10 +143,7 @@ static json_t *codecs_of(const struct slr_sdp_media *m)
                     c->clock_hz >= 1000 && c->clock_hz <= 192000 && c->channels >= 1 &&
                     c->channels <= 8;
         if (fits && json_array_size(list) < SLR_CALLS_CODECS_MAX) {
-            (void)json_array_append_new(list,
-                                        json_pack("{s:i, s:s, s:I, s:i, s:s}", "pt", (int)c->pt,
-                                                  "name", c->name, "clock", (json_int_t)c->clock_hz,
-                                                  "ch", (int)c->channels, "fmtp", c->fmtp));
+            (void)json_array_append_new(list, slr_calls_codec(c));
         }
     }
     return list;

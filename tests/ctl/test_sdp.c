@@ -310,7 +310,16 @@ Test(sdp, codecs_and_variants_that_are_taken)
         {"OPUS/48000/2", "", true},
         {"opus/16000", "", false},
         {"G722/8000", "", true},
-        {"G722/16000", "", false},
+        {"G722/16000", "", true},
+        {"G722/48000", "", false},
+        {"G7221/16000", "", false},
+#ifdef SLR_HAVE_G729
+        {"G729A/8000", "annexb=no", true},
+        {"g729b/8000", "", true},
+        {"G729AB/8000/1", "", true},
+        {"G729D/8000", "", false},
+        {"G729A/16000", "", false},
+#endif
         {"gsm/8000", "", true},
         {"L16/8000", "", true},
         {"L16/11025/2", "", true},
@@ -352,6 +361,32 @@ Test(sdp, answer_repeats_what_was_offered)
                            "a=rtpmap:9 G722/8000\r\na=rtpmap:10 L16/44100/2\r\n"
                            "a=rtpmap:19 CN/8000\r\n"),
               "%s", text);
+}
+
+/* What peers call a codec is answered as they call it, and told to the engine by its own name. */
+Test(sdp, habitual_names_mean_the_codec_they_stand_for)
+{
+    static const struct {
+        const char *map, *name;
+        uint32_t clock_hz;
+    } row[] = {{"G722/16000", "G722", 8000},  {"g722/8000", "g722", 8000},
+               {"G729A/8000", "G729", 8000},  {"g729b/8000", "G729", 8000},
+               {"G729AB/8000", "G729", 8000}, {"G729D/8000", "G729D", 8000},
+               {"PCMA/16000", "PCMA", 16000}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        char text[2048], offered[64];
+        const char *name;
+        uint32_t clock_hz;
+        struct slr_sdp_local local[1] = {
+            {.taken = true, .ip = "192.0.2.9", .family = 4, .port = 4}};
+        bool taken = is_taken(row[i].map, "");
+        slr_sdp_codec_meant(&sdp.media[0].codec[0], &name, &clock_hz);
+        cr_assert_str_eq(name, row[i].name);
+        cr_assert_eq(clock_hz, row[i].clock_hz, "%s", row[i].map);
+        answer(text, sizeof text, local);
+        snprintf(offered, sizeof offered, "a=rtpmap:96 %s\r\n", row[i].map);
+        cr_assert(!taken || strstr(text, offered), "%s: %s", row[i].map, text);
+    }
 }
 
 /* -A of the engine: static types beyond it are as if they were not offered, dynamic ones stay. */
