@@ -504,6 +504,9 @@ static void refine(struct slr_place *x)
     if (quarter > r->quarter) {
         end_quarter(r, x->p->window_ticks, quarter);
     }
+    if ((x->rec.flags & SLR_REC_COMFORT) && want < shift - STEP_TICKS) {
+        return; /* it may count by a clock that no sound told of yet */
+    }
     r->packets++;
     r->least_ticks = want < r->least_ticks ? want : r->least_ticks;
     want = back_to_line(x, r->least_ticks);
@@ -704,8 +707,10 @@ static void note_offset(struct slr_place *x)
     int64_t pos = slr_place_start(x);
     int64_t offset = pos - x->arrival_ticks;
     bool begins = run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT);
-    if ((x->rec.flags & SLR_REC_EVENT) && !begins) {
-        return; /* begun when its first packet came, and that may be long ago */
+    if ((x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT)) && !begins) {
+        /* an event began when its first packet came, and that may be long ago; noise may count by
+         * a clock that no sound told of yet */
+        return;
     }
     if (begins) {
         leg->offset_before_ticks = run->offset_since_ns ? best_offset(leg) : offset;
@@ -734,6 +739,16 @@ void slr_anchor_heard(struct slr_place *x)
     }
     if (x->newest && slr_place_taken(x)) {
         note_offset(x);
+    }
+}
+
+void slr_anchor_comfort(struct slr_place *x)
+{
+    uint32_t clock_hz = slr_place_anchor(x->st)->clock_hz;
+    int64_t on_time = x->arrival_ticks + best_offset(x->leg);
+    int64_t ahead = slr_place_start(x) - most(on_time, slr_place_highest(x->leg));
+    if ((x->rec.flags & SLR_REC_COMFORT) && ahead > STEP_TICKS) {
+        x->rec.pos_ticks = on_grid(x->rec.pos_ticks - ahead, clock_hz);
     }
 }
 

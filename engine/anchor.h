@@ -23,6 +23,10 @@ bool slr_anchor_fits(const struct slr_place *x);
  * arrival for streams to come, and notes a clock of another speed. */
 void slr_anchor_heard(struct slr_place *x);
 
+/* Comfort noise is never ahead of the leg's time: it may count by a clock that no sound told of
+ * yet. It lies where it comes then. */
+void slr_anchor_comfort(struct slr_place *x);
+
 /* A record of the packet is in the queue. */
 void slr_anchor_queued(struct slr_place *x);
 

@@ -62,6 +62,7 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
         st->pos_last_ticks = x->rec.pos_ticks + (x->rec.flags & SLR_REC_EVENT ? dur : 0);
         st->pos_last_arrival_ns = x->pkt->arrival.ns;
     }
+    slr_anchor_comfort(x);
     return SLR_VERDICT_TAKEN;
 }
 

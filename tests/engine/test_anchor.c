@@ -284,3 +284,41 @@ Test(anchor, what_is_moved_back_behind_a_slow_leg_was_not_written)
     fx_assert_audio(&o.r, 0, frame, 32000, NEW, 0);
     done(&o);
 }
+
+/* The codec goes from 8 to 48 kHz while nothing of it is heard; comfort noise comes first, and
+ * counts by the new clock. Read by the old one it runs ahead of time: the sound that follows does
+ * not. */
+Test(anchor, noise_that_counts_by_a_clock_not_yet_heard_moves_nothing)
+{
+    struct one o;
+    struct slr_pt_map rows[3];
+    begin(&o);
+    fx_row(&rows[0], 8, "PCMA");
+    fx_row(&rows[1], 97, "L16");
+    fx_row(&rows[2], 13, "CN");
+    rows[1].clock_hz = 48000;
+    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
+    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, k * 20000, OLD, k, TS0), SLR_VERDICT_TAKEN);
+    }
+    uint32_t ts = TS0 + 50 * 160 + 96000;
+    for (uint32_t k = 0; k < 6; k++) { /* from 3 s on */
+        struct fx_packet p = {
+            .pt = 13, .seq = (uint16_t)(150 + k), .ts = ts + k * 9600, .ssrc = OLD, .len_bytes = 1};
+        cr_assert_eq(give(&o, 3000000 + k * 200000, &p), SLR_VERDICT_COMFORT);
+    }
+    for (uint32_t k = 0; k < 240; k++) { /* from 4.2 s on, 4 ms each */
+        struct fx_packet p = {.pt = 97,
+                              .seq = (uint16_t)(156 + k),
+                              .ts = ts + 6 * 9600 + k * 192,
+                              .ssrc = OLD,
+                              .len_bytes = 384};
+        cr_assert_eq(give(&o, 4200000 + k * 4000, &p), SLR_VERDICT_TAKEN, "packet %u", k);
+    }
+    int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks) / FX_MS;
+    cr_assert(highest >= 5150 && highest <= 5170, "heard until %lld ms", (long long)highest);
+    end(&o, 5200);
+    done(&o);
+}
