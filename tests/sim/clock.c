@@ -61,6 +61,24 @@ static const struct sim_packet *first_of(const struct sim_leg *leg, const struct
     return first;
 }
 
+/* Which packet tells of the segment's clock: comfort noise does not where its rate is new. */
+static const struct sim_packet *teller_of(const struct sim_leg *leg, const struct sim_segment *g)
+{
+    const struct sim_packet *first = first_of(leg, g);
+    if (!first || first->kind != SIM_NOISE || g->made != SIM_NEW_CODEC) {
+        return first;
+    }
+    const struct sim_packet *sound = NULL;
+    for (uint32_t i = g->first; i < g->first + g->count; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        if (p->kind == SIM_AUDIO && p->arrival_ns != SIM_NEVER &&
+            (!sound || p->arrival_ns < sound->arrival_ns)) {
+            sound = p;
+        }
+    }
+    return sound;
+}
+
 /* The segment of the same stream that was heard last before that packet. */
 static const struct sim_segment *
 heard_before(const struct sim_leg *leg, const struct sim_segment *g, const struct sim_packet *first)
@@ -106,7 +124,7 @@ static bool is_restarted(const struct sim_leg *leg, const struct sim_packet *fir
 /* A segment whose clock parted: where it begins, where RTP time had it, when it came. */
 static void must_tell_segment(struct notes *k, const struct sim_segment *g)
 {
-    const struct sim_packet *first = first_of(k->leg, g);
+    const struct sim_packet *first = teller_of(k->leg, g);
     const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
     size_t i = 0;
     json_t *note = NULL;
@@ -135,11 +153,25 @@ static void must_tell_segment(struct notes *k, const struct sim_segment *g)
              (double)first->arrival_ns / 1e6);
 }
 
-/* Did the sequence begin anew once more before anything of it surely counted? Who heard nothing in
- * between knows of one new sequence, the last. */
+/* What was surely heard last of the sequence before that one, if anything was. */
+static const struct sim_packet *known_before(const struct sim_leg *leg,
+                                             const struct sim_packet *restart)
+{
+    const struct sim_packet *known = NULL;
+    for (const struct sim_packet *p = leg->packet; p < restart; p++) {
+        known = p->stream == restart->stream && is_counted(leg, p) ? p : known;
+    }
+    return known;
+}
+
+/* Was nothing heard before the sequence began anew, or did it once more before anything of it
+ * surely counted? Who heard nothing in between knows of one new sequence, the last. */
 static bool is_unheard(const struct sim_leg *leg, const struct sim_packet *restart)
 {
     const struct sim_packet *end = leg->packet + leg->packet_count;
+    if (!known_before(leg, restart)) {
+        return true;
+    }
     for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
         if (p > restart && p->restarts) {
             return true;
@@ -158,10 +190,7 @@ static void must_tell_restart(struct notes *k, const struct sim_packet *restart)
     const struct sim_packet *sure = NULL;
     size_t i = 0;
     json_t *note = NULL;
-    const struct sim_packet *known = NULL; /* of what it was before */
-    for (const struct sim_packet *p = k->leg->packet; p < restart; p++) {
-        known = p->stream == restart->stream && is_counted(k->leg, p) ? p : known;
-    }
+    const struct sim_packet *known = known_before(k->leg, restart);
     for (const struct sim_packet *p = restart; p < end && p->stream == restart->stream; p++) {
         if (is_counted(k->leg, p) && (!sure || p->arrival_ns < sure->arrival_ns)) {
             sure = p;
@@ -241,17 +270,33 @@ static bool is_over_unheard(const struct notes *k, json_t *note, const struct si
            llabs(sim_number(note, "arrival_ticks") - sim_ticks_of_ns(first->arrival_ns)) <= 2;
 }
 
+/* Comfort noise that counts by a clock which no sound told of yet: by the old one it leaps. */
+static bool is_over_noise(const struct notes *k, json_t *note, const struct sim_segment *g,
+                          const struct sim_packet *teller)
+{
+    bool leaps = g->made == SIM_NEW_CODEC && is_text(note, "winner", "arrival") &&
+                 (is_text(note, "kind", "ts-jump") || is_text(note, "kind", "ts-still"));
+    for (const struct sim_packet *p = &k->leg->packet[g->first]; leaps && p < teller; p++) {
+        if (p->kind == SIM_NOISE && p->arrival_ns != SIM_NEVER &&
+            llabs(sim_number(note, "arrival_ticks") - sim_ticks_of_ns(p->arrival_ns)) <= 2) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_open(const struct notes *k, json_t *note)
 {
     for (uint32_t i = 1; i < k->leg->segment_count; i++) {
         const struct sim_segment *g = &k->leg->segment[i];
-        const struct sim_packet *first = parts_clocks(g) ? first_of(k->leg, g) : NULL;
+        const struct sim_packet *first = parts_clocks(g) ? teller_of(k->leg, g) : NULL;
         const struct sim_segment *before = first ? heard_before(k->leg, g, first) : NULL;
         bool told = first && is_text(note, "kind", kind_of(g));
         if (told && (!before || !is_counted(k->leg, first) || !g->found || before + 1 != g)) {
             return true;
         }
-        if (first && is_over_unheard(k, note, before, g, first)) {
+        if (first &&
+            (is_over_unheard(k, note, before, g, first) || is_over_noise(k, note, g, first))) {
             return true;
         }
     }

@@ -123,9 +123,24 @@ static void note_gap(struct maker *k, int64_t from, int64_t to, uint32_t missing
     e->gap[e->gap_count++] = (struct sim_gap){from, to, missing, concealed};
 }
 
+/* Comfort noise came before any sound that told of a new clock: by what it counts is not known
+ * until the first one. */
+static bool is_of_clock_to_come(const struct sim_leg *leg, const struct sim_packet *a,
+                                const struct sim_packet *b)
+{
+    const struct sim_segment *g = &leg->segment[b->segment];
+    bool told = a->kind != SIM_NOISE || g->made != SIM_NEW_CODEC;
+    for (uint32_t i = g->first; i < g->first + g->count && !told; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        told = p->kind == SIM_AUDIO && p->arrival_ns < b->arrival_ns;
+    }
+    return !told;
+}
+
 /* What lies between two packets, as far as numbers tell; *missing: how many, UINT32_MAX: open. */
-static uint32_t between(const struct sim_packet *a, const struct sim_packet *b, bool restarted,
-                        bool doubtful, uint32_t *missing)
+static uint32_t between(const struct sim_leg *leg, const struct sim_packet *a,
+                        const struct sim_packet *b, bool restarted, bool doubtful,
+                        uint32_t *missing)
 {
     *missing = UINT32_MAX;
     if (doubtful) {
@@ -134,7 +149,7 @@ static uint32_t between(const struct sim_packet *a, const struct sim_packet *b, 
     if (!a || a->stream != b->stream) {
         return SIM_IS_ABSENT;
     }
-    if (a->segment != b->segment) {
+    if (a->segment != b->segment || is_of_clock_to_come(leg, a, b)) {
         return SIM_IS_CLOCK | SIM_IS_LOST | SIM_IS_COMFORT;
     }
     if (restarted) {
@@ -175,6 +190,18 @@ static int64_t concealable(const struct maker *k, const struct sim_packet *a, in
     return filled;
 }
 
+/* Does the end of the engine's absence cut it? */
+static bool is_cut_by_restart(const struct maker *k, int64_t from, int64_t to)
+{
+    for (uint32_t i = 0; i < k->m->restart_count; i++) {
+        int64_t end = sim_ticks_of_ns(k->m->restart_ns[i]) + DOWN_TICKS;
+        if (from - ANEW_TICKS < end && end < to + ANEW_TICKS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Is it sure that the recorder still knew a when it wrote what follows, and b already? */
 static bool knows_both(const struct maker *k, const struct sim_packet *a,
                        const struct sim_packet *b, int64_t from, int64_t to)
@@ -185,7 +212,7 @@ static bool knows_both(const struct maker *k, const struct sim_packet *a,
     int64_t until = from + sim_ticks_of_ns(SIM_WINDOW_NS) - SIM_TICKS_HZ / 10;
     bool in_time = sim_ticks_of_ns(b->arrival_ns) < until;
     return a->kind == SIM_AUDIO && in_time && !(k->m->present & ahead) &&
-           (to - from < ANEW_TICKS || !(k->m->present & anew));
+           !is_cut_by_restart(k, from, to) && (to - from < ANEW_TICKS || !(k->m->present & anew));
 }
 
 /* A loss between two packets of a codec that conceals. */
@@ -273,7 +300,8 @@ static void lay_out(struct maker *k, struct placed *list, uint32_t count)
         }
         if (list[i].from > at) {
             uint32_t missing = 0;
-            uint32_t kinds = between(before, p, restart_between(before, p), doubtful, &missing);
+            uint32_t kinds =
+                between(k->leg, before, p, restart_between(before, p), doubtful, &missing);
             if (list[i].from >= k->e->len_ticks) {
                 kinds |= SIM_IS_ENDED; /* what has no length and stands at the end is not there */
                 missing = UINT32_MAX;

@@ -14,6 +14,8 @@
 #define ABOUT_NS (10 * SIM_MS)
 #define QUIET_NS (100 * SIM_MS)
 #define BELIEF_NS (700 * SIM_MS)
+/* RTP time that parts from arrival by more has leapt, and jitter is part of that. */
+#define LEAP_TICKS (5 * SIM_TICKS_HZ / 2)
 
 static int64_t max64(int64_t a, int64_t b)
 {
@@ -108,10 +110,47 @@ static void anchor_heard_first(const struct sim_leg *leg, struct sim_segment *g,
     g->hi_ticks = (sure.from == INT64_MAX || ahead > 0 ? wide.to : sure.from) - lead;
 }
 
+/* The last packet of the same stream that was heard before that segment, and whether nothing was of
+ * one in between. */
+static const struct sim_packet *heard_last(const struct sim_leg *leg, const struct sim_segment *g,
+                                           int64_t first, bool *skips)
+{
+    const struct sim_packet *last = NULL;
+    for (uint32_t i = 0; i < g->first; i++) {
+        const struct sim_packet *p = &leg->packet[i];
+        bool of_it = p->stream == g->stream && p->kind == SIM_AUDIO && p->arrival_ns < first;
+        last = of_it ? p : last;
+    }
+    *skips = last && leg->segment + last->segment + 1 < g;
+    return last;
+}
+
+/*
+ * Clocks of another rate, or that leapt, between two of one rate and unheard: to the recorder the
+ * timestamps went on, faster or slower than time. Within the bound of a leap RTP time wins. By how
+ * much it lies off then.
+ */
+static int64_t went_on_unheard(const struct sim *m, const struct sim_leg *leg,
+                               const struct sim_segment *g, int64_t first)
+{
+    bool skips = false;
+    const struct sim_packet *b = heard_last(leg, g, first, &skips);
+    const struct sim_packet *p = &leg->packet[g->first];
+    if (!skips ||
+        sim_codec_hz(m, (enum sim_codec)b->codec) != sim_codec_hz(m, (enum sim_codec)p->codec)) {
+        return 0;
+    }
+    int64_t unit = sim_unit(sim_codec_hz(m, (enum sim_codec)p->codec));
+    int64_t off = (int32_t)(p->ts - b->ts) * unit - (p->pos_ticks - b->pos_ticks);
+    return llabs(off) < LEAP_TICKS ? off : 0;
+}
+
 /* One that follows keeps the distance between RTP time and arrival of what came before it, as far
  * as jitter and standing clocks of the whole leg so far let it. */
-static void anchor_follower(const struct sim_leg *leg, struct sim_segment *g, int64_t first)
+static void anchor_follower(const struct sim *m, const struct sim_leg *leg, struct sim_segment *g,
+                            int64_t first)
 {
+    struct sim_interval unheard = {0, 0};
     int64_t refined = refined_ns(leg, g, first);
     struct sim_interval is = delays(leg, g, first, refined, true);
     struct sim_interval was = {INT64_MAX, INT64_MIN};
@@ -124,15 +163,21 @@ static void anchor_follower(const struct sim_leg *leg, struct sim_segment *g, in
         was.to = max64(was.to, d.to);
         ahead = max64(ahead, leads(leg, b, SIM_NEVER - 1));
     }
+    for (const struct sim_segment *b = leg->segment + 1; b <= g; b++) {
+        int64_t came = first_arrival(leg, b);
+        int64_t off = came == SIM_NEVER ? 0 : went_on_unheard(m, leg, b, came);
+        unheard.from += min64(off, 0);
+        unheard.to += max64(off, 0);
+    }
     ahead += leads(leg, g, refined); /* what was before it may be pulled, and it from there */
-    g->lo_ticks = is.from - (was.to - was.from) * turns - ahead;
-    g->hi_ticks = is.to + (was.to - was.from) * turns;
+    g->lo_ticks = is.from - (was.to - was.from) * turns - ahead + unheard.from;
+    g->hi_ticks = is.to + (was.to - was.from) * turns + unheard.to;
 }
 
 /* What came before a jump, and was overtaken by what came after it, when nothing of its stream had
  * been heard: it lies by the numbers between them. */
-static void anchor_overtaken(const struct sim_leg *leg, struct sim_segment *g, int64_t first,
-                             bool heard)
+static void anchor_overtaken(const struct sim *m, const struct sim_leg *leg, struct sim_segment *g,
+                             int64_t first, bool heard)
 {
     for (const struct sim_segment *b = leg->segment; b < g; b++) {
         if (b->stream == g->stream && first_arrival(leg, b) != SIM_NEVER) {
@@ -145,7 +190,7 @@ static void anchor_overtaken(const struct sim_leg *leg, struct sim_segment *g, i
             continue;
         }
         if (heard) {
-            anchor_follower(leg, b, came);
+            anchor_follower(m, leg, b, came);
         } else {
             anchor_heard_first(leg, b, came, SIM_NEVER);
         }
@@ -316,11 +361,11 @@ void sim_truth_anchors(struct sim *m)
                 continue;
             }
             if (heard) {
-                anchor_follower(leg, g, first);
+                anchor_follower(m, leg, g, first);
             } else {
                 anchor_heard_first(leg, g, first, next);
             }
-            anchor_overtaken(leg, g, first, heard);
+            anchor_overtaken(m, leg, g, first, heard);
             heard = true;
         }
     }
