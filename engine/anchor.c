@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
+#include "engine/anchor_math.h"
 #include "engine/clock_note.h"
 #include "engine/held.h"
+#include "engine/straggler.h"
 #include "engine/writer.h"
 
 #define NO_LINE INT64_MIN
@@ -18,32 +20,8 @@
 #define PREROLL_TICKS (2 * SLR_TICKS_HZ)
 /* So far before its time only a packet comes that is sent faster than real time. */
 #define EARLY_TICKS SLR_TICKS_HZ
-/* Packets of before a jump of the clock are at most so much older than the newest of those, or so
- * much newer where the one that brought the word of it overtook them. */
-#define STRAGGLER_S 60
-#define OVERTAKEN_S 2
-#define OVERTAKEN_PACKETS 64
 /* Fewer packets while an anchor is new tell nothing of the sender's speed. */
 #define PACE_PACKETS 16u
-
-/* Rounded down to a whole unit of the RTP clock: positions of all samples are then exact. */
-static int64_t on_grid(int64_t ticks, uint32_t clock_hz)
-{
-    int64_t unit = SLR_TICKS_HZ / (int64_t)clock_hz;
-    int64_t over = ticks % unit;
-    return ticks - (over < 0 ? over + unit : over);
-}
-
-/* Rounded up, so that what begins there lies over nothing. */
-static int64_t up_to_grid(int64_t ticks, uint32_t clock_hz)
-{
-    return -on_grid(-ticks, clock_hz);
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static bool is_heard(const struct slr_leg *leg)
 {
@@ -53,12 +31,13 @@ static bool is_heard(const struct slr_leg *leg)
 /* Position minus arrival of packets that nothing delayed. */
 static int64_t best_offset(const struct slr_leg *leg)
 {
-    return is_heard(leg) ? most(slr_leg_run(leg)->offset_ticks, leg->offset_before_ticks) : 0;
+    return is_heard(leg) ? slr_most(slr_leg_run(leg)->offset_ticks, leg->offset_before_ticks) : 0;
 }
 
 int64_t slr_anchor_lead(const struct slr_leg *leg, int64_t now_ticks)
 {
-    int64_t lead = is_heard(leg) ? most(best_offset(leg), slr_place_highest(leg) - now_ticks) : 0;
+    int64_t lead =
+        is_heard(leg) ? slr_most(best_offset(leg), slr_place_highest(leg) - now_ticks) : 0;
     lead += atomic_load_explicit(&leg->corr_ticks, memory_order_acquire);
     return lead > STEP_TICKS ? lead : 0;
 }
@@ -121,22 +100,15 @@ static void hold_writer(const struct slr_place *x, int64_t lowest_ticks)
     atomic_store_explicit(&x->leg->hold_until_ns, until_ns, memory_order_release);
 }
 
-/* 0: positions of that clock are no whole ticks. */
-static uint16_t unit_of(uint32_t clock_hz)
-{
-    uint32_t unit = (uint32_t)SLR_TICKS_HZ / clock_hz;
-    return SLR_TICKS_HZ % clock_hz == 0 && unit <= UINT16_MAX ? (uint16_t)unit : 0;
-}
-
 static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t clock_hz)
 {
     struct slr_stream *st = x->st;
     uint32_t in_force = atomic_load_explicit(&st->anchor_index, memory_order_relaxed) & 1;
-    int64_t at = up_to_grid(most(b->lowest_ticks, 0), clock_hz);
+    int64_t at = slr_clock_up(slr_most(b->lowest_ticks, 0), clock_hz);
     uint32_t segment = free_segment(x);
-    at = most(on_grid(b->at_ticks, clock_hz), at);
+    at = slr_most(slr_clock_down(b->at_ticks, clock_hz), at);
     atomic_store_explicit(&x->leg->segment[segment].shift_ticks, 0, memory_order_relaxed);
-    x->leg->segment[segment].end_ticks = segment ? most(at, 1) : 0;
+    x->leg->segment[segment].end_ticks = segment ? slr_most(at, 1) : 0;
     st->refine = (struct slr_refine){.since_ns = segment ? x->pkt->arrival.ns : 0,
                                      .offset_ticks = b->offset_ticks,
                                      .start_ticks = at,
@@ -152,7 +124,7 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
                             .seq_ext = x->rec.seq_ext - (x->restart ? 0x8000 : 0),
                             .before_ts_ext = st->ts_last_ext,
                             .clock_hz = clock_hz,
-                            .unit_ticks = unit_of(clock_hz),
+                            .unit_ticks = slr_clock_unit(clock_hz),
                             .segment = (uint8_t)segment};
     st->clock_hz = clock_hz;
     atomic_store_explicit(&st->anchor_index, !in_force, memory_order_release);
@@ -168,9 +140,9 @@ static int64_t lowest(const struct slr_place *x, int64_t floor_ticks)
     int64_t window = x->p->window_ticks;
     int64_t safe = x->arrival_ticks - (x->st->foreign_ip ? window / 4 : window);
     int64_t lag = atomic_load_explicit(&slr_leg_run(x->leg)->lag_ticks, memory_order_relaxed);
-    lag = is_heard(x->leg) ? most(lag, 0) : 0; /* the file follows a slow clock */
+    lag = is_heard(x->leg) ? slr_most(lag, 0) : 0; /* the file follows a slow clock */
     safe -= lag < SLR_WRITER_BEHIND_TICKS ? lag : SLR_WRITER_BEHIND_TICKS;
-    return most(most(floor_ticks, safe), 0);
+    return slr_most(slr_most(floor_ticks, safe), 0);
 }
 
 /*
@@ -190,13 +162,6 @@ static void anchor_first(struct slr_place *x, uint32_t clock_hz)
     if (is_heard(leg)) {
         x->rec.flags |= SLR_REC_NEW_SEGMENT;
     }
-}
-
-static int64_t position(const struct slr_anchor *a, int64_t ts_ext)
-{
-    int64_t units = ts_ext - a->ts_ext;
-    return a->ticks +
-           (a->unit_ticks ? units * a->unit_ticks : slr_ticks_from_rtp(units, a->clock_hz));
 }
 
 int64_t slr_anchor_timestamp(const struct slr_stream *st, const struct slr_rec *rec)
@@ -296,12 +261,12 @@ static int64_t said_until(const struct slr_place *x, uint32_t clock_hz)
     while (x->restart && slr_held_next(x, &at, &pkt, &rtp)) {
         int64_t before = slr_ticks_from_rtp((int32_t)(x->rtp->ts - rtp.ts), clock_hz);
         int64_t came = x->arrival_ticks + slr_ticks_from_ns(pkt.arrival.ns - x->pkt->arrival.ns);
-        int64_t pos =
-            position(a, slr_stream_timestamp(x->st, rtp.ts)) + slr_place_shift(x->leg, a->segment);
+        int64_t pos = slr_anchor_position(a, slr_stream_timestamp(x->st, rtp.ts)) +
+                      slr_place_shift(x->leg, a->segment);
         if (llabs(before) < SLR_JUMP_TICKS) {
-            most_ticks = most(most_ticks, before);
+            most_ticks = slr_most(most_ticks, before);
         } else if (llabs(pos - came) < SLR_JUMP_TICKS) {
-            until = most(until, pos + x->rec.dur_ticks);
+            until = slr_most(until, pos + x->rec.dur_ticks);
         }
     }
     return until + most_ticks;
@@ -311,7 +276,7 @@ static int64_t said_until(const struct slr_place *x, uint32_t clock_hz)
 static void anchor_again(struct slr_place *x, uint32_t clock_hz)
 {
     const struct slr_anchor *a = slr_place_anchor(x->st);
-    int64_t pos = position(a, x->ts_ext) + slr_place_shift(x->leg, a->segment);
+    int64_t pos = slr_anchor_position(a, x->ts_ext) + slr_place_shift(x->leg, a->segment);
     enum slr_clock_kind kind = doubt(x, clock_hz, pos);
     if (kind == SLR_CLOCK_KINDS) {
         if (x->restart) {
@@ -325,7 +290,7 @@ static void anchor_again(struct slr_place *x, uint32_t clock_hz)
     int64_t highest = said_until(x, clock_hz);
     struct begin b = {x->arrival_ticks + offset, lowest(x, highest), still ? pos : NO_LINE, offset};
     if (still) {
-        b.lowest_ticks = most(highest, pos); /* also where it is written: those are late */
+        b.lowest_ticks = slr_most(highest, pos); /* also where it is written: those are late */
     }
     x->rec.flags |= SLR_REC_NEW_SEGMENT;
     slr_count(&x->p->counters->at[SLR_CTR_ANCHORS], 1);
@@ -342,7 +307,7 @@ void slr_anchor_note_late(struct slr_leg *leg, int64_t start_ticks, int64_t end_
     struct slr_ledger_late *last = n > 0 ? &leg->late[n - 1] : NULL;
     if (last && start_ticks <= last->end_ticks && end_ticks >= last->start_ticks) {
         last->start_ticks = start_ticks < last->start_ticks ? start_ticks : last->start_ticks;
-        last->end_ticks = most(last->end_ticks, end_ticks);
+        last->end_ticks = slr_most(last->end_ticks, end_ticks);
         last->packets += packets;
     } else if (n < SLR_LEG_LATE) {
         leg->late[n] = (struct slr_ledger_late){start_ticks, end_ticks, packets};
@@ -402,7 +367,7 @@ static void move(struct slr_place *x, int64_t by_ticks)
     }
     if (slr_place_taken(x) && slr_place_highest(leg) == seg->end_ticks + shift) {
         atomic_store_explicit(&slr_leg_run(leg)->highest_ticks,
-                              most(r->before_ticks, seg->end_ticks + shift + by_ticks),
+                              slr_most(r->before_ticks, seg->end_ticks + shift + by_ticks),
                               memory_order_relaxed);
     }
     atomic_store_explicit(&seg->shift_ticks, shift + by_ticks, memory_order_relaxed);
@@ -498,9 +463,10 @@ static void refine(struct slr_place *x)
         return;
     }
     int64_t shift = slr_place_shift(x->leg, a->segment);
-    int64_t want = on_grid(x->arrival_ticks + r->offset_ticks - x->rec.pos_ticks, a->clock_hz);
-    int64_t back = up_to_grid(r->lowest_ticks - earliest(x, shift), a->clock_hz);
-    uint32_t quarter = (uint32_t)(most(since, 0) * 16 / (x->p->window_ticks * 3 + 1));
+    int64_t want =
+        slr_clock_down(x->arrival_ticks + r->offset_ticks - x->rec.pos_ticks, a->clock_hz);
+    int64_t back = slr_clock_up(r->lowest_ticks - earliest(x, shift), a->clock_hz);
+    uint32_t quarter = (uint32_t)(slr_most(since, 0) * 16 / (x->p->window_ticks * 3 + 1));
     if (quarter > r->quarter) {
         end_quarter(r, x->p->window_ticks, quarter);
     }
@@ -516,119 +482,6 @@ static void refine(struct slr_place *x)
     }
 }
 
-/* Of a straggler from before the anchor in force. */
-static int64_t position_before(const struct slr_place *x, const struct slr_anchor *in_force,
-                               const struct slr_anchor *before)
-{
-    int64_t last = in_force->before_ts_ext;
-    return position(before, last + (int32_t)(x->rtp->ts - (uint32_t)last));
-}
-
-/* What hinted at a new sequence may have been said before its clock jumped: does its timestamp fit
- * the clock before, and not the one that its sequence was believed with? */
-static bool is_before_jump(const struct slr_place *x, const struct slr_anchor *in_force,
-                           const struct slr_anchor *before)
-{
-    const struct slr_stream *st = x->st;
-    if (!x->held || before->clock_hz == 0 || in_force->seq_ext <= st->seq_before_ext) {
-        return false; /* or no anchor was set by the new sequence */
-    }
-    int64_t units = llabs(slr_stream_timestamp(st, x->rtp->ts) - st->ts_last_ext);
-    int64_t pos = position_before(x, in_force, before) + slr_place_shift(x->leg, before->segment);
-    return slr_ticks_from_rtp(units, in_force->clock_hz) >= SLR_JUMP_TICKS &&
-           llabs(pos - x->arrival_ticks) < SLR_JUMP_TICKS;
-}
-
-/* The clock that the packet itself counts by; 0: comfort noise and the like have none. */
-static uint32_t own_clock(const struct slr_place *x, uint32_t clock_hz)
-{
-    if (x->rec.flags & (SLR_REC_COMFORT | SLR_REC_UNDECODED)) {
-        return 0;
-    }
-    return x->rec.flags & SLR_REC_EVENT ? x->leg->pt[x->rec.pt].clock_hz : clock_hz;
-}
-
-/* Does a packet that is not the newest lie under the anchor before? By number, unless its timestamp
- * says that it was sent after a jump and overtaken by the packet that brought the word of it. Where
- * the clock's rate changed that alone tells. */
-static bool is_straggler(const struct slr_place *x, const struct slr_anchor *in_force,
-                         const struct slr_anchor *before, uint32_t clock_hz)
-{
-    if (!x->newest && is_before_jump(x, in_force, before)) {
-        return true;
-    }
-    if (x->newest || before->clock_hz == 0 || x->rec.seq_ext >= in_force->seq_ext) {
-        return false;
-    }
-    uint32_t own_hz = own_clock(x, clock_hz);
-    if (before->clock_hz != in_force->clock_hz &&
-        (own_hz == before->clock_hz || own_hz == in_force->clock_hz)) {
-        return own_hz == before->clock_hz;
-    }
-    int64_t from_old = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
-    int64_t from_new = (int32_t)(x->rtp->ts - (uint32_t)in_force->ts_ext);
-    return llabs(from_old) <= llabs(from_new);
-}
-
-/* Does the timestamp fit the clock before? Around the newest that was heard of that one, or, where
- * it went on unheard, around where the one in force begins. */
-static bool is_of_before(const struct slr_place *x, const struct slr_anchor *in_force,
-                         const struct slr_anchor *before)
-{
-    int64_t units = (int32_t)(x->rtp->ts - (uint32_t)in_force->before_ts_ext);
-    int64_t newer = slr_ticks_from_rtp(units, before->clock_hz);
-    int64_t pos = position_before(x, in_force, before) + slr_place_shift(x->leg, before->segment);
-    int64_t after = pos - in_force->ticks - slr_place_shift(x->leg, in_force->segment);
-    return (newer > -STRAGGLER_S * SLR_TICKS_HZ && newer < OVERTAKEN_S * SLR_TICKS_HZ) ||
-           (after > -STRAGGLER_S * SLR_TICKS_HZ && after < OVERTAKEN_S * SLR_TICKS_HZ);
-}
-
-bool slr_anchor_fits(const struct slr_place *x)
-{
-    const struct slr_stream *st = x->st;
-    const struct slr_anchor *a = slr_place_anchor(st);
-    const struct slr_anchor *before = slr_place_anchor_before(st);
-    int32_t back = (int16_t)(uint16_t)(x->rtp->seq - (uint16_t)st->seq_max_ext);
-    if (back >= 0 || a->clock_hz == 0) {
-        return true;
-    }
-    int64_t pos = position(a, slr_stream_timestamp(st, x->rtp->ts));
-    bool within = pos <= st->pos_last_ticks && pos > a->ticks - SLR_JUMP_TICKS;
-    bool straggler =
-        before->clock_hz != 0 && st->seq_max_ext + back < a->seq_ext && is_of_before(x, a, before);
-    /* of what the very first one overtook nothing else is known (know_before) */
-    bool overtaken = before->clock_hz == 0 && st->refine.since_ns != 0 &&
-                     st->seq_max_ext + back < a->seq_ext &&
-                     st->seq_max_ext + back >= a->seq_ext - OVERTAKEN_PACKETS;
-    return within || straggler || overtaken || is_before_jump(x, a, before);
-}
-
-/*
- * The first packet that was heard came after a change of the clock, and had overtaken this one from
- * before it. Of the old clock nothing is known but where it ends: as many packets back as there are
- * numbers between them.
- */
-static void know_before(struct slr_place *x, uint32_t clock_hz)
-{
-    struct slr_stream *st = x->st;
-    struct slr_anchor *a = &st->anchor[atomic_load(&st->anchor_index) & 1];
-    struct slr_anchor *before = &st->anchor[!(atomic_load(&st->anchor_index) & 1)];
-    int64_t back_ticks = (a->seq_ext - x->rec.seq_ext) * x->rec.dur_ticks;
-    int64_t parted = llabs(position(a, x->ts_ext) + back_ticks - a->ticks);
-    bool sound = slr_rec_is_audio(x->rec.flags);
-    bool jumped = parted >= SLR_JUMP_TICKS || clock_hz != a->clock_hz;
-    if (!sound || x->newest || before->clock_hz != 0 || back_ticks <= 0 || !jumped) {
-        return;
-    }
-    a->before_ts_ext = x->ts_ext;
-    *before = (struct slr_anchor){.ts_ext = x->ts_ext,
-                                  .ticks = on_grid(a->ticks - back_ticks, clock_hz),
-                                  .unit_ticks = unit_of(clock_hz),
-                                  .segment = a->segment};
-    atomic_thread_fence(memory_order_release);
-    before->clock_hz = clock_hz;
-}
-
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
 {
     struct slr_stream *st = x->st;
@@ -637,17 +490,17 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
     } else if (x->newest) {
         anchor_again(x, clock_hz);
     }
-    know_before(x, clock_hz);
+    slr_straggler_know_before(x, clock_hz);
     const struct slr_anchor *a = slr_place_anchor(st);
     const struct slr_anchor *before = slr_place_anchor_before(st);
-    if (is_straggler(x, a, before, clock_hz)) {
+    if (slr_straggler_is(x, a, before, clock_hz)) {
         x->rec.segment = (uint8_t)before->segment;
-        x->rec.pos_ticks = position_before(x, a, before);
+        x->rec.pos_ticks = slr_straggler_position(x, a, before);
         x->rec.flags &= (uint8_t)~SLR_REC_NEW_SEGMENT; /* kept with what begins one (place_held) */
         return;
     }
     x->rec.segment = (uint8_t)a->segment;
-    x->rec.pos_ticks = position(a, x->ts_ext);
+    x->rec.pos_ticks = slr_anchor_position(a, x->ts_ext);
     refine(x);
 }
 
@@ -746,9 +599,9 @@ void slr_anchor_comfort(struct slr_place *x)
 {
     uint32_t clock_hz = slr_place_anchor(x->st)->clock_hz;
     int64_t on_time = x->arrival_ticks + best_offset(x->leg);
-    int64_t ahead = slr_place_start(x) - most(on_time, slr_place_highest(x->leg));
+    int64_t ahead = slr_place_start(x) - slr_most(on_time, slr_place_highest(x->leg));
     if ((x->rec.flags & SLR_REC_COMFORT) && ahead > STEP_TICKS) {
-        x->rec.pos_ticks = on_grid(x->rec.pos_ticks - ahead, clock_hz);
+        x->rec.pos_ticks = slr_clock_down(x->rec.pos_ticks - ahead, clock_hz);
     }
 }
 

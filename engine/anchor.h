@@ -16,9 +16,6 @@
  */
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first);
 
-/* Can the packet be of the sequence that goes on? One with an older number was said before. */
-bool slr_anchor_fits(const struct slr_place *x);
-
 /* The packet's length is known. Of one that is heard: keeps the distance between position and
  * arrival for streams to come, and notes a clock of another speed. */
 void slr_anchor_heard(struct slr_place *x);

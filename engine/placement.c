@@ -12,6 +12,7 @@
 #include "engine/held.h"
 #include "engine/source.h"
 #include "engine/steady.h"
+#include "engine/straggler.h"
 
 static void set_highest(struct slr_leg *leg, int64_t ticks)
 {
@@ -27,8 +28,8 @@ static enum slr_verdict find_position(struct slr_place *x, uint32_t clock_hz)
     int64_t seq_ext = 0;
     enum slr_seq_class seq = slr_stream_overtaken(st, x->rtp, &seq_ext);
     if (seq == SLR_SEQ_BAD) {
-        seq = slr_anchor_fits(x) ? slr_stream_sequence(st, x->rtp->seq, &seq_ext)
-                                 : slr_stream_odd(st, x->rtp->seq, &seq_ext);
+        seq = slr_straggler_fits(x) ? slr_stream_sequence(st, x->rtp->seq, &seq_ext)
+                                    : slr_stream_odd(st, x->rtp->seq, &seq_ext);
     }
     x->rec.seq_ext = (int32_t)seq_ext;
     if (!x->held) {
