@@ -27,7 +27,7 @@ static bool is_mine(const struct slr_place *x, const struct held *h)
 {
     return h->generation == atomic_load_explicit(&x->st->generation, memory_order_relaxed) &&
            h->stream == (uint8_t)(x->st - x->leg->stream) &&
-           x->pkt->arrival.ns - h->arrival_ns < slr_ns_from_ticks(x->p->window_ticks / 2);
+           x->pkt->arrival.ns - h->arrival_ns < slr_ns_from_ticks(x->p->window_ticks);
 }
 
 /* The older half goes, and what is not asked for any more: what came last is asked for first. A

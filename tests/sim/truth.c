@@ -318,8 +318,8 @@ static void judge_restart(struct sim_leg *leg, const struct sim_packet *restart)
             continue;
         }
         begun |= p->number >= restart->number;
-        if (begun && i > last_old && (int64_t)p->number == last + 1 &&
-            last >= (int64_t)restart->number) {
+        bool in_row = (int64_t)p->number == last + 1 && !p->restarts;
+        if (begun && i > last_old && in_row && last >= (int64_t)restart->number) {
             return;
         }
         if (begun) {
