@@ -54,7 +54,7 @@ static bool parse_port(struct slr_slice s, uint16_t *port)
     return true;
 }
 
-enum slr_err slr_addr_parse(const char *text, struct slr_addr *out)
+static enum slr_err parse(const char *text, bool with_port, struct slr_addr *out)
 {
     struct slr_slice ip, port = {NULL, 0}, s;
     struct slr_addr a;
@@ -85,11 +85,21 @@ enum slr_err slr_addr_parse(const char *text, struct slr_addr *out)
         }
         port = s;
     }
-    if (!parse_ip(ip, v6, &a) || (has_port && !parse_port(port, &a.port))) {
+    if (!parse_ip(ip, v6, &a) || (has_port ? !parse_port(port, &a.port) : with_port)) {
         return SLR_FORMAT;
     }
     *out = a;
     return SLR_OK;
+}
+
+enum slr_err slr_addr_parse(const char *text, struct slr_addr *out)
+{
+    return parse(text, false, out);
+}
+
+enum slr_err slr_addr_parse_port(const char *text, struct slr_addr *out)
+{
+    return parse(text, true, out);
 }
 
 void slr_addr_format_ip(const struct slr_addr *a, char out[static SLR_ADDR_TEXT_SIZE])

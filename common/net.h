@@ -23,6 +23,8 @@ struct slr_addr {
 
 /* "192.0.2.1:5060", "[2001:db8::1]:5060"; also without a port (port 0). IP literals only. */
 enum slr_err slr_addr_parse(const char *text, struct slr_addr *out) SLR_CHECKED;
+/* The same where a port has to be named, be it 0. */
+enum slr_err slr_addr_parse_port(const char *text, struct slr_addr *out) SLR_CHECKED;
 /* With port unless it is 0. */
 void slr_addr_format(const struct slr_addr *a, char out[static SLR_ADDR_TEXT_SIZE]);
 /* IP only, never brackets or port. */

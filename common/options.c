@@ -114,11 +114,19 @@ static enum slr_err add_item(struct slr_option_list *list, const char *value)
 static enum slr_err set_u32(const struct slr_option *o, uint32_t *at, const char *value)
 {
     uint64_t number;
-    if (!slr_slice_to_u64(slr_slice_str(value), o->max, &number) || number < o->min) {
+    if (!slr_slice_to_u64(slr_slice_str(value), o->max, &number)) {
+        return SLR_INVAL;
+    }
+    if (number < o->min && (number != 0 || o->kind != SLR_OPT_U32_OR_0)) {
         return SLR_INVAL;
     }
     *at = (uint32_t)number;
     return SLR_OK;
+}
+
+static bool is_number(const struct slr_option *o)
+{
+    return o->kind == SLR_OPT_U32 || o->kind == SLR_OPT_U32_OR_0;
 }
 
 static enum slr_err set(const struct parse *p, const struct slr_option *o, const char *where,
@@ -132,6 +140,7 @@ static enum slr_err set(const struct parse *p, const struct slr_option *o, const
         err = set_flag(at, value);
         break;
     case SLR_OPT_U32:
+    case SLR_OPT_U32_OR_0:
         err = set_u32(o, at, value);
         break;
     case SLR_OPT_STR:
@@ -141,9 +150,9 @@ static enum slr_err set(const struct parse *p, const struct slr_option *o, const
         err = add_item(at, value);
         break;
     }
-    if (err == SLR_INVAL && o->kind == SLR_OPT_U32) {
-        complain(p, "%s--%s: \"%s\" is not a number from %" PRIu32 " to %" PRIu32, where, o->name,
-                 value, o->min, o->max);
+    if (err == SLR_INVAL && is_number(o)) {
+        complain(p, "%s--%s: \"%s\" is not %sa number from %" PRIu32 " to %" PRIu32, where, o->name,
+                 value, o->kind == SLR_OPT_U32_OR_0 ? "0 or " : "", o->min, o->max);
     } else if (err == SLR_INVAL) {
         complain(p, "%s--%s: \"%s\" is not yes or no", where, o->name, value);
     } else if (err != SLR_OK) {
@@ -397,8 +406,9 @@ void slr_options_help(const char *program, const char *summary, const struct slr
     for (const struct slr_option *o = table; o->name; o++) {
         help_line(out, o->letter, o->name, o->value);
         fputs(o->help ? o->help : "", out);
-        if (o->kind == SLR_OPT_U32) {
-            fprintf(out, " (%" PRIu32 "..%" PRIu32 ")", o->min, o->max);
+        if (is_number(o)) {
+            fprintf(out, " (%s%" PRIu32 "..%" PRIu32 ")",
+                    o->kind == SLR_OPT_U32_OR_0 ? "0 or " : "", o->min, o->max);
         } else if (o->kind == SLR_OPT_LIST) {
             fputs(" (repeatable)", out);
         }

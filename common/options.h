@@ -18,10 +18,11 @@
 #include "common/err.h"
 
 enum slr_option_kind {
-    SLR_OPT_FLAG, /* bool at offset */
-    SLR_OPT_U32,  /* uint32_t at offset, min..max checked */
-    SLR_OPT_STR,  /* const char * at offset, a copy that slr_options_free frees */
-    SLR_OPT_LIST  /* struct slr_option_list at offset, repeatable */
+    SLR_OPT_FLAG,     /* bool at offset */
+    SLR_OPT_U32,      /* uint32_t at offset, min..max checked */
+    SLR_OPT_U32_OR_0, /* the same, or 0, which has a meaning of its own */
+    SLR_OPT_STR,      /* const char * at offset, a copy that slr_options_free frees */
+    SLR_OPT_LIST      /* struct slr_option_list at offset, repeatable */
 };
 
 struct slr_option_list {
@@ -34,7 +35,7 @@ struct slr_option {
     const char *name; /* long name without dashes */
     enum slr_option_kind kind;
     size_t offset;     /* into the program's config struct */
-    uint32_t min, max; /* for U32 */
+    uint32_t min, max; /* for U32 and U32_OR_0 */
     const char *value; /* metavariable for help, NULL for a flag */
     const char *def;   /* default as text, NULL: zero/none */
     const char *help;  /* one line */

@@ -103,6 +103,13 @@ static int watch(struct slr_core *core, int fd, su_wakeup_f wakeup)
     return su_root_register(core->root, &wait, wakeup, core, 0);
 }
 
+static void unwatch(struct slr_core *core, int index)
+{
+    if (index > 0) {
+        (void)su_root_deregister(core->root, index);
+    }
+}
+
 static enum slr_err open_loop(struct slr_core *core)
 {
     sigset_t mask;
@@ -318,6 +325,8 @@ void slr_core_close(struct slr_core *core)
     json_decref(core->stats);
     su_timer_destroy(core->stats_timer);
     if (core->root) {
+        unwatch(core, core->mailbox_index);
+        unwatch(core, core->signal_index);
         su_root_destroy(core->root);
         su_deinit();
     }

@@ -42,7 +42,7 @@ static const struct slr_option options[] = {
      "mime type or format name of recordings where compression is none (default: as slr --format)"},
     {0, "layout", SLR_OPT_STR, OPT(layout), 0, 0, "HOW", NULL,
      "of recordings: channels, mix or legs (default: as slr --layout)"},
-    {0, "rate", SLR_OPT_U32, OPT(rate_hz), 0, 48000, "HZ", "0",
+    {0, "rate", SLR_OPT_U32_OR_0, OPT(rate_hz), 8000, 48000, "HZ", "0",
      "samples a second of recordings, 0: as recorded"},
     {0, "cut-pauses", SLR_OPT_FLAG, OPT(cut_pauses), 0, 0, NULL, NULL,
      "leave pauses out of recordings"},
@@ -79,7 +79,7 @@ static int run(const struct slr_core_config *cfg)
     enum slr_err err = slr_core_open(cfg, &core);
     if (err != SLR_OK) {
         fprintf(stderr, "slr-core: cannot start: %s\n", slr_err_text(err));
-        return 1;
+        return err == SLR_INVAL ? 2 : 1;
     }
     int status = slr_core_run(core);
     slr_core_close(core);

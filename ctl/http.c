@@ -411,7 +411,7 @@ static enum slr_err start(struct slr_http *h, const struct slr_http_config *cfg)
 {
     struct slr_addr addr;
     int fd = -1;
-    if (slr_addr_parse(cfg->listen, &addr) != SLR_OK) {
+    if (slr_addr_parse_port(cfg->listen, &addr) != SLR_OK) {
         SLR_ERROR("http_listen", "listen=%s text=\"expected ADDRESS:PORT\"", SLR_Q(cfg->listen));
         return SLR_INVAL;
     }

@@ -112,8 +112,8 @@ static enum slr_err listen_on(struct slr_sip *sip, const char *text, const char 
     if (!text) {
         return SLR_OK;
     }
-    if (slr_addr_parse(text, &a) != SLR_OK || !make_url(&a, transport, url, sizeof url)) {
-        SLR_ERROR("sip_address_malformed", "value=%s", SLR_Q(text));
+    if (slr_addr_parse_port(text, &a) != SLR_OK || !make_url(&a, transport, url, sizeof url)) {
+        SLR_ERROR("sip_address_malformed", "value=%s text=\"expected ADDRESS:PORT\"", SLR_Q(text));
         return SLR_INVAL;
     }
     if (nta_agent_add_tport(sip->agent, URL_STRING_MAKE(url), TPTAG_UDP_RMEM(UDP_RMEM_BYTES),

@@ -76,7 +76,8 @@ enum slr_err slr_sip_read_allow(struct slr_sip *sip)
     for (size_t i = 0; i < list->count; i++) {
         struct slr_cidr cidr;
         if (slr_cidr_parse(list->item[i], &cidr) != SLR_OK) {
-            SLR_ERROR("sip_allow_malformed", "value=%s", SLR_Q(list->item[i]));
+            SLR_ERROR("sip_allow_malformed", "value=%s text=\"expected ADDRESS/BITS\"",
+                      SLR_Q(list->item[i]));
             return SLR_INVAL;
         }
         if (!add_allow(sip, &cidr)) {

@@ -130,6 +130,7 @@ enum slr_err slrctl_child_start(struct slrctl_child *c, int output_fd, int64_t n
     }
     c->pid = pid;
     c->started_ns = now_ns;
+    c->starts++;
     return SLR_OK;
 }
 
@@ -143,6 +144,12 @@ void slrctl_child_ended(struct slrctl_child *c, int status, int64_t now_ns)
         c->backoff_ms = c->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : c->backoff_ms * 2;
     }
     c->restart_ns = now_ns + (int64_t)c->backoff_ms * SLR_NS_PER_MS;
+}
+
+bool slrctl_child_misused(const struct slrctl_child *c)
+{
+    return c->pid == 0 && c->starts == 1 && WIFEXITED(c->status) &&
+           WEXITSTATUS(c->status) == SLRCTL_USAGE;
 }
 
 bool slrctl_child_poll(struct slrctl_child *c, int64_t now_ns)

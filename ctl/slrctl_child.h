@@ -24,6 +24,7 @@ struct slrctl_child {
     int64_t started_ns;
     int64_t restart_ns; /* when to start it again */
     uint32_t backoff_ms;
+    uint32_t starts;
 };
 
 /* First argument: the program `name` beside this one's own file. SLR_NOTFOUND. */
@@ -43,6 +44,8 @@ enum slr_err slrctl_child_start(struct slrctl_child *c, int output_fd, int64_t n
 void slrctl_child_ended(struct slrctl_child *c, int status, int64_t now_ns);
 /* Collects it if it ended. True when it did just now. */
 bool slrctl_child_poll(struct slrctl_child *c, int64_t now_ns);
+/* Did its first run end because it does not like its options? No later one will. */
+bool slrctl_child_misused(const struct slrctl_child *c);
 /* SIGTERM to all that run, up to 10 s of patience, then SIGKILL. */
 void slrctl_child_stop_all(struct slrctl_child *const *list, size_t count);
 /* "exit 3", "signal 9". out: 32 bytes. */

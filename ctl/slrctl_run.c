@@ -80,7 +80,7 @@ static enum slr_err pick_address(const char *given, uint16_t wanted, bool udp,
     struct slr_addr addr;
     if (given != NULL) {
         snprintf(out, SLR_ADDR_TEXT_SIZE, "%s", given);
-        return slr_addr_parse(given, &addr);
+        return slr_addr_parse_port(given, &addr);
     }
     enum slr_err err = pick_port(wanted, udp, &addr);
     slr_addr_format(&addr, out);
@@ -234,6 +234,11 @@ static bool look_after(struct plan *p, struct slrctl_child *c)
     char how[32];
     int64_t now = slrctl_now_ns();
     if (slrctl_child_poll(c, now)) {
+        if (slrctl_child_misused(c)) {
+            slrctl_say("%s cannot start with these options%s%s", c->name,
+                       p->log_fd >= 0 ? ": see " : "", p->log_fd >= 0 ? p->log : "");
+            return false;
+        }
         slrctl_child_describe(c->status, how);
         slrctl_say("%s ended (%s), it starts again", c->name, how);
     }

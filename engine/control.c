@@ -315,6 +315,9 @@ void slr_control_close(struct slr_control *c, bool seal)
     slr_clock_free(c->virtual_clock);
 }
 
+/* As for options that the table refuses: who started us need not try again. */
+#define EXIT_OPTIONS 2
+
 int slr_control_run(const struct slr_control_config *cfg)
 {
     struct slr_control *c = calloc(1, sizeof *c);
@@ -323,6 +326,7 @@ int slr_control_run(const struct slr_control_config *cfg)
         return EXIT_FAILURE;
     }
     enum slr_err err = slr_control_open(c, cfg, false, true);
+    int failed = err == SLR_INVAL ? EXIT_OPTIONS : EXIT_FAILURE;
     if (err == SLR_OK) {
         SLR_INFO("slr_ready", "control=%s sniffer=%u engine=%s streams=%u",
                  SLR_Q(c->cfg->control ? c->cfg->control : "none"),
@@ -334,5 +338,5 @@ int slr_control_run(const struct slr_control_config *cfg)
     }
     slr_control_close(c, err == SLR_OK && c->stop);
     free(c);
-    return err == SLR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    return err == SLR_OK ? EXIT_SUCCESS : failed;
 }

@@ -19,9 +19,14 @@
 static enum slr_err read_addresses(struct slr_engine *e)
 {
     const struct slr_option_list *list = &e->cfg->media_ip;
-    for (size_t i = 0; i < list->count && i < SLR_MEDIA_IPS; i++) {
+    if (list->count > SLR_MEDIA_IPS) {
+        SLR_ERROR("bad_option", "option=media-ip max=%d", SLR_MEDIA_IPS);
+        return SLR_INVAL;
+    }
+    for (size_t i = 0; i < list->count; i++) {
         if (slr_addr_parse(list->item[i], &e->media_ip[i]) != SLR_OK) {
-            SLR_ERROR("bad_option", "option=media-ip value=%s", SLR_Q(list->item[i]));
+            SLR_ERROR("bad_option", "option=media-ip value=%s expected=%s", SLR_Q(list->item[i]),
+                      SLR_Q("an IP address"));
             return SLR_INVAL;
         }
         e->media_ip_count++;
@@ -38,8 +43,11 @@ static enum slr_err read_ports(struct slr_engine *e)
     unsigned lo = 40000;
     unsigned hi = 59999;
     const char *text = e->cfg->media_ports;
-    if (text && (sscanf(text, "%u-%u", &lo, &hi) != 2 || lo < 1024 || hi > 65535 || lo + 1 > hi)) {
-        SLR_ERROR("bad_option", "option=media-ports value=%s", SLR_Q(text));
+    char more;
+    if (text &&
+        (sscanf(text, "%u-%u%c", &lo, &hi, &more) != 2 || lo < 1024 || hi > 65535 || lo >= hi)) {
+        SLR_ERROR("bad_option", "option=media-ports value=%s expected=%s", SLR_Q(text),
+                  SLR_Q("LO-HI, from 1024 to 65535"));
         return SLR_INVAL;
     }
     e->port_lo = (uint16_t)lo;
@@ -59,7 +67,8 @@ static enum slr_err read_words(struct slr_engine *e)
     } else if (strcmp(source, "any") == 0) {
         e->policy = SLR_SOURCE_ANY;
     } else {
-        SLR_ERROR("bad_option", "option=media-source value=%s", SLR_Q(source));
+        SLR_ERROR("bad_option", "option=media-source value=%s expected=%s", SLR_Q(source),
+                  SLR_Q("host, strict or any"));
         return SLR_INVAL;
     }
     e->digits = strcmp(digits, "mask") == 0   ? SLR_DIGITS_MASK
@@ -124,7 +133,8 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
     cc.arg = colon ? colon + 1 : NULL;
     const struct slr_capture_ops *ops = slr_capture_find(name);
     if (!ops) {
-        SLR_ERROR("bad_option", "option=capture value=%s", SLR_Q(want));
+        SLR_ERROR("bad_option", "option=capture value=%s expected=%s", SLR_Q(want),
+                  SLR_Q("uring, socket or pcapfile:FILE"));
         return SLR_INVAL;
     }
     enum slr_err err = ops->open(&cc, out);

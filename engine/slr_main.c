@@ -15,6 +15,7 @@
 #include "engine/leg_codecs.h"
 #include "engine/nofile.h"
 #include "engine/peaks.h"
+#include "engine/state.h"
 
 #define WINDOW_MIN_MS 40u
 
@@ -22,6 +23,10 @@
 #define U32(letter, name, member, min, max, value, def, help)                                      \
     {                                                                                              \
         letter, name, SLR_OPT_U32, AT(member), min, max, value, def, help                          \
+    }
+#define U32_OR_0(name, member, min, max, value, help)                                              \
+    {                                                                                              \
+        0, name, SLR_OPT_U32_OR_0, AT(member), min, max, value, "0", help                          \
     }
 #define STR(name, member, value, def, help)                                                        \
     {                                                                                              \
@@ -64,8 +69,8 @@ static const struct slr_option options[] = {
     U32(0, "workers", workers, 1, 64, "N", "1", "receiving threads"),
     U32(0, "writers", writers, 1, 64, "N", "1", "writing threads"),
     U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),
-    U32(0, "packet-memory", stall_memory_mb, 0, 65536, "MB", "0",
-        "memory for packets while the disk stands still, 0: by -S"),
+    U32_OR_0("packet-memory", stall_memory_mb, 1, 65536, "MB",
+             "memory for packets while the disk stands still, 0: by -S"),
     STR("digits", digits, "HOW", "keep", "dialled digits in ledgers: keep, mask or drop"),
     {0, "event-tones", SLR_OPT_FLAG, AT(event_tones), 0, 0, NULL, NULL,
      "where digits are kept, telephone events are heard as tones"},
@@ -75,10 +80,10 @@ static const struct slr_option options[] = {
         "type"),
     STR("layout", layout, "HOW", "default",
         "channels (one file), mix (one channel), legs (a file each); default: channels, gsm mix"),
-    U32(0, "rate", rate_hz, 0, 48000, "HZ", "0", "samples a second of final files, 0: as received"),
+    U32_OR_0("rate", rate_hz, 8000, 48000, "HZ", "samples a second of final files, 0: as received"),
     {0, "cut-pauses", SLR_OPT_FLAG, AT(cut_pauses), 0, 0, NULL, NULL,
      "leave pauses out of final files; else they are silence of their length"},
-    U32(0, "opus-bitrate", opus_bps, 0, 256000, "BPS", "0", "of each channel, 0: by the rate"),
+    U32_OR_0("opus-bitrate", opus_bps, 6000, 256000, "BPS", "of each channel, 0: by the rate"),
     U32(0, "opus-complexity", opus_complexity, 0, 10, "N", "5", "10: best and slowest"),
     STR("node", node, "NAME", NULL, "name of this engine in HEP; default: the host's"),
     STR("render", render, "FILE", NULL,
@@ -110,6 +115,22 @@ static const struct slr_engine_api api = {
     .passive_run = slr_engine_passive_run,
     .passive_flush = slr_engine_passive_flush,
 };
+
+/* Two seconds of G.711 for the window and the block that wait in any case, and some. */
+#define STREAM_MEMORY_BYTES (8u * SLR_CHUNK_BYTES)
+
+static enum slr_err check_memory(const struct slr_engine_config *cfg)
+{
+    uint64_t needed_bytes = (uint64_t)cfg->streams * STREAM_MEMORY_BYTES;
+    uint64_t needed_mb = (needed_bytes + (1u << 20) - 1) >> 20;
+    if (cfg->stall_memory_mb != 0 && cfg->stall_memory_mb < needed_mb) {
+        fprintf(stderr,
+                "slr: --packet-memory: %u is too little for %u streams: 0, or %llu to 65536\n",
+                cfg->stall_memory_mb, cfg->streams, (unsigned long long)needed_mb);
+        return SLR_INVAL;
+    }
+    return SLR_OK;
+}
 
 /* Words that the table can't check. */
 static enum slr_err check(struct slr_engine_config *cfg)
@@ -153,7 +174,7 @@ static enum slr_err check(struct slr_engine_config *cfg)
     if (cfg->window_ms < WINDOW_MIN_MS) {
         cfg->window_ms = WINDOW_MIN_MS;
     }
-    return SLR_OK;
+    return check_memory(cfg);
 }
 
 static int run(struct slr_engine_config *cfg)

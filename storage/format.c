@@ -25,6 +25,8 @@ static const char *const layouts[] = {"default", "channels", "mix", "legs"};
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 
 /* Rates that a tick divides; what the containers take of them is asked of each. */
+#define NO_RATE                                                                                    \
+    "no file has this rate: 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000"
 static const uint32_t rates_hz[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
 #define RATES (sizeof rates_hz / sizeof rates_hz[0])
 
@@ -121,7 +123,7 @@ enum slr_err slr_output_check(const struct slr_output *o, const char **why)
     for (size_t i = 0; i < RATES; i++) {
         known |= o->sample_hz == rates_hz[i];
     }
-    *why = "no file has this rate";
+    *why = NO_RATE;
     if (!known) {
         return SLR_UNSUPPORTED;
     }
@@ -141,7 +143,7 @@ enum slr_err slr_output_of_words(const char *type, const char *layout, uint32_t 
                                  bool cut_pauses, struct slr_output *out, const char **why)
 {
     *out = (struct slr_output){.sample_hz = sample_hz, .cut_pauses = cut_pauses};
-    *why = "unknown format";
+    *why = "unknown format: wav, wav-pcm, wav-alaw, wav-ulaw, gsm, opus, flac or a mime type";
     if (type && type[0] && slr_format_find(type, &out->format) != SLR_OK) {
         return SLR_UNSUPPORTED;
     }

@@ -58,9 +58,23 @@ Test(net, refuses_what_is_no_literal)
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cr_assert_eq(slr_addr_parse(bad[i], &a), SLR_FORMAT, "%s", bad[i]);
+        cr_assert_eq(slr_addr_parse_port(bad[i], &a), SLR_FORMAT, "%s", bad[i]);
     }
     cr_assert_eq(slr_addr_parse(NULL, &a), SLR_INVAL);
     cr_assert_eq(a.port, 9, "a failure leaves the result as it was");
+}
+
+Test(net, where_a_port_is_needed)
+{
+    const char *bad[] = {"192.0.2.1", "[::1]", "::1"};
+    struct slr_addr a = {.port = 9};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(slr_addr_parse_port(bad[i], &a), SLR_FORMAT, "%s", bad[i]);
+    }
+    cr_assert_eq(slr_addr_parse_port("192.0.2.1:5060", &a), SLR_OK);
+    cr_assert_eq(a.port, 5060);
+    cr_assert_eq(slr_addr_parse_port("[::1]:0", &a), SLR_OK);
+    cr_assert_eq(a.port, 0);
 }
 
 Test(net, comparison)

@@ -10,7 +10,7 @@
 
 struct config {
     bool verbose, quick;
-    uint32_t streams;
+    uint32_t streams, rate;
     const char *dir;
     struct slr_option_list peers;
     const char *none;
@@ -20,6 +20,7 @@ static const struct slr_option table[] = {
     {'v', "verbose", SLR_OPT_FLAG, offsetof(struct config, verbose), 0, 0, NULL, NULL, "talk"},
     {0, "quick", SLR_OPT_FLAG, offsetof(struct config, quick), 0, 0, NULL, "yes", "hurry"},
     {'S', "streams", SLR_OPT_U32, offsetof(struct config, streams), 1, 100, "N", "10", "limit"},
+    {0, "rate", SLR_OPT_U32_OR_0, offsetof(struct config, rate), 600, 900, "N", "0", "bits/s"},
     {'d', "dir", SLR_OPT_STR, offsetof(struct config, dir), 0, 0, "DIR", "/var", "place"},
     {'p', "peer", SLR_OPT_LIST, offsetof(struct config, peers), 0, 0, "HOST", "h0", "peers"},
     {0, "none", SLR_OPT_STR, offsetof(struct config, none), 0, 0, "TEXT", NULL, "no default"},
@@ -127,6 +128,24 @@ Test(options, refusals_name_the_option)
     refused(PARSE("--dir"), "prog: --dir: expected a value (DIR)\n");
     refused(PARSE("--config"), "prog: --config: expected a value (FILE)\n");
     refused(PARSE("--verbose=maybe"), "prog: --verbose: \"maybe\" is not yes or no\n");
+}
+
+Test(options, zero_may_have_a_meaning_of_its_own)
+{
+    char text[2048] = "";
+    cr_assert_eq(PARSE("--rate=0"), SLR_OK, "%s", errors);
+    done();
+    cr_assert_eq(PARSE("--rate=600"), SLR_OK, "%s", errors);
+    cr_assert_eq(config.rate, 600);
+    done();
+    refused(PARSE("--rate=1"), "prog: --rate: \"1\" is not 0 or a number from 600 to 900\n");
+    refused(PARSE("--rate=599"), "prog: --rate: \"599\" is not 0 or a number from 600 to 900\n");
+    refused(PARSE("--rate=901"), "prog: --rate: \"901\" is not 0 or a number from 600 to 900\n");
+    FILE *f = fmemopen(text, sizeof text, "w");
+    cr_assert_not_null(f);
+    slr_options_help("prog", "Does it.", table, f);
+    fclose(f);
+    cr_assert_not_null(strstr(text, "bits/s (0 or 600..900) [0]"), "%s", text);
 }
 
 static char config_path[64];

@@ -63,3 +63,15 @@ def test_supervisor_restarts_both_and_the_call_goes_on(rigs):
         if p.alive():
             p.kill9()
         print(p.tail(60))
+
+
+@pytest.mark.parametrize("args,name", [(["--engine-args", "-S 0"], "slr"), (["--media-ip", "telepathy"], "slr"),
+                                       (["--core-args", "--sip-allow 10.0.0.0/33"], "slr-core")])
+def test_options_that_cannot_be_right_end_it(rigs, args, name):
+    """Nothing is tried again and again that its own options keep from starting."""
+    if procs.missing("slrctl"):
+        pytest.skip("slrctl is not built")
+    r = procs.run([procs.binary("slrctl"), "run", "--data", rigs().data, "--sip", "127.0.0.1:0", "--http", "127.0.0.1:0",
+                   *args], 20, ok=None)
+    assert r.returncode == 1 and f"{name} cannot start with these options" in r.stderr, r.stderr
+    assert "starts again" not in r.stderr, r.stderr

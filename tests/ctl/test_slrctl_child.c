@@ -53,6 +53,21 @@ Test(slrctl_child, restarts_at_once_after_a_good_run_and_slower_while_it_keeps_d
     cr_assert_leq(c.backoff_ms, 100);
 }
 
+/* Only the first run: what ran once with these options can do so again. */
+Test(slrctl_child, options_that_it_refuses)
+{
+    struct slrctl_child c = {.starts = 1};
+    c.status = 2 << 8;
+    cr_assert(slrctl_child_misused(&c));
+    c.status = 1 << 8;
+    cr_assert_not(slrctl_child_misused(&c));
+    c.status = 2; /* a signal */
+    cr_assert_not(slrctl_child_misused(&c));
+    c.status = 2 << 8;
+    c.starts = 2;
+    cr_assert_not(slrctl_child_misused(&c));
+}
+
 Test(slrctl_child, a_program_that_is_not_there)
 {
     struct slrctl_child c;

@@ -188,9 +188,29 @@ def test_accepted_payload_types(rig):
         p.terminate()
 
 
-def test_bad_flags_are_told_clearly():
-    if procs.missing("slr"):
-        pytest.skip("slr is not built")
-    for args in (["-S", "0"], ["-w", "99999"], ["--nonsense"], ["--capture", "telepathy"], ["-m", "x"]):
-        r = procs.run([procs.binary("slr"), *args], 10, ok=None)
-        assert r.returncode not in (0, None) and r.stderr.strip(), args
+BAD_FLAGS = {
+    "slr": {
+        "-S 0": "from 1 to 100000", "-w 99999": "from 0 to 65535", "--nonsense": "unknown option", "-m x": "from 1 to",
+        "--capture telepathy": "uring, socket or pcapfile:FILE", "--opus-bitrate 1": "0 or a number from 6000 to 256000",
+        "--opus-bitrate 256001": "from 6000", "--opus-complexity 11": "from 0 to 10", "--rate 4000": "from 8000 to 48000",
+        "--rate 9000": "8000, 11025, 12000", "--format tape": "wav, wav-pcm", "--media-ports 1-2": "LO-HI",
+        "--media-ports 4000-5000x": "LO-HI", "--media-ip 300.0.0.1": "an IP address",
+        "--media-source me": "host, strict or any",
+        "--packet-memory 1": "0, or 19 to 65536", "--pt 100=X/8000": "e.g. 118=AMR/8000", "-A 128": "from 0 to 127"},
+    "slr-core": {
+        "--rate 1": "from 8000 to 48000", "--rate 9000": "8000, 11025, 12000", "--http 127.0.0.1": "ADDRESS:PORT",
+        "--http 127.0.0.1:65536": "ADDRESS:PORT", "--sip-udp 127.0.0.1": "ADDRESS:PORT", "--sip-tcp 5060": "ADDRESS:PORT",
+        "--sip-udp 127.0.0.1:0 --sip-allow 10.0.0.0/33": "ADDRESS/BITS"},
+    "slrctl": {"recordings --limit 0": "from 1 to 1000000", "pause x --max 86401": "from 0 to 86400",
+               "run --http 127.0.0.1": "ADDRESS:PORT"},
+}
+
+
+@pytest.mark.parametrize("program", BAD_FLAGS)
+def test_bad_flags_are_told_clearly(program, tmp_path):
+    if procs.missing(program):
+        pytest.skip(f"{program} is not built")
+    own = {"slr": ["--data", "d", "--state", "s"], "slr-core": ["--data", "d"], "slrctl": []}[program]
+    for words, said in BAD_FLAGS[program].items():
+        r = procs.run([procs.binary(program), *words.split(), *own], 10, ok=None, cwd=tmp_path)
+        assert r.returncode in (1, 2) and said in r.stderr, (words, r.returncode, r.stderr)
