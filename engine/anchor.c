@@ -374,8 +374,8 @@ static void move(struct slr_place *x, int64_t by_ticks)
     st->first_ticks += is_only_anchor(st) || st->first_ticks >= start ? by_ticks : 0;
     st->last_ticks += st->last_ticks > start ? by_ticks : 0;
     for (uint32_t i = 0; i < leg->digit_count; i++) {
-        struct slr_ledger_digit *d = &leg->digit[i];
-        bool of_it = d->leg == segment && d->start_ticks >= start;
+        struct slr_leg_digit *d = &leg->digit[i];
+        bool of_it = d->segment == segment && d->start_ticks >= start;
         d->start_ticks += of_it ? by_ticks : 0;
     }
     struct slr_clock_note *n = slr_clock_note_at(&leg->clock_notes, r->note);

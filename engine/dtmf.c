@@ -23,7 +23,7 @@ enum slr_err slr_dtmf_parse(struct slr_slice payload, struct slr_dtmf *out)
 #define LONGEST_UNITS 0xffff
 
 /* What an event's time is counted from, before its timestamp: the events that it goes on for. */
-static int64_t units_before(const struct slr_ledger_digit *d, int64_t pos_ticks, uint32_t clock_hz)
+static int64_t units_before(const struct slr_leg_digit *d, int64_t pos_ticks, uint32_t clock_hz)
 {
     int64_t ticks = pos_ticks - d->start_ticks;
     int64_t units = (ticks * clock_hz + SLR_TICKS_HZ / 2) / SLR_TICKS_HZ;
@@ -35,7 +35,7 @@ static int64_t units_before(const struct slr_ledger_digit *d, int64_t pos_ticks,
 static bool goes_on(const struct slr_leg *leg, const struct slr_dtmf *ev, uint32_t ssrc,
                     int64_t ts_ext, uint32_t clock_hz)
 {
-    const struct slr_ledger_digit *d = &leg->digit[leg->digit_count - 1];
+    const struct slr_leg_digit *d = &leg->digit[leg->digit_count - 1];
     int64_t moved = ts_ext - leg->digit_ts_ext;
     if (leg->digit_ssrc != ssrc || d->digit != ev->digit) {
         return false;
@@ -49,7 +49,7 @@ static bool goes_on(const struct slr_leg *leg, const struct slr_dtmf *ev, uint32
 static void lengthen(struct slr_leg *leg, const struct slr_dtmf *ev, int64_t ts_ext,
                      int64_t pos_ticks, uint32_t clock_hz)
 {
-    struct slr_ledger_digit *d = &leg->digit[leg->digit_count - 1];
+    struct slr_leg_digit *d = &leg->digit[leg->digit_count - 1];
     int64_t units = units_before(d, pos_ticks, clock_hz) + ev->duration_units;
     uint32_t duration_ms = (uint32_t)(units * 1000 / clock_hz);
     if (duration_ms > d->duration_ms) {
@@ -78,7 +78,7 @@ void slr_dtmf_take(struct slr_leg *leg, uint8_t segment, const struct slr_dtmf *
         return;
     }
     uint32_t duration_ms = (uint32_t)((uint64_t)ev->duration_units * 1000u / clock_hz);
-    leg->digit[n] = (struct slr_ledger_digit){pos_ticks, duration_ms, segment, ev->digit};
+    leg->digit[n] = (struct slr_leg_digit){pos_ticks, duration_ms, segment, ev->digit};
     leg->digit_ssrc = ssrc;
     leg->digit_ts_ext = ts_ext;
     leg->digit_count = n + 1;

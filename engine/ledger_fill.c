@@ -212,14 +212,14 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
             to->foreign += leg->stream[i].packets; /* never left probation */
         }
     }
-    if (leg->digit_count > 0) {
-        memcpy(f->digit + f->digit_count, leg->digit, leg->digit_count * sizeof leg->digit[0]);
-        for (uint32_t i = 0; i < leg->digit_count; i++) {
-            struct slr_ledger_digit *d = &f->digit[f->digit_count + i];
-            d->leg = (uint8_t)number;
-            d->start_ticks = file_ticks(to, tpf, d->start_ticks);
-        }
-        f->digit_count += leg->digit_count;
+    for (uint32_t i = 0; i < leg->digit_count; i++) {
+        const struct slr_leg_digit *d = &leg->digit[i];
+        f->digit[f->digit_count++] = (struct slr_ledger_digit){
+            .start_ticks = file_ticks(to, tpf, d->start_ticks),
+            .duration_ms = d->duration_ms,
+            .leg = (uint8_t)number,
+            .digit = d->digit,
+        };
     }
 }
 

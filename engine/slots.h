@@ -51,6 +51,14 @@ struct slr_leg_report {
 
 enum slr_leg_state { SLR_LEG_FREE, SLR_LEG_SETUP, SLR_LEG_OPEN, SLR_LEG_CLOSED };
 
+/* A dialled digit, until the ledger is made. */
+struct slr_leg_digit {
+    int64_t start_ticks; /* leg time */
+    uint32_t duration_ms;
+    uint8_t segment; /* of the leg, that it lies under */
+    char digit;      /* as in struct slr_ledger_digit */
+};
+
 struct slr_leg {
     _Alignas(64) _Atomic uint32_t state; /* C sets SETUP and FREE; W OPEN and CLOSED */
     uint64_t run_back_bytes;             /* so far before it lies its slr_leg_run; never changes */
@@ -88,7 +96,7 @@ struct slr_leg {
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
     int64_t hold_lead_ticks; /* the newest of the holds lies so far after its time */
-    struct slr_ledger_digit digit[SLR_LEG_DIGITS]; /* `leg`: the segment it lies under */
+    struct slr_leg_digit digit[SLR_LEG_DIGITS];
     uint32_t digit_count;
     int64_t digit_ts_ext; /* of the event in progress */
     uint32_t digit_ssrc;

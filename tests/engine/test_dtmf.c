@@ -134,6 +134,34 @@ Test(dtmf, keys_after_a_jump_of_the_clock)
     fx_close(&f);
 }
 
+/* A digit of the ledger names its leg; in the leg's slot it names the segment it lies under. */
+Test(dtmf, leg_and_segment_of_a_key)
+{
+    struct fx f;
+    struct fx_result r;
+    char id[SLR_ID_SIZE];
+    fx_open(&f);
+    struct slr_session *s = fx_session(&f, 2);
+    memcpy(id, s->id, sizeof id);
+    uint32_t leg = fx_leg(&f, s, 0, 8);
+    (void)fx_leg(&f, s, 1, 8);
+    cr_assert_eq(fx_rtp(&f, leg, 0, fx_audio(SSRC, 0, 0, 90000000)), SLR_VERDICT_TAKEN);
+    (void)key(&f, leg, 100, 1, 90000960, 1);
+    (void)key(&f, leg, 1100, 9, 1000, 2); /* the clock jumped: another segment */
+    const struct slr_leg_digit *d = f.e.state->leg[leg].digit;
+    cr_assert_eq(f.e.state->leg[leg].digit_count, 2u);
+    cr_assert_neq(d[0].segment, d[1].segment);
+    fx_end(&f, s, 3000);
+    fx_result(&f, id, &r);
+    cr_assert_eq(json_array_size(digits(&r)), 2u);
+    for (size_t i = 0; i < 2; i++) {
+        json_t *leg_of = json_object_get(json_array_get(digits(&r), i), "leg");
+        cr_assert_eq(json_integer_value(leg_of), 0);
+    }
+    fx_result_free(&r);
+    fx_close(&f);
+}
+
 /* Another SSRC begins beside the one that dials, its first packet delayed by 100 ms: where that one
  * is moved to is nothing to the key. */
 Test(dtmf, a_key_stays_where_another_stream_is_moved)
