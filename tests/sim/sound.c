@@ -366,7 +366,10 @@ void sim_sound_check(struct sim *m, const struct sim_channel *c, uint32_t channe
                 check_window(m, c, channel, p, at, at + window, age);
             }
         }
-        age = last ? 0 : age + count;
+        /* what another packet lies over, too, may be another decoder's: the run begins after it */
+        bool alone = frame >= 0 && frame + count <= c->frames &&
+                     is_claimed_once(claims, frame, frame + count);
+        age = last || !alone ? 0 : age + count;
     }
     free(claims);
 }
