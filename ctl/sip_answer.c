@@ -98,25 +98,33 @@ enum slr_err slr_invite_make_sdp(struct slr_invite *inv)
     return err;
 }
 
-static void reply_ok(nta_incoming_t *irq, const struct slr_dialog *d, uint32_t expires_s,
-                     bool timer_required, bool body)
+void slr_sip_reply_ok(struct slr_sip *sip, nta_incoming_t *irq, const struct slr_dialog *d,
+                      uint32_t expires_s, bool timer_required, bool body)
 {
     char expires[48] = "";
     if (expires_s) {
         (void)snprintf(expires, sizeof expires, "%u;refresher=uac", expires_s);
     }
-    nta_incoming_treply(irq, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
-                        SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED), SIPTAG_ACCEPT_STR(SLR_SIP_ACCEPT),
-                        TAG_IF(expires[0], SIPTAG_SESSION_EXPIRES_STR(expires)),
-                        TAG_IF(timer_required, SIPTAG_REQUIRE_STR("timer")),
-                        TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-                        TAG_IF(body, SIPTAG_PAYLOAD_STR(d->answer)), TAG_END());
+    msg_t *msg = nta_msg_create(sip->agent, 0);
+    if (!msg || (body && slr_sip_put_body(msg, d->answer) != SLR_OK) ||
+        nta_incoming_complete_response(
+            irq, msg, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
+            SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED), SIPTAG_ACCEPT_STR(SLR_SIP_ACCEPT),
+            TAG_IF(expires[0], SIPTAG_SESSION_EXPIRES_STR(expires)),
+            TAG_IF(timer_required, SIPTAG_REQUIRE_STR("timer")),
+            TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_END()) < 0) {
+        msg_destroy(msg);
+        nta_incoming_treply(irq, SIP_500_INTERNAL_SERVER_ERROR, SLR_SIP_COMMON, TAG_END());
+        return;
+    }
+    (void)nta_incoming_mreply(irq, msg);
 }
 
 static void send_ok(struct slr_invite *inv)
 {
     struct slr_dialog *d = inv->dialog;
-    reply_ok(inv->irq, d, inv->expires_s, inv->timer_required, inv->offer != NULL);
+    slr_sip_reply_ok(inv->sip, inv->irq, d, inv->expires_s, inv->timer_required,
+                     inv->offer != NULL);
     if (inv->update) {
         nta_incoming_destroy(inv->irq);
     } else {
@@ -147,7 +155,7 @@ bool slr_sip_repeat(struct slr_sip *sip, nta_incoming_t *irq, const sip_t *msg, 
     nta_incoming_tag(irq, d->local_tag);
     bool timer = d->expires_s && (sip_has_feature(msg->sip_supported, "timer") ||
                                   sip_has_feature(msg->sip_require, "timer"));
-    reply_ok(irq, d, d->expires_s, timer, true);
+    slr_sip_reply_ok(sip, irq, d, d->expires_s, timer, true);
     d->unacked = irq;
     struct slr_sip_body body;
     slr_sip_read_body(sip, msg, &body);

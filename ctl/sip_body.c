@@ -131,26 +131,66 @@ static void wipe_secret(void *arg)
     explicit_bzero(s->at, s->len_bytes);
 }
 
-/*
- * A body may hold media keys. The stack frees its buffers as they are, those of retransmissions
- * without asking us: so a body that came whole (over UDP each does) moves to where it is wiped.
- */
-static void hide_body(msg_t *msg, sip_payload_t *p)
+/* Room for len_bytes and a NUL that lives and dies with the message. NULL: no memory. */
+static struct secret *secret_of(msg_t *msg, size_t len_bytes)
 {
     struct secret *s = su_home_clone(msg_home(msg), sizeof *s);
-    char *at = s ? su_alloc(s->home, (isize_t)p->pl_len + 1) : NULL;
+    char *at = s ? su_alloc(s->home, (isize_t)len_bytes + 1) : NULL;
     if (!at) {
-        return;
+        return NULL;
     }
-    char *from = p->pl_data;
-    memcpy(at, from, p->pl_len);
-    at[p->pl_len] = '\0';
+    memset(at, 0, len_bytes + 1);
     s->at = at;
-    s->len_bytes = p->pl_len;
+    s->len_bytes = len_bytes;
     (void)su_home_destructor(s->home, wipe_secret);
-    explicit_bzero(from, p->pl_len);
-    p->pl_data = at;
-    p->pl_common->h_data = at;
+    return s;
+}
+
+static void point_at(sip_payload_t *p, const struct secret *s)
+{
+    p->pl_data = s->at;
+    p->pl_common->h_data = s->at;
+}
+
+/*
+ * A body may hold media keys. The stack frees its buffers as they are, those of retransmissions
+ * without asking us: so what came of a body moves to where it is wiped, and is gone from the
+ * buffer before the stack may copy it to a larger one. What of it comes later is received where
+ * the payload then points to. (What lies behind it in the buffer, a second request that came with
+ * this one over TCP, the stack takes from there itself, and leaves it there.)
+ */
+static struct secret *hide_body(msg_t *msg, const sip_t *sip, char b[], size_t size_bytes, int eos)
+{
+    if (!(sip->sip_flags & MSG_FLG_BODY) || sip->sip_payload) {
+        return NULL; /* the empty line before it, or nothing of it */
+    }
+    size_t body_bytes = sip->sip_content_length ? sip->sip_content_length->l_length : size_bytes;
+    bool cut = eos && body_bytes > size_bytes; /* an error, and the stack's to see */
+    if (body_bytes == 0 || body_bytes > SLR_SIP_BODY_MAX_BYTES || cut) {
+        return NULL;
+    }
+    struct secret *s = secret_of(msg, body_bytes);
+    if (s) {
+        size_t here_bytes = body_bytes < size_bytes ? body_bytes : size_bytes;
+        memcpy(s->at, b, here_bytes);
+        explicit_bzero(b, here_bytes);
+    }
+    return s;
+}
+
+enum slr_err slr_sip_put_body(msg_t *msg, const char *text)
+{
+    size_t len_bytes = strlen(text);
+    sip_payload_t *p = sip_payload_create(msg_home(msg), NULL, 0);
+    struct secret *s = p ? secret_of(msg, len_bytes) : NULL;
+    if (!s || sip_header_insert(msg, sip_object(msg), (sip_header_t *)p) < 0) {
+        return SLR_NOMEM;
+    }
+    memcpy(s->at, text, len_bytes);
+    point_at(p, s);
+    p->pl_len = (usize_t)len_bytes;
+    p->pl_common->h_len = (usize_t)len_bytes; /* as it is sent: no other copy is made */
+    return SLR_OK;
 }
 
 /*
@@ -168,12 +208,10 @@ static issize_t extract_body(msg_t *msg, msg_pub_t *pub, char b[], isize_t bsiz,
     for (sip_via_t *v = sip->sip_via; v; v = v->v_next) {
         msg_fragment_clear(v->v_common);
     }
+    struct secret *s = bsiz > 0 ? hide_body(msg, sip, b, (size_t)bsiz, eos) : NULL;
     issize_t n = sip_extract_body(msg, sip, b, bsiz, eos);
-    sip_payload_t *p = sip->sip_payload;
-    bool whole =
-        p && !p->pl_next && p->pl_data == b && n > 0 && (size_t)n == p->pl_len && n <= bsiz;
-    if (whole) {
-        hide_body(msg, p);
+    if (s && sip->sip_payload && !sip->sip_payload->pl_next) {
+        point_at(sip->sip_payload, s);
     }
     return n;
 }

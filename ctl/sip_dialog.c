@@ -156,10 +156,7 @@ static int reoffer(struct slr_sip *sip, struct slr_dialog *d, nta_incoming_t *ir
 {
     nta_incoming_bind(irq, slr_sip_on_ack, d);
     slr_sip_refresh_target(d, msg);
-    nta_incoming_treply(irq, SIP_200_OK, SIPTAG_CONTACT_STR(d->contact), SLR_SIP_COMMON,
-                        SIPTAG_SUPPORTED_STR(SLR_SIP_SUPPORTED),
-                        SIPTAG_CONTENT_TYPE_STR("application/sdp"), SIPTAG_PAYLOAD_STR(d->answer),
-                        TAG_END());
+    slr_sip_reply_ok(sip, irq, d, 0, false, true);
     d->unacked = irq;
     d->offered = true;
     slr_sip_store_dialog(sip, d);

@@ -91,6 +91,8 @@ bool slr_sip_source(nta_incoming_t *irq, struct slr_addr *out);
 void slr_sip_read_body(struct slr_sip *sip, const sip_t *msg, struct slr_sip_body *out);
 /* A header's value as text of `home`; NULL: longer than SLR_DIALOG_TEXT_MAX, or no memory. */
 char *slr_sip_header_text(su_home_t *home, const void *header);
+/* Gives a message that is not sent yet a body, which is wiped when the message ends. SLR_NOMEM. */
+enum slr_err slr_sip_put_body(msg_t *msg, const char *text) SLR_CHECKED;
 /* The message class of the agent: Vias that share a line are parted before nta works on them. */
 msg_mclass_t *slr_sip_make_mclass(void);
 
@@ -119,6 +121,9 @@ void slr_sip_refresh_target(struct slr_dialog *d, const sip_t *msg);
 /* ---- sip_answer.c ---- */
 /* All legs are there: SDP, store, 200. */
 void slr_invite_answer(struct slr_invite *inv);
+/* 200 with the dialog's Contact, and with its description where `body`: it has our keys. */
+void slr_sip_reply_ok(struct slr_sip *sip, nta_incoming_t *irq, const struct slr_dialog *d,
+                      uint32_t expires_s, bool timer_required, bool body);
 /* Undoes and answers with a failure. */
 void slr_invite_fail(struct slr_invite *inv, enum slr_core_metric which, int status,
                      const char *why);
