@@ -246,6 +246,23 @@ static void judge_source(struct slr_place *x, bool plausible)
     }
 }
 
+/* Noise before any sound of its stream counts by the clock of the sound to come: most likely that
+ * of the stream before, or else of the first codec. */
+static uint32_t clock_to_come(const struct slr_place *x, uint32_t own_hz)
+{
+    const struct slr_leg *leg = x->leg;
+    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
+    if (leg->current != SLR_NONE && leg->stream[leg->current].clock_hz != 0) {
+        return leg->stream[leg->current].clock_hz;
+    }
+    for (uint32_t i = 0; i < leg->pt_count; i++) {
+        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO) {
+            return leg->pt[i].clock_hz;
+        }
+    }
+    return own_hz;
+}
+
 /* Everything after the stream is known. */
 static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum slr_pt_kind kind)
 {
@@ -255,6 +272,8 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
     uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
     if (kind != SLR_PT_AUDIO && st->clock_hz != 0) {
         clock_hz = st->clock_hz; /* events and noise follow the audio's clock */
+    } else if (kind == SLR_PT_COMFORT && st->clock_hz == 0) {
+        clock_hz = clock_to_come(x, clock_hz);
     }
     if (st->clock_hz == 0 && (x->rec.flags & SLR_REC_UNDECODED)) {
         st->rejected++; /* nothing is known of the stream yet, and this says nothing */

@@ -322,3 +322,29 @@ Test(anchor, noise_that_counts_by_a_clock_not_yet_heard_moves_nothing)
     end(&o, 5200);
     done(&o);
 }
+
+/* A stream of a codec at 16 kHz begins with comfort noise, which has no clock of its own. */
+Test(anchor, noise_before_any_sound_counts_by_the_clock_of_the_sound_to_come)
+{
+    struct one o;
+    struct slr_pt_map rows[2];
+    begin(&o);
+    fx_row(&rows[0], 97, "L16");
+    fx_row(&rows[1], 13, "CN");
+    rows[0].clock_hz = 16000;
+    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 2), SLR_OK);
+    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    for (uint32_t k = 0; k < 5; k++) {
+        struct fx_packet p = {
+            .pt = 13, .seq = (uint16_t)k, .ts = TS0 + k * 3200, .ssrc = OLD, .len_bytes = 1};
+        cr_assert_eq(give(&o, k * 200000, &p), SLR_VERDICT_COMFORT);
+    }
+    struct fx_packet p = {.pt = 97, .seq = 5, .ts = TS0 + 15400, .ssrc = OLD, .len_bytes = 640};
+    cr_assert_eq(give(&o, 1000000, &p), SLR_VERDICT_TAKEN);
+    int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
+    cr_assert_eq(highest, 9825 * FX_MS / 10, "%.3f ms", (double)highest / FX_MS);
+    cr_assert_eq(leg->clock_notes.count, 0u);
+    end(&o, 1100);
+    done(&o);
+}

@@ -359,7 +359,8 @@ static void lay_open(struct maker *k, const struct placed *list, uint32_t count)
         uint32_t kinds = p->fate == SIM_EITHER || !g->found ? kind_of(p) : 0;
         kinds |= p->paused ? SIM_IS_PAUSED : 0;
         if (!g->found) { /* all of it in a pause, or never believed */
-            add_kinds(k, list[i].from, list[i].latest, kinds | ANY_GAP | IS_GAP, 0xffff);
+            uint32_t down = k->m->restart_count > 0 ? SIM_IS_DOWN : 0;
+            add_kinds(k, list[i].from, list[i].latest, kinds | ANY_GAP | IS_GAP | down, 0xffff);
         } else if (is_open(k->leg, p)) {
             add_kinds(k, list[i].from, list[i].to, kinds, 0xffff);
         }

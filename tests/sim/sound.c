@@ -97,7 +97,20 @@ static bool at_first_sight(const struct sim *m, const struct sim_leg *leg,
     return error < want * 0.6;
 }
 
-/* Goes through the places where the packet may lie; the best of those that are like it. */
+/* Where the segment before it was found: media goes on from there more likely than from elsewhere.
+ */
+static int64_t place_before(const struct sim_leg *leg, const struct sim_segment *g)
+{
+    for (const struct sim_segment *b = g; b-- > leg->segment;) {
+        if (b->found) {
+            return b->at_ticks;
+        }
+    }
+    return (g->lo_ticks + g->hi_ticks) / 2;
+}
+
+/* Goes through the places where the packet may lie; the best of those that are like it. The bank
+ * goes round: of places that are rounds apart the one nearest to the segment before. */
 static bool find_packet(const struct sim *m, const struct sim_channel *c, uint32_t channel,
                         const struct sim_packet *p, struct sim_segment *g)
 {
@@ -109,6 +122,8 @@ static bool find_packet(const struct sim *m, const struct sim_channel *c, uint32
     int64_t most = LOOK_MS * m->hz / 1000;
     int64_t from = (p->pos_ticks + g->lo_ticks) / unit * step - 2 * step;
     int64_t to = (p->pos_ticks + g->hi_ticks) / tpf + 2 * step;
+    int64_t near = (p->pos_ticks + place_before(leg, g)) / tpf;
+    bool wide = g->hi_ticks - g->lo_ticks > SIM_BANK_UNITS * (SIM_TICKS_HZ / SIM_UNITS_PER_S) / 2;
     int64_t best = -1;
     double least = FIND_ERROR;
     double is = 0;
@@ -116,14 +131,16 @@ static bool find_packet(const struct sim *m, const struct sim_channel *c, uint32
     count = count < most ? count : most;
     for (int64_t frame = from < 0 ? 0 : from; frame <= to && frame + count <= c->frames;
          frame += step) {
-        if (best >= 0 && frame > best + m->hz / 1000) {
+        bool beside = best >= 0 && frame <= best + m->hz / 1000;
+        if (best >= 0 && !beside && !wide) {
             break;
         }
         if (!at_first_sight(m, leg, p, c, frame)) {
             continue;
         }
         double error = unlike(m, leg, p, c, frame, 0, count, &is, &want);
-        if (error < least) {
+        bool nearer = best >= 0 && !beside && llabs(frame - near) < llabs(best - near);
+        if (nearer ? error < FIND_ERROR : error < least && (best < 0 || beside)) {
             least = error;
             best = frame;
         }

@@ -435,7 +435,10 @@ static void hear(const struct sim *m, struct sim_leg *leg, struct sim_packet *p,
 {
     const struct sim_segment *g = &leg->segment[p->segment];
     if (!g->found) {
-        h->most = max64(h->most, p->pos_ticks + g->hi_ticks + length_of(m, p));
+        int64_t lead = leg->packet[g->first].lead_ticks;
+        /* until one comes that was delayed less */
+        int64_t came = delays(leg, g, first_arrival(leg, g), p->arrival_ns, true).to - lead;
+        h->most = max64(h->most, p->pos_ticks + max64(g->hi_ticks, came) + length_of(m, p));
         return;
     }
     int64_t end = p->pos_ticks + g->at_ticks + length_of(m, p);
