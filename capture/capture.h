@@ -3,9 +3,10 @@
  *
  * Backends are rows of capture.def (uring, socket, pcapfile; later packet, dpdk, xdp). One instance
  * belongs to one worker thread, which makes all calls. Live backends receive on UDP sockets that
- * the worker adds one by one; passive backends deliver everything they see on a link or in a file.
- * A backend allocates at open and add only. Bytes and addresses in a burst are borrowed and valid
- * until the next slr_capture_next call.
+ * the worker adds one by one and that are the backend's from then on: a backend may keep them where
+ * no limit of open files counts them. Passive backends deliver everything they see on a link or in
+ * a file. A backend allocates at open and add only. Bytes and addresses in a burst are borrowed and
+ * valid until the next slr_capture_next call.
  */
 #ifndef SLR_CAPTURE_CAPTURE_H
 #define SLR_CAPTURE_CAPTURE_H
@@ -56,7 +57,7 @@ struct slr_capture_stats {
 struct slr_capture_config {
     const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
     const char *arg;               /* pcapfile: path ("-" standard input) */
-    uint32_t max_sockets;          /* live: how many add calls at once */
+    uint32_t max_sockets;          /* live: tags are below that */
     uint32_t batch_us;             /* live: how long to gather packets before next returns */
     uint32_t recv_buffer_bytes;    /* per socket SO_RCVBUF (FORCE tried first) */
 };
@@ -70,12 +71,14 @@ struct slr_capture_ops {
      * may fall back. SLR_IO with a log event otherwise. */
     enum slr_err (*open)(const struct slr_capture_config *cfg, struct slr_capture **out);
     /* Starts receiving on a bound UDP socket. The backend sets the options it needs on fd
-     * (non-blocking, timestamps, overflow counter). fd stays owned by the caller. tag comes with
-     * each packet. SLR_FULL beyond max_sockets. NULL in passive backends. */
+     * (non-blocking, timestamps, overflow counter). SLR_OK: fd is the backend's, which may have
+     * closed this number already; else it is the caller's as before. tag comes with each packet:
+     * a number below max_sockets (else SLR_INVAL) that no socket has (else SLR_EXISTS). NULL in
+     * passive backends. */
     enum slr_err (*add)(struct slr_capture *c, int fd, uint32_t tag);
-    /* Stops receiving on fd; after return no packet of it is delivered any more. The caller closes
-     * fd afterwards. */
-    void (*remove)(struct slr_capture *c, int fd, uint32_t tag);
+    /* Stops receiving and closes the socket: after return no packet with this tag is delivered any
+     * more, tag and port are free. Does nothing for a tag that was not added. */
+    void (*remove)(struct slr_capture *c, uint32_t tag);
     /*
      * Delivers up to SLR_CAPTURE_BURST packets. Waits at most timeout_us for the first one (0:
      * don't wait) and returns early when wake was called. SLR_OK with *count == 0: nothing came.

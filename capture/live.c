@@ -1,11 +1,12 @@
 /*
  * live: socket table, socket options and control messages of the live backends.
- * State: struct slr_live, owned by one worker thread (wake: any thread). Allocates at init and add.
+ * State: struct slr_live, owned by one worker thread (wake: any thread). Allocates at init.
  */
 #include "capture/live.h"
 
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,7 +34,6 @@ enum slr_err slr_live_init(struct slr_live *l, const struct slr_capture_config *
     }
     for (uint32_t i = 0; i < l->size; i++) {
         l->slot[i].fd = -1;
-        l->slot[i].next_free = i + 1 < l->size ? i + 1 : SLR_LIVE_NONE;
     }
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (l->wake_fd < 0) {
@@ -50,32 +50,10 @@ void slr_live_fini(struct slr_live *l)
     if (l->wake_fd >= 0) {
         close(l->wake_fd);
     }
-    free(l->slot_of_fd);
     free(l->slot);
 }
 
-/* Makes room in the map for this descriptor's number. */
-static enum slr_err map_fd(struct slr_live *l, uint32_t fd)
-{
-    if (fd < l->fd_size) {
-        return SLR_OK;
-    }
-    uint32_t size = l->fd_size == 0 ? 64 : l->fd_size;
-    while (size <= fd) {
-        size *= 2;
-    }
-    uint32_t *map = realloc(l->slot_of_fd, size * sizeof *map);
-    if (!map) {
-        return SLR_NOMEM;
-    }
-    memset(map + l->fd_size, 0xff, (size - l->fd_size) * sizeof *map);
-    l->slot_of_fd = map;
-    l->fd_size = size;
-    return SLR_OK;
-}
-
-/* The kernel's count of datagrams dropped at this socket, 0 where it does not tell. */
-static uint32_t drops_of(int fd)
+uint32_t slr_live_drops(int fd)
 {
     uint32_t info[SK_MEMINFO_VARS] = {0};
     socklen_t len_bytes = sizeof info;
@@ -104,55 +82,52 @@ static enum slr_err set_options(const struct slr_live *l, int fd)
     return SLR_OK;
 }
 
-enum slr_err slr_live_add(struct slr_live *l, int fd, uint32_t tag, uint32_t *slot)
+enum slr_err slr_live_add(struct slr_live *l, int fd, uint32_t tag)
 {
-    if (fd < 0) {
+    if (fd < 0 || tag >= l->size) {
         return SLR_INVAL;
     }
-    if (slr_live_find(l, fd) != SLR_LIVE_NONE) {
+    struct slr_live_slot *s = &l->slot[tag];
+    if (s->used) {
         return SLR_EXISTS;
     }
-    if (l->free_first == SLR_LIVE_NONE) {
-        return SLR_FULL;
-    }
-    enum slr_err err = map_fd(l, (uint32_t)fd);
-    if (err == SLR_OK) {
-        err = set_options(l, fd);
-    }
+    enum slr_err err = set_options(l, fd);
     if (err != SLR_OK) {
         return err;
     }
-    uint32_t i = l->free_first;
-    struct slr_live_slot *s = &l->slot[i];
-    l->free_first = s->next_free;
+    s->used = true;
     s->fd = fd;
-    s->tag = tag;
     s->generation++;
-    s->drops_seen = drops_of(fd);
+    s->drops_seen = slr_live_drops(fd);
     s->last_arrival_ns = 0;
-    l->slot_of_fd[fd] = i;
-    *slot = i;
     return SLR_OK;
 }
 
-uint32_t slr_live_find(const struct slr_live *l, int fd)
+bool slr_live_has(const struct slr_live *l, uint32_t tag)
 {
-    return fd >= 0 && (uint32_t)fd < l->fd_size ? l->slot_of_fd[fd] : SLR_LIVE_NONE;
+    return tag < l->size && l->slot[tag].used;
 }
 
-void slr_live_remove(struct slr_live *l, uint32_t slot)
+void slr_live_count_drops(struct slr_live *l, uint32_t tag, uint32_t drops)
 {
-    struct slr_live_slot *s = &l->slot[slot];
-    uint32_t untold = drops_of(s->fd) - s->drops_seen;
+    uint32_t untold = drops - l->slot[tag].drops_seen;
     /* The counter may also be unreadable (0): then there is nothing to add. */
     if (untold <= INT32_MAX) {
         slr_count_own(&l->drop_kernel, untold);
+        l->slot[tag].drops_seen = drops;
     }
-    l->slot_of_fd[s->fd] = SLR_LIVE_NONE;
+}
+
+void slr_live_remove(struct slr_live *l, uint32_t tag)
+{
+    struct slr_live_slot *s = &l->slot[tag];
+    if (s->fd >= 0) {
+        slr_live_count_drops(l, tag, slr_live_drops(s->fd));
+        close(s->fd);
+    }
     s->fd = -1;
+    s->used = false;
     s->generation++;
-    s->next_free = l->free_first;
-    l->free_first = slot;
 }
 
 void slr_live_stamp(struct slr_live *l)
@@ -197,19 +172,27 @@ static int64_t arrival_of(const struct slr_live *l, int64_t wall_ns)
     return mono_ns;
 }
 
-void slr_live_fill(struct slr_live *l, uint32_t slot, const struct msghdr *msg, const uint8_t *at,
+/* As slr_addr_from_sockaddr, from where the kernel wrote it: nothing is copied but the address. */
+static void source_of(const struct msghdr *msg, struct slr_addr *src)
+{
+    const struct sockaddr_in *in = msg->msg_name;
+    if (in && msg->msg_namelen == sizeof *in && in->sin_family == AF_INET) {
+        memcpy(src->ip, &in->sin_addr, 4);
+        src->port = ntohs(in->sin_port);
+        src->family = 4;
+    } else if (in && msg->msg_namelen >= sizeof(struct sockaddr_in6) &&
+               !slr_addr_from_sockaddr(msg->msg_name, src)) {
+        *src = (struct slr_addr){.family = 0};
+    }
+}
+
+void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg, const uint8_t *at,
                    uint32_t len_bytes, struct slr_packet *p)
 {
-    struct slr_live_slot *s = &l->slot[slot];
+    struct slr_live_slot *s = &l->slot[tag];
     struct control c = parse_control(msg);
-    struct sockaddr_storage from = {.ss_family = AF_UNSPEC};
-    *p = (struct slr_packet){.at = at, .len_bytes = len_bytes, .tag = s->tag};
-    if (msg->msg_name && msg->msg_namelen <= sizeof from) {
-        memcpy(&from, msg->msg_name, msg->msg_namelen);
-    }
-    if (!slr_addr_from_sockaddr((const struct sockaddr *)&from, &p->src)) {
-        p->src = (struct slr_addr){.family = 0};
-    }
+    *p = (struct slr_packet){.at = at, .len_bytes = len_bytes, .tag = tag};
+    source_of(msg, &p->src);
     int64_t arrival_ns = arrival_of(l, c.wall_ns);
     if (arrival_ns < s->last_arrival_ns) {
         arrival_ns = s->last_arrival_ns;

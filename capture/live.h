@@ -2,8 +2,9 @@
  * live: what the live backends share: the table of sockets, the socket options, kernel time stamps
  * and overflow counters.
  *
- * A slot has a generation that grows each time it is given away, so that late news of a removed
- * socket is told from that of the next one. Owned by one worker thread; allocates at init and add.
+ * A socket's slot is its tag. A slot has a generation that grows each time it is given away, so
+ * that late news of a removed socket is told from that of the next one. Owned by one worker thread;
+ * allocates at init only.
  */
 #ifndef SLR_CAPTURE_LIVE_H
 #define SLR_CAPTURE_LIVE_H
@@ -20,24 +21,19 @@
 #define SLR_LIVE_PAYLOAD_BYTES 8192u
 #define SLR_LIVE_CONTROL_BYTES 64u /* a time stamp and an overflow counter, aligned */
 #define SLR_LIVE_MAX_SOCKETS (1u << 20)
-#define SLR_LIVE_NONE UINT32_MAX
 
 struct slr_live_slot {
-    int fd; /* -1: unused */
-    uint32_t tag;
+    bool used;
+    int fd; /* -1: none, the backend holds the socket otherwise */
     uint32_t generation;
     uint32_t drops_seen; /* the kernel's counter of this socket, as last told */
-    uint32_t next_free;
     int64_t last_arrival_ns;
 };
 
 struct slr_live {
     const struct slr_clock *clock;
-    struct slr_live_slot *slot;
-    uint32_t size; /* slots: max_sockets */
-    uint32_t free_first;
-    uint32_t *slot_of_fd;
-    uint32_t fd_size;
+    struct slr_live_slot *slot; /* by tag */
+    uint32_t size;              /* slots: max_sockets */
     uint32_t recv_buffer_bytes;
     int64_t batch_ns;
     int wake_fd;       /* eventfd, non-blocking */
@@ -52,26 +48,32 @@ struct slr_live {
 enum slr_err slr_live_init(struct slr_live *l, const struct slr_capture_config *cfg) SLR_CHECKED;
 void slr_live_fini(struct slr_live *l);
 
-/* Sets the options and takes a slot. SLR_FULL; SLR_EXISTS: fd is added already; SLR_NOMEM; SLR_IO:
- * fd is no socket. */
-enum slr_err slr_live_add(struct slr_live *l, int fd, uint32_t tag, uint32_t *slot) SLR_CHECKED;
+/* Sets the options and takes the slot; fd is the slot's then. SLR_INVAL: no such tag; SLR_EXISTS:
+ * it is taken; SLR_IO: fd is no socket. */
+enum slr_err slr_live_add(struct slr_live *l, int fd, uint32_t tag) SLR_CHECKED;
 
-/* Slot of an added fd, or SLR_LIVE_NONE. */
-uint32_t slr_live_find(const struct slr_live *l, int fd);
+/* True: a socket has this tag. */
+bool slr_live_has(const struct slr_live *l, uint32_t tag);
 
-/* Gives the slot back; counts what the kernel dropped and no packet told. */
-void slr_live_remove(struct slr_live *l, uint32_t slot);
+/* Gives the slot back and closes its fd, if it has one; counts what the kernel dropped and no
+ * packet told. */
+void slr_live_remove(struct slr_live *l, uint32_t tag);
+
+/* The kernel's count of datagrams dropped at this socket, 0 where it does not tell. */
+uint32_t slr_live_drops(int fd);
+/* The same, counted as far as it is news. For sockets that have no fd any more. */
+void slr_live_count_drops(struct slr_live *l, uint32_t tag, uint32_t drops);
 
 /* Reads the clocks for the burst to come. */
 void slr_live_stamp(struct slr_live *l);
 
 /*
- * Fills *p for a datagram of `slot`. msg: name and control part as recvmsg(2) left them, msg_flags
+ * Fills *p for a datagram of `tag`. msg: name and control part as recvmsg(2) left them, msg_flags
  * included; at, len_bytes: payload. Counts it. arrival is the kernel's time stamp; the time of the
  * burst where there is none or it is not within the last second; never before the socket's packet
  * before it.
  */
-void slr_live_fill(struct slr_live *l, uint32_t slot, const struct msghdr *msg, const uint8_t *at,
+void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg, const uint8_t *at,
                    uint32_t len_bytes, struct slr_packet *p);
 
 /* Any thread: what was counted so far. */

@@ -53,6 +53,11 @@ static void socket_close(struct slr_capture *c)
     if (s->epoll_fd >= 0) {
         close(s->epoll_fd);
     }
+    for (uint32_t tag = 0; tag < s->live.size; tag++) {
+        if (slr_live_has(&s->live, tag)) {
+            slr_live_remove(&s->live, tag);
+        }
+    }
     slr_live_fini(&s->live);
     free(s);
 }
@@ -91,33 +96,31 @@ static enum slr_err socket_open(const struct slr_capture_config *cfg, struct slr
 static enum slr_err socket_add(struct slr_capture *c, int fd, uint32_t tag)
 {
     struct socket_capture *s = socket_of(c);
-    uint32_t slot;
-    enum slr_err err = slr_live_add(&s->live, fd, tag, &slot);
+    enum slr_err err = slr_live_add(&s->live, fd, tag);
     if (err != SLR_OK) {
         return err;
     }
     struct epoll_event event = {.events = EPOLLIN,
-                                .data.u64 = (uint64_t)s->live.slot[slot].generation << 32 | slot};
+                                .data.u64 = (uint64_t)s->live.slot[tag].generation << 32 | tag};
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         SLR_ERROR("capture_add_failed", "backend=socket text=%s", SLR_Q(strerror(errno)));
-        slr_live_remove(&s->live, slot);
+        s->live.slot[tag].fd = -1; /* stays the caller's */
+        slr_live_remove(&s->live, tag);
         return SLR_IO;
     }
     return SLR_OK;
 }
 
-static void socket_remove(struct slr_capture *c, int fd, uint32_t tag)
+static void socket_remove(struct slr_capture *c, uint32_t tag)
 {
     struct socket_capture *s = socket_of(c);
-    uint32_t slot = slr_live_find(&s->live, fd);
-    (void)tag; /* the descriptor says it all */
-    if (slot == SLR_LIVE_NONE) {
+    if (!slr_live_has(&s->live, tag)) {
         return;
     }
-    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL) != 0) {
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->live.slot[tag].fd, NULL) != 0) {
         SLR_WARN("capture_remove_failed", "backend=socket text=%s", SLR_Q(strerror(errno)));
     }
-    slr_live_remove(&s->live, slot);
+    slr_live_remove(&s->live, tag);
 }
 
 /* Asks for ready sockets without waiting. False: none. */
@@ -169,7 +172,7 @@ static void gather(struct socket_capture *s, uint32_t timeout_us)
 }
 
 /* Takes packets of one socket into the burst from place *count on. */
-static void take(struct socket_capture *s, uint32_t slot, struct slr_packet *burst, uint32_t *count)
+static void take(struct socket_capture *s, uint32_t tag, struct slr_packet *burst, uint32_t *count)
 {
     uint32_t room = SLR_CAPTURE_BURST - *count;
     uint32_t want = room < SOCKET_TAKE_MAX ? room : SOCKET_TAKE_MAX;
@@ -179,7 +182,7 @@ static void take(struct socket_capture *s, uint32_t slot, struct slr_packet *bur
         head[i].msg_hdr.msg_controllen = SLR_LIVE_CONTROL_BYTES;
         head[i].msg_hdr.msg_flags = 0;
     }
-    int n = recvmmsg(s->live.slot[slot].fd, head, want, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(s->live.slot[tag].fd, head, want, MSG_DONTWAIT, NULL);
     if (n < 0) {
         if (errno != EAGAIN && errno != EINTR) {
             slr_count_own(&s->live.recv_errors, 1);
@@ -187,7 +190,7 @@ static void take(struct socket_capture *s, uint32_t slot, struct slr_packet *bur
         return;
     }
     for (uint32_t i = 0; i < (uint32_t)n; i++) {
-        slr_live_fill(&s->live, slot, &head[i].msg_hdr, s->message[*count].bytes, head[i].msg_len,
+        slr_live_fill(&s->live, tag, &head[i].msg_hdr, s->message[*count].bytes, head[i].msg_len,
                       &burst[*count]);
         (*count)++;
     }
@@ -207,9 +210,9 @@ static enum slr_err socket_next(struct slr_capture *c, uint32_t timeout_us,
     }
     while (*count < SLR_CAPTURE_BURST && s->ready_at < s->ready_count) {
         uint64_t key = s->ready[s->ready_at++].data.u64;
-        uint32_t slot = (uint32_t)key;
-        if (s->live.slot[slot].generation == (uint32_t)(key >> 32)) {
-            take(s, slot, burst, count);
+        uint32_t tag = (uint32_t)key;
+        if (s->live.slot[tag].generation == (uint32_t)(key >> 32)) {
+            take(s, tag, burst, count);
         }
     }
     return SLR_OK;

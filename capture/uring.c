@@ -1,26 +1,32 @@
 /*
- * uring: live backend with io_uring: one multishot recvmsg a socket, buffers
- * from a provided ring.
+ * uring: live backend with io_uring: one multishot recvmsg a socket, buffers from a provided ring.
  *
- * Completions are moved from the kernel's queue into a stash of our own and
- * handed out from there, so that remove can look for the end of one request
- * without losing the others' packets. A batch is what has gathered in batch_us:
- * the thread waits for far more completions than will come, with that time as
- * the limit; with DEFER_TASKRUN nothing runs on its core until then. (The
- * kernel runs deferred work in small portions, so events are asked for until
- * none come.) The ring belongs to the thread that makes the first call after
- * open. Wake calls take effect at the end of the present batch_us. State:
- * struct uring, owned by one worker thread (wake: any thread). Allocates at
- * open and add; kernel and buffer memory follow from max_sockets.
+ * Sockets are direct descriptors: they lie in a table of the ring (of RLIMIT_NOFILE entries at
+ * most) and not among the process's open files, so each worker has as many of them again. What
+ * does not fit into the table keeps its file descriptor.
+ * Completions are moved from the kernel's queue into a stash of our own and handed out from there,
+ * so that remove can look for the end of one request without losing the others' packets. A batch is
+ * what has gathered in batch_us: the thread waits for far more completions than will come, with
+ * that time as the limit (min_wait since Linux 6.12, which needs one call for that and for an idle
+ * line); with DEFER_TASKRUN nothing runs on its core until then. The kernel runs deferred work in
+ * small portions unless many completions are asked for, so many are asked for, also without
+ * waiting; and no more than a share of the buffers, so that they do not run out and stay in the
+ * core's cache. The ring belongs to the thread that makes the first call after open. Wake calls
+ * take effect at the end of the present batch_us. Of a direct socket, drops that no later packet
+ * tells are known since Linux 6.7.
+ * State: struct uring, owned by one worker thread (wake: any thread). Allocates at open and add;
+ * kernel and buffer memory follow from max_sockets.
  */
 #include <assert.h>
 #include <errno.h>
 #include <liburing.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,21 +36,25 @@
 
 #define SUBMIT_ENTRIES 256u
 #define BUFFERS_MIN 256u
-#define BUFFERS_MAX 32768u /* the kernel's limit of a buffer ring */
+#define BUFFERS_MAX 8192u
+#define SOCKETS_A_BUFFER 2u /* a batch is a fraction of the streams, and half are RTCP */
+#define BATCH_SHARE 2u      /* of the buffers in use: more is not asked for at once */
 #define COMPLETIONS_MAX 65536u
+#define NO_FILE UINT32_MAX
+/* Newer than the liburing of Debian 12. */
+#define FEAT_MIN_TIMEOUT (1u << 15)
+#define SOCKET_GETSOCKOPT 2u
 #define BUFFER_GROUP 0
-/* Room for sockaddr_in6, rounded up so that the control messages after it are
- * aligned. */
+/* Room for sockaddr_in6, rounded up so that the control messages after it are aligned. */
 #define NAME_BYTES 32u
 #define BUFFER_HEAD_BYTES                                                                          \
     ((uint32_t)sizeof(struct io_uring_recvmsg_out) + NAME_BYTES + SLR_LIVE_CONTROL_BYTES)
 #define BUFFER_BYTES (BUFFER_HEAD_BYTES + SLR_LIVE_PAYLOAD_BYTES)
-/* A cancelled request ends at once; this is for a kernel that broke its word.
- */
+/* A cancelled request ends at once; this is for a kernel that broke its word. */
 #define CANCEL_WAIT_NS (10 * SLR_NS_PER_MS)
 #define CANCEL_TRIES 200
 
-enum kind { KIND_RECV = 1, KIND_WAKE = 2, KIND_CANCEL = 3 };
+enum kind { KIND_RECV = 1, KIND_WAKE = 2, KIND_CANCEL = 3, KIND_DROPS = 4 };
 
 struct completion {
     uint64_t key;
@@ -54,10 +64,18 @@ struct completion {
 
 /* What the ring knows of a slot. */
 struct request {
-    bool armed;   /* the kernel has a request, or its last completion was not reaped
-                   */
-    bool unarmed; /* a request is due but did not fit into the submission queue */
-    bool closing; /* being removed: its completions are thrown away */
+    uint32_t file; /* in the ring's table, NO_FILE: the socket has a descriptor */
+    bool armed;    /* the kernel has a request, or its last completion was not reaped */
+    bool unarmed;  /* a request is due but did not fit into the submission queue */
+    bool closing;  /* being removed: its completions are thrown away */
+};
+
+/* io_uring_getevents_arg as it is since Linux 6.12; where min_wait_us is now, a pad was. */
+struct wait_arg {
+    uint64_t sigmask;
+    uint32_t sigmask_bytes;
+    uint32_t min_wait_us;
+    uint64_t timespec;
 };
 
 struct uring {
@@ -66,15 +84,20 @@ struct uring {
     struct io_uring ring;
     bool ring_made, enabled, wake_armed, woken;
     bool broken; /* the kernel refused to wait: no call can succeed any more */
-    bool more;   /* the last batch was cut off at the stash's limit */
+    bool more;   /* the last batch was cut off: more may wait in the kernel */
+    bool min_wait;
     int64_t batch_at_ns;
     struct request *request; /* by slot */
     uint32_t unarmed_count;
-    struct msghdr message; /* lengths for multishot recvmsg; the kernel reads it
-                              at submission */
+    uint32_t *file_free; /* stack of free places in the ring's table */
+    uint32_t file_free_count;
+    bool asking; /* for a socket's drops */
+    uint32_t told[SK_MEMINFO_VARS];
+    struct msghdr message; /* lengths for multishot recvmsg; the kernel reads it at submission */
     struct io_uring_buf_ring *buffers;
     uint8_t *bytes; /* BUFFER_BYTES for each buffer */
     uint32_t buffer_count;
+    uint32_t stocked; /* those the kernel was given; they come back and are given again */
     uint16_t lent[SLR_CAPTURE_BURST]; /* buffers of the burst handed out last */
     uint32_t lent_count;
     struct completion *stash;
@@ -131,6 +154,15 @@ static void put_back(struct uring *u, const uint16_t *id, uint32_t count)
     io_uring_buf_ring_advance(u->buffers, (int)count);
 }
 
+/* More of them than before are in use from now on. */
+static void stock(struct uring *u, uint32_t count)
+{
+    for (; u->stocked < count && u->stocked < u->buffer_count; u->stocked++) {
+        const uint16_t id = (uint16_t)u->stocked;
+        put_back(u, &id, 1);
+    }
+}
+
 /* A completion that is not handed out gives its buffer back. */
 static void discard(struct uring *u, const struct completion *c)
 {
@@ -161,8 +193,10 @@ static void arm(struct uring *u, uint32_t slot)
         r->unarmed = true;
         return;
     }
-    io_uring_prep_recvmsg_multishot(entry, u->live.slot[slot].fd, &u->message, 0);
-    entry->flags |= IOSQE_BUFFER_SELECT;
+    bool direct = r->file != NO_FILE;
+    io_uring_prep_recvmsg_multishot(entry, direct ? (int)r->file : u->live.slot[slot].fd,
+                                    &u->message, 0);
+    entry->flags |= IOSQE_BUFFER_SELECT | (direct ? IOSQE_FIXED_FILE : 0);
     entry->buf_group = BUFFER_GROUP;
     io_uring_sqe_set_data64(entry, key_of(u, KIND_RECV, slot));
     u->unarmed_count -= r->unarmed;
@@ -205,6 +239,9 @@ static void take_completion(struct uring *u, const struct completion *c)
         u->woken = slr_live_take_wake(&u->live) || u->woken;
         return;
     }
+    if (kind_of(c->key) == KIND_DROPS) {
+        u->asking = false;
+    }
     if (kind_of(c->key) != KIND_RECV) {
         return;
     }
@@ -221,8 +258,8 @@ static void take_completion(struct uring *u, const struct completion *c)
     u->stash[u->stash_tail++ & u->stash_mask] = *c;
 }
 
-/* Empties the kernel's completion queue. False: there was nothing. */
-static bool reap(struct uring *u)
+/* Empties the kernel's completion queue; how many there were. */
+static uint32_t reap(struct uring *u)
 {
     struct io_uring_cqe *cqe;
     unsigned head, count = 0;
@@ -233,35 +270,55 @@ static bool reap(struct uring *u)
         count++;
     }
     io_uring_cq_advance(&u->ring, count);
-    return count > 0;
+    return count;
 }
 
-/* Submits, and waits until `want` completions are there or the time is up. */
-static void wait_for(struct uring *u, uint32_t want, int64_t ns)
+/* Submits, waits until `want` completions are there or the time is up, and takes them. least_ns:
+ * after that any completion ends it, before it only `want` of them (0: always `want`). */
+static uint32_t wait_for(struct uring *u, uint32_t want, int64_t ns, int64_t least_ns)
 {
-    struct io_uring_cqe *cqe;
     struct __kernel_timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
-    int result = io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, &ts, NULL);
-    /* Time that is up, interruptions and a full queue are no errors: what matters
-     * is in it. */
+    struct wait_arg arg = {.timespec = (uintptr_t)&ts, .min_wait_us = (uint32_t)(least_ns / 1000)};
+    if (io_uring_sq_ready(&u->ring) > 0) {
+        io_uring_submit(&u->ring);
+    }
+    int result =
+        io_uring_enter2((unsigned)u->ring.ring_fd, 0, want,
+                        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof arg);
+    /* Time that is up, interruptions and a full queue are no errors: what matters is in it. */
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
         SLR_ERROR("capture_wait_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
         u->broken = true;
     }
-    reap(u);
+    return reap(u);
 }
 
-/* Takes all there is without waiting, up to a share of the buffers. */
-static void drain(struct uring *u)
+static uint32_t batch_max(const struct uring *u)
 {
-    u->more = true;
-    while (stash_count(u) < u->buffer_count / 2) {
-        io_uring_submit_and_get_events(&u->ring);
-        if (!reap(u)) {
-            u->more = false;
-            break;
-        }
+    return u->stocked / BATCH_SHARE;
+}
+
+/* Takes what is there, without waiting. */
+static void sweep(struct uring *u)
+{
+    u->more = wait_for(u, batch_max(u), 0, 0) >= batch_max(u);
+}
+
+/* Waits for a batch, or after its time for anything. */
+static void wait_batch(struct uring *u, int64_t batch_ns, int64_t end_ns)
+{
+    uint32_t count;
+    if (batch_ns < 1000) {
+        count = wait_for(u, 1, end_ns, 0);
+    } else if (u->min_wait && batch_ns < end_ns) {
+        count = wait_for(u, batch_max(u), end_ns, batch_ns);
+    } else {
+        count = wait_for(u, batch_max(u), batch_ns < end_ns ? batch_ns : end_ns, 0);
+    }
+    u->more = count >= batch_max(u);
+    if (count > 0 && !u->more) {
+        sweep(u); /* the first one may have come with others behind it */
     }
 }
 
@@ -269,7 +326,7 @@ static void drain(struct uring *u)
 static void gather(struct uring *u, uint32_t timeout_us)
 {
     if (u->more || timeout_us == 0) {
-        drain(u);
+        sweep(u);
         if (stash_count(u) > 0 || timeout_us == 0) {
             return;
         }
@@ -277,19 +334,15 @@ static void gather(struct uring *u, uint32_t timeout_us)
     int64_t now_ns = slr_clock_mono(u->live.clock).ns;
     int64_t end_ns = now_ns + (int64_t)timeout_us * 1000;
     int64_t batch_end_ns = u->batch_at_ns + u->live.batch_ns;
-    if (batch_end_ns > now_ns && !u->woken) {
-        int64_t until_ns = batch_end_ns < end_ns ? batch_end_ns : end_ns;
-        wait_for(u, u->buffer_count / 2, until_ns - now_ns);
-        now_ns = slr_clock_mono(u->live.clock).ns;
-    }
-    /* Anything that completes ends this wait, also what is no packet: hence the
-     * loop. */
+    /* Anything that completes ends a wait, also what is no packet: hence the loop. */
     while (stash_count(u) == 0 && !u->woken && !u->broken && now_ns < end_ns) {
         arm_wake(u);
-        wait_for(u, 1, end_ns - now_ns);
+        wait_batch(u, batch_end_ns - now_ns, end_ns - now_ns);
         now_ns = slr_clock_mono(u->live.clock).ns;
     }
-    drain(u);
+    if (u->more && now_ns < batch_end_ns - u->live.batch_ns / 4) {
+        stock(u, u->stocked * 2); /* it should have been the time that ended it */
+    }
     u->batch_at_ns = now_ns;
 }
 
@@ -301,17 +354,17 @@ static bool is_final(int32_t result)
     return result == -EBADF || result == -EINVAL || result == -ENOTSOCK || result == -EOPNOTSUPP;
 }
 
-/* The request ended (no more buffers, an empty datagram, a full queue, an
- * error): a new one. */
+/* The request ended (no more buffers, an empty datagram, a full queue, an error): a new one. */
 static void renew(struct uring *u, uint32_t slot, int32_t result)
 {
     if (result == -ENOBUFS) {
         slr_count_own(&u->live.no_buffers, 1);
+        stock(u, u->stocked * 2);
     } else if (result < 0) {
         slr_count_own(&u->live.recv_errors, 1);
     }
     if (is_final(result)) {
-        SLR_ERROR("capture_receive_failed", "backend=uring fd=%d text=%s", u->live.slot[slot].fd,
+        SLR_ERROR("capture_receive_failed", "backend=uring tag=%u text=%s", slot,
                   SLR_Q(strerror(-result)));
     } else {
         arm(u, slot);
@@ -395,17 +448,47 @@ static enum slr_err uring_next(struct slr_capture *c, uint32_t timeout_us, struc
 
 /* ---- sockets ---- */
 
+/* Moves a socket into the ring's table; NO_FILE: it stays a descriptor. */
+static uint32_t take_file(struct uring *u, int fd)
+{
+    if (u->file_free_count == 0) {
+        return NO_FILE;
+    }
+    uint32_t file = u->file_free[u->file_free_count - 1];
+    int result = io_uring_register_files_update(&u->ring, file, &fd, 1);
+    if (result != 1) {
+        SLR_WARN("capture_direct_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
+        u->file_free_count = 0; /* it won't work the next time either */
+        return NO_FILE;
+    }
+    u->file_free_count--;
+    close(fd);
+    return file;
+}
+
+static void release_file(struct uring *u, uint32_t file)
+{
+    const int none = -1;
+    int result = io_uring_register_files_update(&u->ring, file, &none, 1);
+    if (result != 1) {
+        SLR_ERROR("capture_release_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
+        return;
+    }
+    u->file_free[u->file_free_count++] = file;
+}
+
 static enum slr_err uring_add(struct slr_capture *c, int fd, uint32_t tag)
 {
     struct uring *u = uring_of(c);
-    uint32_t slot;
     enable(u);
-    enum slr_err err = slr_live_add(&u->live, fd, tag, &slot);
+    enum slr_err err = slr_live_add(&u->live, fd, tag);
     if (err != SLR_OK) {
         return err;
     }
-    u->request[slot] = (struct request){.armed = false};
-    arm(u, slot);
+    uint32_t file = take_file(u, fd);
+    u->live.slot[tag].fd = file == NO_FILE ? fd : -1;
+    u->request[tag] = (struct request){.file = file};
+    arm(u, tag);
     return SLR_OK;
 }
 
@@ -424,38 +507,61 @@ static void purge(struct uring *u, uint32_t slot)
     u->stash_tail = to;
 }
 
-/* Ends the request and waits until the kernel has let go of the socket: only
- * then is the port free when the caller closes it. */
-static void cancel(struct uring *u, uint32_t slot)
+/* Asks the kernel for the drops of a socket that has no descriptor. */
+static void ask_drops(struct uring *u, uint32_t slot)
 {
     struct io_uring_sqe *entry = get_entry(u);
+    memset(u->told, 0, sizeof u->told);
+    if (!entry) {
+        return;
+    }
+    io_uring_prep_rw(IORING_OP_URING_CMD, entry, (int)u->request[slot].file, NULL, 0, 0);
+    entry->flags |= IOSQE_FIXED_FILE;
+    entry->cmd_op = SOCKET_GETSOCKOPT;
+    entry->addr = (uint64_t)SO_MEMINFO << 32 | SOL_SOCKET; /* level and name */
+    entry->file_index = sizeof u->told;                    /* length */
+    entry->addr3 = (uintptr_t)u->told;                     /* value */
+    io_uring_sqe_set_data64(entry, key_of(u, KIND_DROPS, slot));
+    u->asking = true;
+}
+
+/* Ends the request and waits until the kernel has let go of the socket: only then is the port free
+ * when the socket is closed. */
+static void cancel(struct uring *u, uint32_t slot)
+{
+    struct io_uring_sqe *entry = u->request[slot].armed ? get_entry(u) : NULL;
     if (entry) {
         io_uring_prep_cancel64(entry, key_of(u, KIND_RECV, slot), 0);
         io_uring_sqe_set_data64(entry, key_of(u, KIND_CANCEL, slot));
     }
-    for (int i = 0; i < CANCEL_TRIES && u->request[slot].armed && !u->broken; i++) {
-        wait_for(u, 1, CANCEL_WAIT_NS);
+    for (int i = 0; i < CANCEL_TRIES && (u->request[slot].armed || u->asking) && !u->broken; i++) {
+        wait_for(u, 1, CANCEL_WAIT_NS, 0);
     }
     if (u->request[slot].armed) {
-        SLR_ERROR("capture_cancel_failed", "backend=uring fd=%d", u->live.slot[slot].fd);
+        SLR_ERROR("capture_cancel_failed", "backend=uring tag=%u", slot);
     }
+    u->asking = false;
 }
 
-static void uring_remove(struct slr_capture *c, int fd, uint32_t tag)
+static void uring_remove(struct slr_capture *c, uint32_t tag)
 {
     struct uring *u = uring_of(c);
-    uint32_t slot = slr_live_find(&u->live, fd);
-    (void)tag; /* the descriptor says it all */
-    if (slot == SLR_LIVE_NONE) {
+    if (!slr_live_has(&u->live, tag)) {
         return;
     }
-    u->request[slot].closing = true;
-    if (u->request[slot].armed) {
-        cancel(u, slot);
+    struct request *r = &u->request[tag];
+    r->closing = true;
+    if (r->file != NO_FILE) {
+        ask_drops(u, tag);
     }
-    purge(u, slot);
-    u->unarmed_count -= u->request[slot].unarmed;
-    slr_live_remove(&u->live, slot);
+    cancel(u, tag);
+    purge(u, tag);
+    u->unarmed_count -= r->unarmed;
+    if (r->file != NO_FILE) {
+        slr_live_count_drops(&u->live, tag, u->told[SK_MEMINFO_DROPS]);
+        release_file(u, r->file);
+    }
+    slr_live_remove(&u->live, tag);
 }
 
 /* ---- open and close ---- */
@@ -464,9 +570,7 @@ static void uring_close(struct slr_capture *c)
 {
     struct uring *u = uring_of(c);
     for (uint32_t i = 0; u->enabled && i < u->live.size; i++) {
-        if (u->live.slot[i].fd >= 0) {
-            uring_remove(c, u->live.slot[i].fd, u->live.slot[i].tag);
-        }
+        uring_remove(c, i);
     }
     if (u->ring_made) {
         io_uring_unregister_buf_ring(&u->ring, BUFFER_GROUP);
@@ -479,13 +583,13 @@ static void uring_close(struct slr_capture *c)
         munmap(u->bytes, buffer_bytes(u));
     }
     slr_live_fini(&u->live);
+    free(u->file_free);
     free(u->stash);
     free(u->request);
     free(u);
 }
 
-/* What a machine says that has no (or no new enough) io_uring, or forbids it.
- */
+/* What a machine says that has no (or no new enough) io_uring, or forbids it. */
 static enum slr_err open_error(int result, const char *what)
 {
     enum slr_err err = slr_err_from_errno(-result);
@@ -497,10 +601,30 @@ static enum slr_err open_error(int result, const char *what)
     return err;
 }
 
+/* Before Linux 5.19, or without memory for it, there is no table: then sockets are descriptors. */
+static void make_files(struct uring *u)
+{
+    struct rlimit limit;
+    uint32_t count = u->live.size;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    count = limit.rlim_cur < count ? (uint32_t)limit.rlim_cur : count;
+    u->file_free = calloc(count, sizeof *u->file_free);
+    int result = u->file_free ? io_uring_register_files_sparse(&u->ring, count) : -ENOMEM;
+    if (result < 0) {
+        SLR_WARN("capture_direct_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        u->file_free[i] = count - 1 - i;
+    }
+    u->file_free_count = count;
+}
+
 /*
- * DEFER_TASKRUN came with Linux 6.1, multishot recvmsg with 6.0, so the flags
- * are the probe for all that is needed. R_DISABLED: the ring belongs to the
- * thread that enables it, not to this one.
+ * DEFER_TASKRUN came with Linux 6.1, multishot recvmsg with 6.0, so the flags are the probe for all
+ * that is needed. R_DISABLED: the ring belongs to the thread that enables it, not to this one.
  */
 static enum slr_err make_ring(struct uring *u)
 {
@@ -516,10 +640,15 @@ static enum slr_err make_ring(struct uring *u)
         return open_error(result, "setup");
     }
     u->ring_made = true;
+    u->min_wait = (params.features & FEAT_MIN_TIMEOUT) != 0;
     struct io_uring_buf_reg reg = {
         .ring_addr = (uintptr_t)u->buffers, .ring_entries = u->buffer_count, .bgid = BUFFER_GROUP};
     result = io_uring_register_buf_ring(&u->ring, &reg, 0);
-    return result < 0 ? open_error(result, "buffers") : SLR_OK;
+    if (result < 0) {
+        return open_error(result, "buffers");
+    }
+    make_files(u);
+    return SLR_OK;
 }
 
 static void *map_bytes(size_t len_bytes)
@@ -530,11 +659,10 @@ static void *map_bytes(size_t len_bytes)
 
 static enum slr_err allocate(struct uring *u)
 {
-    uint32_t wanted = power_of_two(u->live.size);
+    uint32_t wanted = power_of_two(u->live.size / SOCKETS_A_BUFFER);
     wanted = wanted < BUFFERS_MIN ? BUFFERS_MIN : wanted;
     u->buffer_count = wanted > BUFFERS_MAX ? BUFFERS_MAX : wanted;
-    /* Every stashed completion holds a buffer or is the last one of a slot's
-     * request. */
+    /* Every stashed completion holds a buffer or is the last one of a slot's request. */
     uint32_t stash_size = power_of_two(u->buffer_count + u->live.size);
     u->stash_mask = stash_size - 1;
     u->stash = calloc(stash_size, sizeof *u->stash);
@@ -568,10 +696,7 @@ static enum slr_err uring_open(const struct slr_capture_config *cfg, struct slr_
         return err;
     }
     io_uring_buf_ring_init(u->buffers);
-    for (uint32_t i = 0; i < u->buffer_count; i++) {
-        const uint16_t id = (uint16_t)i;
-        put_back(u, &id, 1);
-    }
+    stock(u, BUFFERS_MIN);
     *out = &u->base;
     return SLR_OK;
 }

@@ -24,6 +24,7 @@ struct slr_engine_config {
     struct slr_option_list media_ip;
     const char *media_ports;         /* "LO-HI" */
     const char *media_source;        /* host | strict | any */
+    const char *rtcp;                /* auto | always | never: sockets for RTCP */
     const char *data_dir;            /* DIR */
     const char *state_dir;           /* --state */
     const char *capture;             /* uring | socket | pcapfile:FILE */

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "engine/engine_priv.h"
+#include "engine/nofile.h"
 
 #define SEAL_RING_SIZE 65536u
 
@@ -52,7 +53,9 @@ static enum slr_err read_ports(struct slr_engine *e)
     }
     e->port_lo = (uint16_t)lo;
     e->port_hi = (uint16_t)hi;
-    e->port_cursor = (uint16_t)lo;
+    for (uint32_t i = 0; i < SLR_MEDIA_IPS; i++) {
+        e->port_cursor[i] = (uint16_t)lo;
+    }
     return SLR_OK;
 }
 
@@ -71,6 +74,9 @@ static enum slr_err read_words(struct slr_engine *e)
                   SLR_Q("host, strict or any"));
         return SLR_INVAL;
     }
+    e->rtcp = !e->cfg->rtcp || strcmp(e->cfg->rtcp, "auto") == 0 ? SLR_RTCP_AUTO
+              : strcmp(e->cfg->rtcp, "always") == 0              ? SLR_RTCP_ALWAYS
+                                                                 : SLR_RTCP_NEVER;
     e->digits = strcmp(digits, "mask") == 0   ? SLR_DIGITS_MASK
                 : strcmp(digits, "drop") == 0 ? SLR_DIGITS_DROP
                                               : SLR_DIGITS_KEEP;
@@ -144,6 +150,9 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
         err = ops ? ops->open(&cc, out) : SLR_UNSUPPORTED;
     }
     e->backend = ops ? ops->name : "none";
+    if (err == SLR_OK && out == &e->worker[0].capture && strcmp(e->backend, "socket") == 0) {
+        slr_nofile_raise(slr_nofile_needed(e->cfg->streams, 0)); /* it says what is missing */
+    }
     return err;
 }
 
@@ -238,16 +247,12 @@ static enum slr_err make_tables(struct slr_engine *e)
         return err;
     }
     e->codecs = calloc(legs, sizeof *e->codecs);
-    e->fds = malloc(legs * sizeof *e->fds);
     e->active = calloc(legs, sizeof *e->active);
     e->file = calloc(legs, sizeof *e->file);
     e->srtp = calloc(legs, sizeof *e->srtp);
-    e->port_past = calloc(SLR_PORT_PAIRS, sizeof *e->port_past);
-    if (!e->srtp || !e->codecs || !e->fds || !e->active || !e->file) {
+    e->port_past = calloc((size_t)e->media_ip_count * SLR_PORT_PAIRS, sizeof *e->port_past);
+    if (!e->srtp || !e->codecs || !e->active || !e->file) {
         return SLR_NOMEM;
-    }
-    for (uint32_t i = 0; i < legs; i++) {
-        e->fds[i].rtp = e->fds[i].rtcp = -1;
     }
     return SLR_OK;
 }
@@ -408,12 +413,6 @@ static void free_parts(struct slr_engine *e)
     }
     for (uint32_t i = 0; e->state && e->file && i < e->state->leg_max; i++) {
         slr_recfile_close(&e->file[i]);
-        if (e->fds && e->fds[i].rtp >= 0) {
-            close(e->fds[i].rtp);
-        }
-        if (e->fds && e->fds[i].rtcp >= 0) {
-            close(e->fds[i].rtcp);
-        }
     }
 }
 
@@ -441,7 +440,6 @@ void slr_engine_close(struct slr_engine *e, bool seal)
     free(e->writer);
     free(e->to_sealer);
     free(e->codecs);
-    free(e->fds);
     free(e->port_past);
     free(e->active);
     free(e->file);

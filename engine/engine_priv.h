@@ -19,6 +19,10 @@ struct slr_leg_fds {
     int rtp, rtcp; /* -1: none */
 };
 
+/* RTCP sockets: with AUTO for new legs while so many streams or fewer run. */
+enum slr_rtcp_policy { SLR_RTCP_AUTO, SLR_RTCP_ALWAYS, SLR_RTCP_NEVER };
+#define SLR_RTCP_AUTO_STREAMS 4000u
+
 /* What a pair of ports heard last. */
 struct slr_port_past {
     uint32_t ssrc;
@@ -36,7 +40,6 @@ struct slr_engine {
     struct slr_event_sink sink;
     struct slr_state *state;
     struct slr_leg_codecs *codecs;
-    struct slr_leg_fds *fds;
     struct slr_srtp_box *srtp;
     _Atomic uint8_t *active;
     struct slr_recfile *file;
@@ -53,8 +56,10 @@ struct slr_engine {
     bool draining;
     struct slr_addr media_ip[SLR_MEDIA_IPS];
     uint32_t media_ip_count, media_ip_next;
-    uint16_t port_lo, port_hi, port_cursor;
-    struct slr_port_past *port_past; /* by port / 2; NULL: not remembered */
+    uint16_t port_lo, port_hi;
+    uint16_t port_cursor[SLR_MEDIA_IPS];
+    struct slr_port_past *port_past; /* by address, then port / 2; NULL: not remembered */
+    enum slr_rtcp_policy rtcp;
     enum slr_source_policy policy;
     enum slr_digit_policy digits;
     struct slr_output output; /* default of sessions that name none */
@@ -86,6 +91,12 @@ uint32_t slr_engine_leg_find(struct slr_engine *e, const struct slr_session *s, 
 struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_session *s);
 uint32_t slr_engine_leg_slot(struct slr_engine *e); /* SLR_NONE: none free */
 void slr_engine_leg_reset(struct slr_engine *e, uint32_t leg);
+bool slr_engine_wants_rtcp(const struct slr_engine *e);
+/* Receives on bound sockets, which are closed or the backend's afterwards. On the leg's worker. */
+enum slr_err slr_engine_leg_listen(struct slr_worker *w, uint32_t leg,
+                                   struct slr_leg_fds *fds) SLR_CHECKED;
+/* The opposite; ports are free then. On the leg's worker. */
+void slr_engine_leg_deafen(struct slr_worker *w, uint32_t leg);
 /* Ends a session at a position (INT64_MIN: now). */
 enum slr_err slr_engine_session_end(struct slr_engine *e, struct slr_session *s, const char *reason,
                                     int64_t end_ticks) SLR_CHECKED;
@@ -113,7 +124,7 @@ void slr_engine_secure_close(struct slr_engine *e);
 
 /* engine_restore.c: sessions of an earlier process go on. */
 enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;
-/* Their sockets are received from again; workers run. */
+/* Their ports are bound and received from again; workers run, writers don't. */
 void slr_engine_restore_sockets(struct slr_engine *e);
 
 /* engine_rescue.c: working files without a session are sealed with what is in them. */

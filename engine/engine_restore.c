@@ -1,6 +1,6 @@
 /*
  * engine_restore: sessions of an earlier process go on in this one: same recording, same ports.
- * Control thread at start, before workers and writers run.
+ * Control thread at start, before workers and writers run; ports are bound on the workers.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,21 +14,18 @@
 #define REBIND_TRIES 200
 
 /* The old process's sockets may linger for a moment (io_uring), so binding is tried for 2 s. */
-static enum slr_err bind_leg(struct slr_engine *e, const struct slr_session *s, uint32_t slot)
+static enum slr_err bind_leg(const struct slr_engine *e, const struct slr_leg *leg,
+                             struct slr_leg_fds *fds)
 {
-    const struct slr_leg *leg = &e->state->leg[slot];
     uint16_t port = 0;
+    uint16_t cursor = 0;
     enum slr_err err = SLR_BUSY;
     for (int i = 0; i < REBIND_TRIES && err == SLR_BUSY; i++) {
         if (i > 0) {
             nanosleep(&(struct timespec){0, 10 * SLR_NS_PER_MS}, NULL);
         }
-        err = slr_ports_bind(&leg->local, e->port_lo, e->port_hi, &e->port_cursor, leg->local.port,
-                             &e->fds[slot].rtp, &e->fds[slot].rtcp, &port);
-    }
-    if (err != SLR_OK) {
-        SLR_ERROR("rebind_failed", "session=%s port=%u err=%s", s->id, leg->local.port,
-                  slr_err_name(err));
+        err = slr_ports_bind(&leg->local, e->port_lo, e->port_hi, &cursor, leg->local.port,
+                             &fds->rtp, leg->rtcp_port ? &fds->rtcp : NULL, &port);
     }
     return err;
 }
@@ -75,39 +72,51 @@ static void restore_open(struct slr_engine *e, struct slr_session *s, slr_mono n
         slr_leg_codecs_build(&e->codecs[slot], leg);
         finish_join(s, leg);
         refresh(s, leg);
-        if (atomic_load(&leg->state) == SLR_LEG_OPEN && bind_leg(e, s, slot) != SLR_OK) {
-            atomic_store(&leg->state, SLR_LEG_CLOSED);
-        }
         slr_leg_run(leg)->heard_ns = slr_leg_run(leg)->heard_ns ? now.ns : 0;
     }
-    slr_intervals_close(&s->downs, slr_session_ticks(s, slr_clock_mono(e->clock)));
 }
 
-/* The capture instance belongs to its worker, so sockets are added there. */
-static void add_sockets(struct slr_worker *w, void *arg)
+/* A leg whose port is gone is over; what it has is kept. */
+static void listen_again(struct slr_worker *w, const struct slr_engine *e,
+                         const struct slr_session *s, uint32_t slot)
+{
+    struct slr_leg *leg = &e->state->leg[slot];
+    struct slr_leg_fds fds = {-1, -1};
+    enum slr_err err = bind_leg(e, leg, &fds);
+    if (err == SLR_OK) {
+        err = slr_engine_leg_listen(w, slot, &fds);
+    }
+    if (err != SLR_OK) {
+        SLR_ERROR("rebind_failed", "session=%s port=%u err=%s", s->id, leg->local.port,
+                  slr_err_name(err));
+        atomic_store(&leg->state, SLR_LEG_CLOSED);
+    }
+}
+
+/* The capture instance belongs to its worker, so sockets are bound and added there: each counts
+ * among the open files for a moment only. */
+static void listen_all(struct slr_worker *w, void *arg)
 {
     struct slr_engine *e = arg;
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
-        const struct slr_leg *leg = &e->state->leg[i];
-        uint32_t owner = atomic_load(&leg->session);
-        if (atomic_load(&leg->state) != SLR_LEG_OPEN || e->fds[i].rtp < 0 ||
-            owner % w->count != w->number) {
+    for (uint32_t i = w->number; i < e->state->session_max; i += w->count) {
+        struct slr_session *s = &e->state->session[i];
+        if (!atomic_load(&e->active[i]) || atomic_load(&s->state) != SLR_SESSION_OPEN) {
             continue;
         }
-        enum slr_err err = w->capture->ops->add(w->capture, e->fds[i].rtp, SLR_TAG_RTP(i));
-        if (err == SLR_OK) {
-            err = w->capture->ops->add(w->capture, e->fds[i].rtcp, SLR_TAG_RTCP(i));
+        for (uint32_t k = 0; k < atomic_load(&s->leg_count); k++) {
+            uint32_t slot = atomic_load(&s->leg[k]);
+            if (atomic_load(&e->state->leg[slot].state) == SLR_LEG_OPEN) {
+                listen_again(w, e, s, slot);
+            }
         }
-        if (err != SLR_OK) {
-            SLR_ERROR("readd_failed", "port=%u err=%s", leg->local.port, slr_err_name(err));
-        }
+        slr_intervals_close(&s->downs, slr_session_ticks(s, slr_clock_mono(e->clock)));
     }
 }
 
 void slr_engine_restore_sockets(struct slr_engine *e)
 {
     for (uint32_t i = 0; i < e->worker_count; i++) {
-        slr_worker_call(&e->worker[i], add_sockets, e);
+        slr_worker_call(&e->worker[i], listen_all, e);
     }
 }
 

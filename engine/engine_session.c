@@ -88,6 +88,12 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
     atomic_store(&leg->state, SLR_LEG_SETUP);
 }
 
+bool slr_engine_wants_rtcp(const struct slr_engine *e)
+{
+    return e->rtcp == SLR_RTCP_ALWAYS ||
+           (e->rtcp == SLR_RTCP_AUTO && slr_engine_streams_used(e) <= SLR_RTCP_AUTO_STREAMS);
+}
+
 /* Reserved streams of all sessions: the first INVITE of a call reserves for all its legs. */
 uint32_t slr_engine_streams_used(const struct slr_engine *e)
 {
@@ -220,72 +226,13 @@ struct leg_call {
     struct slr_session *s;
     uint32_t slot;
     const struct slr_leg_params *p;
+    struct slr_leg_fds fds; /* bound */
     bool on;
     uint32_t max_ms; /* of a pause */
     int64_t at_ticks;
     bool changed;
     enum slr_err err;
 };
-
-static void leg_start(struct slr_worker *w, void *arg)
-{
-    struct leg_call *c = arg;
-    const struct slr_leg_fds *fds = &c->e->fds[c->slot];
-    c->err = w->capture->ops->add(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
-    if (c->err != SLR_OK) {
-        return;
-    }
-    if (fds->rtcp >= 0) {
-        c->err = w->capture->ops->add(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
-    }
-    if (c->err == SLR_OK) {
-        c->err = slr_engine_leg_join(w, c->s, c->slot);
-    }
-    if (c->err != SLR_OK) {
-        w->capture->ops->remove(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
-        if (fds->rtcp >= 0) { /* removing what was not added does nothing */
-            w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
-        }
-    } else {
-        slr_placement_hold(c->s, &w->place.state->leg[c->slot], c->p->hold,
-                           slr_clock_mono(w->clock));
-    }
-}
-
-/* The next leg on this port knows whose packets may still come. */
-static void remember_port(struct slr_engine *e, const struct slr_leg *leg)
-{
-    if (e->port_past && leg->local.family != 0) {
-        bool heard = leg->current != SLR_NONE;
-        e->port_past[leg->local.port / 2] =
-            (struct slr_port_past){heard ? leg->stream[leg->current].ssrc : 0, heard};
-    }
-}
-
-static void recall_port(const struct slr_engine *e, struct slr_leg *leg)
-{
-    if (e->port_past) {
-        leg->ssrc_stale = e->port_past[leg->local.port / 2].ssrc;
-        leg->has_stale = e->port_past[leg->local.port / 2].heard;
-    }
-}
-
-static void leg_stop(struct slr_worker *w, void *arg)
-{
-    struct leg_call *c = arg;
-    struct slr_leg_fds *fds = &c->e->fds[c->slot];
-    if (fds->rtp >= 0) {
-        w->capture->ops->remove(w->capture, fds->rtp, SLR_TAG_RTP(c->slot));
-    }
-    if (fds->rtcp >= 0) {
-        w->capture->ops->remove(w->capture, fds->rtcp, SLR_TAG_RTCP(c->slot));
-    }
-    slr_steady_stop(&w->place.state->leg[c->slot]);
-    remember_port(c->e, &w->place.state->leg[c->slot]);
-    atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
-                          memory_order_release);
-    slr_engine_secure_end(c->e, c->slot);
-}
 
 static void close_fds(struct slr_leg_fds *fds)
 {
@@ -298,17 +245,87 @@ static void close_fds(struct slr_leg_fds *fds)
     fds->rtp = fds->rtcp = -1;
 }
 
-static const struct slr_addr *pick_ip(struct slr_engine *e, uint8_t family)
+enum slr_err slr_engine_leg_listen(struct slr_worker *w, uint32_t slot, struct slr_leg_fds *fds)
 {
-    uint8_t want = family ? family : 4;
-    for (uint32_t i = 0; i < e->media_ip_count; i++) {
-        const struct slr_addr *a = &e->media_ip[(e->media_ip_next + i) % e->media_ip_count];
-        if (a->family == want) {
-            e->media_ip_next = (e->media_ip_next + i + 1) % e->media_ip_count;
-            return a;
+    enum slr_err err = w->capture->ops->add(w->capture, fds->rtp, SLR_TAG_RTP(slot));
+    if (err == SLR_OK) {
+        fds->rtp = -1; /* the backend's */
+        if (fds->rtcp >= 0) {
+            err = w->capture->ops->add(w->capture, fds->rtcp, SLR_TAG_RTCP(slot));
+            fds->rtcp = err == SLR_OK ? -1 : fds->rtcp;
+        }
+    }
+    if (err != SLR_OK) {
+        slr_engine_leg_deafen(w, slot);
+    }
+    close_fds(fds);
+    return err;
+}
+
+void slr_engine_leg_deafen(struct slr_worker *w, uint32_t slot)
+{
+    /* removing what was not added does nothing */
+    w->capture->ops->remove(w->capture, SLR_TAG_RTP(slot));
+    w->capture->ops->remove(w->capture, SLR_TAG_RTCP(slot));
+}
+
+static void leg_start(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    c->err = slr_engine_leg_listen(w, c->slot, &c->fds);
+    if (c->err != SLR_OK) {
+        return;
+    }
+    c->err = slr_engine_leg_join(w, c->s, c->slot);
+    if (c->err != SLR_OK) {
+        slr_engine_leg_deafen(w, c->slot);
+    } else {
+        slr_placement_hold(c->s, &w->place.state->leg[c->slot], c->p->hold,
+                           slr_clock_mono(w->clock));
+    }
+}
+
+/* By address and port; NULL: not remembered. */
+static struct slr_port_past *past_of(const struct slr_engine *e, const struct slr_addr *local)
+{
+    for (uint32_t i = 0; e->port_past && local->family != 0 && i < e->media_ip_count; i++) {
+        if (slr_addr_eq_ip(&e->media_ip[i], local)) {
+            return &e->port_past[i * SLR_PORT_PAIRS + local->port / 2];
         }
     }
     return NULL;
+}
+
+/* The next leg on this port knows whose packets may still come. */
+static void remember_port(struct slr_engine *e, const struct slr_leg *leg)
+{
+    struct slr_port_past *past = past_of(e, &leg->local);
+    if (past) {
+        past->heard = leg->current != SLR_NONE;
+        past->ssrc = past->heard ? leg->stream[leg->current].ssrc : 0;
+    }
+}
+
+static void recall_port(const struct slr_engine *e, struct slr_leg *leg)
+{
+    const struct slr_port_past *past = past_of(e, &leg->local);
+    if (past) {
+        leg->ssrc_stale = past->ssrc;
+        leg->has_stale = past->heard;
+    }
+}
+
+static void leg_stop(struct slr_worker *w, void *arg)
+{
+    struct leg_call *c = arg;
+    if (!c->e->passive) {
+        slr_engine_leg_deafen(w, c->slot);
+    }
+    slr_steady_stop(&w->place.state->leg[c->slot]);
+    remember_port(c->e, &w->place.state->leg[c->slot]);
+    atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
+                          memory_order_release);
+    slr_engine_secure_end(c->e, c->slot);
 }
 
 static void fill_leg(struct slr_engine *e, struct slr_leg *leg, const struct slr_leg_params *p)
@@ -328,30 +345,46 @@ static void answer_leg(const struct slr_leg *leg, struct slr_leg_answer *answer)
     answer->rtcp_port = leg->rtcp_port;
 }
 
+/* On the addresses of the leg's family in turn; where one has no port left, on the next. */
+static enum slr_err bind_leg(struct slr_engine *e, struct slr_leg *leg, uint8_t family,
+                             struct slr_leg_fds *fds)
+{
+    enum slr_err err = SLR_UNSUPPORTED; /* no address of this family */
+    uint32_t first = e->media_ip_next;
+    bool rtcp = slr_engine_wants_rtcp(e);
+    for (uint32_t i = 0; i < e->media_ip_count; i++) {
+        uint32_t at = (first + i) % e->media_ip_count;
+        if (e->media_ip[at].family != (family ? family : 4)) {
+            continue;
+        }
+        uint16_t port = 0;
+        err = slr_ports_bind(&e->media_ip[at], e->port_lo, e->port_hi, &e->port_cursor[at], 0,
+                             &fds->rtp, rtcp ? &fds->rtcp : NULL, &port);
+        if (err == SLR_OK) {
+            e->media_ip_next = (at + 1) % e->media_ip_count;
+            leg->local = e->media_ip[at];
+            leg->local.port = port;
+            leg->rtcp_port = rtcp ? (uint16_t)(port + 1) : 0;
+        }
+        if (err != SLR_FULL) {
+            break;
+        }
+    }
+    return err;
+}
+
 /* Binds and starts a live leg in a slot that is SETUP; on failure the slot is free again. */
 static enum slr_err leg_open_live(struct slr_engine *e, struct slr_session *s, uint32_t slot,
                                   const struct slr_leg_params *p)
 {
     struct slr_leg *leg = &e->state->leg[slot];
-    const struct slr_addr *ip = pick_ip(e, p->family);
-    if (!ip) {
-        return SLR_UNSUPPORTED;
-    }
-    uint16_t port = 0;
-    enum slr_err err = slr_ports_bind(ip, e->port_lo, e->port_hi, &e->port_cursor, 0,
-                                      &e->fds[slot].rtp, &e->fds[slot].rtcp, &port);
+    struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p, .fds = {-1, -1}};
+    enum slr_err err = bind_leg(e, leg, p->family, &c.fds);
     if (err != SLR_OK) {
         return err;
     }
-    leg->local = *ip;
-    leg->local.port = port;
-    leg->rtcp_port = (uint16_t)(port + 1);
     recall_port(e, leg);
-    struct leg_call c = {.e = e, .s = s, .slot = slot, .p = p};
     slr_worker_call(slr_engine_worker_of(e, s), leg_start, &c);
-    if (c.err != SLR_OK) {
-        close_fds(&e->fds[slot]);
-    }
     return c.err;
 }
 
@@ -473,7 +506,6 @@ enum slr_err slr_engine_leg_close(struct slr_engine *e, const char *session, con
     }
     struct leg_call c = {.e = e, .s = s, .slot = slot};
     slr_worker_call(slr_engine_worker_of(e, s), leg_stop, &c);
-    close_fds(&e->fds[slot]);
     if (e->passive) {
         slr_flows_close_leg(&e->flows, slot, slr_clock_mono(e->clock));
     }
@@ -581,9 +613,6 @@ enum slr_err slr_engine_session_end(struct slr_engine *e, struct slr_session *s,
     struct leg_call c = {.e = e, .s = s, .at_ticks = end_ticks};
     snprintf(s->end_reason, sizeof s->end_reason, "%s", reason && reason[0] ? reason : "stop");
     slr_worker_call(slr_engine_worker_of(e, s), session_stop, &c);
-    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
-        close_fds(&e->fds[atomic_load(&s->leg[i])]);
-    }
     if (e->passive) {
         slr_passive_legs_closed(e, s);
     }

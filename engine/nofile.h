@@ -6,8 +6,10 @@
 
 #include <stdint.h>
 
-/* What `streams` streams at once can take: RTP and RTCP socket of each, files, and the rest. */
-uint64_t slr_nofile_needed(uint32_t streams);
+/* What `streams` streams at once can take: RTP and RTCP socket of each, files, and the rest.
+ * tables: so many tables of direct descriptors (uring: one a worker) have room for as many sockets
+ * each as the limit says and count for nothing themselves. */
+uint64_t slr_nofile_needed(uint32_t streams, uint32_t tables);
 
 /* Raises the soft limit to the hard one, and the hard one where that is allowed and needed. Where
  * the limit stays below `needed` a log event says what to raise. Returns the limit. */

@@ -57,6 +57,8 @@ static const struct slr_option options[] = {
     STR("media-ports", media_ports, "LO-HI", "40000-59998", "ports to receive media on"),
     STR("media-source", media_source, "WHO", "host",
         "whose media is taken: host (as signalled), strict (its port too), any"),
+    STR("rtcp", rtcp, "WHEN", "auto",
+        "ports for RTCP: always, never, auto (for new legs until 4000 streams run)"),
     STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
     STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
     STR("capture", capture, "HOW", "uring", "uring, socket or pcapfile:FILE"),
@@ -140,6 +142,11 @@ static enum slr_err check(struct slr_engine_config *cfg)
         fprintf(stderr, "slr: --digits: expected keep, mask or drop, not \"%s\"\n", d);
         return SLR_INVAL;
     }
+    const char *rtcp = cfg->rtcp;
+    if (strcmp(rtcp, "auto") != 0 && strcmp(rtcp, "always") != 0 && strcmp(rtcp, "never") != 0) {
+        fprintf(stderr, "slr: --rtcp: expected auto, always or never, not \"%s\"\n", rtcp);
+        return SLR_INVAL;
+    }
     if (strcmp(cfg->comfort, "silence") != 0 && strcmp(cfg->comfort, "noise") != 0) {
         fprintf(stderr, "slr: --comfort: expected silence or noise, not \"%s\"\n", cfg->comfort);
         return SLR_INVAL;
@@ -197,7 +204,8 @@ static int run(struct slr_engine_config *cfg)
     }
     const char *given = cfg->node;
     cfg->node = given ? given : host;
-    slr_nofile_raise(slr_nofile_needed(cfg->streams));
+    /* as if there were direct descriptors: the engine looks again where there are none */
+    slr_nofile_raise(slr_nofile_needed(cfg->streams, cfg->workers));
     if (!cfg->control && !passive) {
         SLR_WARN("no_control", "effect=%s", SLR_Q("no control plane can connect"));
     }

@@ -25,13 +25,15 @@ static uint32_t burst_count;
 static struct slr_addr loopback;
 static int sender;
 
+static uint32_t recv_buffer_bytes = 1 << 18;
+
 /* Opens row `name`; false: this machine refuses it (said plainly). */
 static bool open_row(const char *name, uint32_t max_sockets, uint32_t batch_us)
 {
     const struct slr_capture_config cfg = {.clock = slr_clock_real(),
                                            .max_sockets = max_sockets,
                                            .batch_us = batch_us,
-                                           .recv_buffer_bytes = 1 << 18};
+                                           .recv_buffer_bytes = recv_buffer_bytes};
     ops = slr_capture_find(name);
     cr_assert_not_null(ops);
     enum slr_err err = ops->open(&cfg, &capture);
@@ -70,6 +72,21 @@ static uint16_t local_port(int fd)
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
     cr_assert(slr_addr_from_sockaddr((struct sockaddr *)&sa, &a));
     return a.port;
+}
+
+static void add(int fd, uint32_t tag)
+{
+    cr_assert_eq(ops->add(capture, fd, tag), SLR_OK, "%s: tag %u", ops->name, tag);
+}
+
+/* Of a port that was free a moment ago. */
+static int bind_exact(uint16_t port)
+{
+    uint16_t cursor = 0, got;
+    int fd;
+    cr_assert_eq(slr_ports_bind(&loopback, 0, 0, &cursor, port, &fd, NULL, &got), SLR_OK,
+                 "%s: nothing holds the port", ops->name);
+    return fd;
 }
 
 static int bind_one(uint16_t *port)
@@ -122,9 +139,8 @@ static void check_pair(void)
     uint16_t cursor = (uint16_t)(20000 + getpid() % 20000), port;
     int rtp, rtcp;
     cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &rtp, &rtcp, &port), SLR_OK);
-    cr_assert_eq(ops->add(capture, rtp, 11), SLR_OK);
-    cr_assert_eq(ops->add(capture, rtcp, UINT32_MAX - 1), SLR_OK);
-    cr_assert_eq(ops->add(capture, rtp, 12), SLR_EXISTS);
+    add(rtp, 2);
+    add(rtcp, 3);
     check_quiet();
     int64_t last_ns = 0;
     for (uint8_t i = 0; i < 100; i++) {
@@ -134,7 +150,7 @@ static void check_pair(void)
         next_packet();
         int64_t now_ns = slr_clock_mono(slr_clock_real()).ns;
         cr_assert_eq(burst_count, 1);
-        cr_assert_eq(burst[0].tag, i % 2 ? UINT32_MAX - 1 : 11);
+        cr_assert_eq(burst[0].tag, i % 2 ? 3 : 2);
         cr_assert_eq(burst[0].len_bytes, 3);
         cr_assert_eq(burst[0].at[0], i);
         cr_assert_eq(burst[0].src.port, local_port(sender));
@@ -152,10 +168,8 @@ static void check_pair(void)
     ops->stats(capture, &stats);
     cr_assert_eq(stats.packets, 100);
     cr_assert_eq(stats.recv_errors + stats.drop_kernel + stats.drop_truncated, 0);
-    ops->remove(capture, rtp, 11);
-    ops->remove(capture, rtcp, UINT32_MAX - 1);
-    close(rtp);
-    close(rtcp);
+    ops->remove(capture, 2);
+    ops->remove(capture, 3);
 }
 
 Test(live, pair_tags_addresses_times)
@@ -166,8 +180,7 @@ Test(live, pair_tags_addresses_times)
 static void check_order(void)
 {
     uint16_t port;
-    int fd = bind_one(&port);
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    add(bind_one(&port), 0);
     for (uint16_t i = 0; i < 300; i++) {
         send_to(port, &i, sizeof i);
     }
@@ -183,8 +196,7 @@ static void check_order(void)
         }
     }
     check_quiet();
-    ops->remove(capture, fd, 5);
-    close(fd);
+    ops->remove(capture, 0);
 }
 
 Test(live, one_socket_keeps_its_order)
@@ -197,38 +209,31 @@ static void check_remove(void)
     uint16_t port[2];
     int fd[2] = {bind_one(&port[0]), bind_one(&port[1])};
     for (uint32_t round = 0; round < 50; round++) {
-        int a = (int)(round % 2);
-        cr_assert_eq(ops->add(capture, fd[a], 7), SLR_OK);
-        cr_assert_eq(ops->add(capture, fd[1 - a], 8), SLR_OK);
+        uint32_t a = round % 2;
+        add(fd[a], 0);
+        add(fd[1 - a], 1);
         for (int i = 0; i < 100; i++) {
             send_to(port[a], "old", 3);
-            send_to(port[1 - a], "new", 3);
+            send_to(port[1 - a], "old", 3);
         }
         if (round % 3 != 0) { /* also with some received and not yet handed out */
             next(10000);
         }
-        ops->remove(capture, fd[a], 7);
-        ops->remove(capture, fd[1 - a], 8);
-        /* Same tag at once, on the other socket, whose waiting packets are its own. */
-        cr_assert_eq(ops->add(capture, fd[1 - a], 7), SLR_OK);
+        ops->remove(capture, 0);
+        ops->remove(capture, 1);
+        ops->remove(capture, 1); /* does nothing */
+        /* Same port and tag at once, with a socket of its own. */
+        add(bind_exact(port[1 - a]), 0);
         send_to(port[1 - a], "end", 3);
-        for (bool ended = false; !ended;) {
-            next_packet();
-            for (uint32_t i = 0; i < burst_count; i++) {
-                cr_assert_eq(burst[i].tag, 7);
-                cr_assert_neq(memcmp(burst[i].at, "old", 3), 0, "%s", ops->name);
-                ended = ended || memcmp(burst[i].at, "end", 3) == 0;
-            }
-        }
-        ops->remove(capture, fd[1 - a], 7);
-        for (int i = 0; i < 2; i++) { /* what waits in the sockets is of the past round */
-            char drain[8];
-            while (recv(fd[i], drain, sizeof drain, MSG_DONTWAIT) >= 0) {
-            }
-        }
+        next_packet();
+        cr_assert_eq(burst_count, 1);
+        cr_assert_eq(burst[0].tag, 0);
+        cr_assert_eq(memcmp(burst[0].at, "end", 3), 0, "%s", ops->name);
+        ops->remove(capture, 0);
+        fd[0] = bind_exact(port[0]);
+        fd[1] = bind_exact(port[1]);
     }
     check_quiet();
-    ops->remove(capture, fd[0], 7);
     close(fd[0]);
     close(fd[1]);
 }
@@ -241,47 +246,46 @@ Test(live, remove_stops_and_tag_is_free)
 static void check_ports_are_free_after_remove(void)
 {
     for (int i = 0; i < 50; i++) {
-        uint16_t port, again, cursor = 0;
-        int fd = bind_one(&port), other;
-        cr_assert_eq(ops->add(capture, fd, 1), SLR_OK);
+        uint16_t port;
+        add(bind_one(&port), 1);
         send_to(port, "x", 1);
         next_packet();
-        ops->remove(capture, fd, 1);
-        close(fd);
-        cr_assert_eq(slr_ports_bind(&loopback, 0, 0, &cursor, port, &other, NULL, &again), SLR_OK,
-                     "%s: nothing holds the socket", ops->name);
-        close(other);
+        ops->remove(capture, 1);
+        close(bind_exact(port));
     }
 }
 
 Test(live, closed_means_closed)
 {
-    each_row(check_ports_are_free_after_remove, 1, 0);
+    each_row(check_ports_are_free_after_remove, 2, 0);
 }
 
-static void check_full(void)
+static void check_tags(void)
 {
     uint16_t port;
-    int fd[4];
-    for (int i = 0; i < 4; i++) {
-        fd[i] = bind_one(&port);
-        cr_assert_eq(ops->add(capture, fd[i], (uint32_t)i), i < 3 ? SLR_OK : SLR_FULL);
-    }
-    ops->remove(capture, fd[1], 1);
-    cr_assert_eq(ops->add(capture, fd[3], 3), SLR_OK);
+    int fd = bind_one(&port);
+    cr_assert_eq(ops->add(capture, fd, 3), SLR_INVAL, "beyond max_sockets");
+    cr_assert_eq(ops->add(capture, fd, UINT32_MAX), SLR_INVAL);
+    cr_assert_neq(ops->add(capture, -1, 2), SLR_OK);
+    add(fd, 2);
+    fd = bind_one(&port);
+    cr_assert_eq(ops->add(capture, fd, 2), SLR_EXISTS);
+    add(fd, 0); /* what was refused is the caller's still */
     send_to(port, "x", 1);
     next_packet();
-    cr_assert_eq(burst[0].tag, 3);
-    cr_assert_neq(ops->add(capture, -1, 9), SLR_OK);
-    for (int i = 0; i < 4; i++) {
-        ops->remove(capture, fd[i], (uint32_t)i);
-        close(fd[i]);
-    }
+    cr_assert_eq(burst[0].tag, 0);
+    ops->remove(capture, 3);
+    ops->remove(capture, UINT32_MAX);
+    ops->remove(capture, 2);
+    add(bind_one(&port), 2);
+    send_to(port, "x", 1);
+    next_packet();
+    cr_assert_eq(burst[0].tag, 2);
 }
 
 Test(live, max_sockets)
 {
-    each_row(check_full, 3, 0);
+    each_row(check_tags, 3, 0);
 }
 
 static void check_sizes(void)
@@ -290,8 +294,7 @@ static void check_sizes(void)
     static uint8_t bytes[65507];
     struct slr_capture_stats stats;
     uint16_t port;
-    int fd = bind_one(&port);
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    add(bind_one(&port), 0);
     for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = (uint8_t)(i * 31);
     }
@@ -311,8 +314,7 @@ static void check_sizes(void)
     ops->stats(capture, &stats);
     cr_assert_eq(stats.packets, 7);
     cr_assert_eq(stats.drop_truncated, 3);
-    ops->remove(capture, fd, 5);
-    close(fd);
+    ops->remove(capture, 0);
 }
 
 Test(live, sizes_from_nothing_to_too_much)
@@ -383,8 +385,7 @@ Test(live, timeout_is_kept)
 static void check_batching(void)
 {
     uint16_t port;
-    int fd = bind_one(&port);
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    add(bind_one(&port), 0);
     send_to(port, "x", 1);
     next_packet(); /* a batch begins here; the next one is gathered for 200 ms */
     int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
@@ -396,8 +397,7 @@ static void check_batching(void)
     send_to(port, "x", 1);
     next(0);
     cr_assert_eq(burst_count, 1, "%s: no gathering when told not to wait", ops->name);
-    ops->remove(capture, fd, 5);
-    close(fd);
+    ops->remove(capture, 0);
 }
 
 Test(live, gathers_by_time)
@@ -411,11 +411,9 @@ static void check_kernel_drops(void)
     struct slr_capture_stats stats;
     uint16_t port;
     uint32_t sent = 0, got = 0, told = 0;
-    int fd = bind_one(&port), small = 4096;
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
-    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    add(bind_one(&port), 0);
     for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 100; i++, sent++) {
+        for (int i = 0; i < 1000; i++, sent++) {
             send_to(port, bytes, sizeof bytes);
         }
         for (next(100000); burst_count > 0; next(10000)) {
@@ -426,15 +424,15 @@ static void check_kernel_drops(void)
         }
     }
     cr_assert_gt(told, 0, "%s: the second round tells what the first lost", ops->name);
-    ops->remove(capture, fd, 5);
+    ops->remove(capture, 0);
     ops->stats(capture, &stats);
     cr_assert_eq(stats.packets, got);
     cr_assert_eq(stats.drop_kernel, sent - got, "%s: also what no packet told", ops->name);
-    close(fd);
 }
 
 Test(live, kernel_drops_are_counted)
 {
+    recv_buffer_bytes = 4096;
     each_row(check_kernel_drops, 1, 0);
 }
 
@@ -443,16 +441,16 @@ Test(live, kernel_drops_are_counted)
 
 static void check_many(void)
 {
-    static int fd[MANY];
     static uint16_t port[MANY];
     static uint32_t got[MANY];
     uint32_t total = 0;
     uint16_t cursor = 20000;
     memset(got, 0, sizeof got);
     for (uint32_t i = 0; i < MANY; i++) {
-        cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &fd[i], NULL, &port[i]),
+        int fd;
+        cr_assert_eq(slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &fd, NULL, &port[i]),
                      SLR_OK);
-        cr_assert_eq(ops->add(capture, fd[i], 1000 + i), SLR_OK);
+        add(fd, 2 * i + 1);
     }
     for (uint32_t k = 0; k < EACH; k++) {
         for (uint32_t i = 0; i < MANY; i++) {
@@ -466,15 +464,14 @@ static void check_many(void)
             uint32_t words[2];
             cr_assert_eq(burst[b].len_bytes, 172);
             memcpy(words, burst[b].at, sizeof words);
-            cr_assert_eq(burst[b].tag, 1000 + words[0]);
+            cr_assert_eq(burst[b].tag, 2 * words[0] + 1);
             cr_assert_eq(words[1], got[words[0]], "%s: each once and in order", ops->name);
             got[words[0]]++;
         }
     }
     check_quiet();
     for (uint32_t i = 0; i < MANY; i++) {
-        ops->remove(capture, fd[i], 1000 + i);
-        close(fd[i]);
+        ops->remove(capture, 2 * i + 1);
     }
     struct slr_capture_stats stats;
     ops->stats(capture, &stats);
@@ -490,23 +487,19 @@ Test(live, many_sockets)
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     limit.rlim_cur = limit.rlim_max;
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    each_row(check_many, MANY, 2000);
+    each_row(check_many, 2 * MANY, 2000);
 }
 
 static void check_close_with_sockets(void)
 {
-    uint16_t port, again, cursor = 0;
-    int fd = bind_one(&port), other;
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
+    uint16_t port;
+    add(bind_one(&port), 0);
     for (int i = 0; i < 10; i++) {
         send_to(port, "x", 1);
     }
     next_packet();
     ops->close(capture);
-    close(fd);
-    cr_assert_eq(slr_ports_bind(&loopback, 0, 0, &cursor, port, &other, NULL, &again), SLR_OK, "%s",
-                 ops->name);
-    close(other);
+    close(bind_exact(port));
     const struct slr_capture_config cfg = {.max_sockets = 1};
     cr_assert_eq(ops->open(&cfg, &capture), SLR_OK); /* for each_row to close */
 }
@@ -522,11 +515,7 @@ static void check_more_than_buffers(void)
     struct slr_capture_stats stats;
     uint16_t port;
     uint32_t got = 0;
-    int fd = bind_one(&port), large = 4 << 20;
-    cr_assert_eq(ops->add(capture, fd, 5), SLR_OK);
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large) != 0) {
-        cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof large), 0);
-    }
+    add(bind_one(&port), 0);
     for (uint32_t i = 0; i < 1000; i++) {
         send_to(port, &i, sizeof i);
     }
@@ -540,13 +529,57 @@ static void check_more_than_buffers(void)
     ops->stats(capture, &stats);
     cr_assert_eq(stats.packets, 1000);
     cr_assert_eq(stats.recv_errors + stats.drop_kernel, 0);
-    ops->remove(capture, fd, 5);
-    close(fd);
+    ops->remove(capture, 0);
 }
 
 Test(live, more_packets_than_buffers)
 {
+    recv_buffer_bytes = 4 << 20;
     each_row(check_more_than_buffers, 1, 1000);
+}
+
+/* Sockets of uring are not among the process's files: so many that those would not do. */
+static void check_beyond_files(void)
+{
+    static uint16_t port[MANY];
+    struct rlimit limit;
+    uint16_t cursor = 20000;
+    uint32_t got = 0;
+    for (uint32_t i = 0; i < MANY; i++) {
+        int fd;
+        enum slr_err err = slr_ports_bind(&loopback, 20000, 60000, &cursor, 0, &fd, NULL, &port[i]);
+        cr_assert_eq(err, SLR_OK, "%u: %s", i, slr_err_name(err));
+        add(fd, i);
+    }
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_lt(limit.rlim_cur, MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        send_to(port[i], &i, sizeof i);
+    }
+    while (got < MANY) {
+        next_packet();
+        for (uint32_t b = 0; b < burst_count; b++, got++) {
+            cr_assert_eq(memcmp(burst[b].at, &burst[b].tag, sizeof burst[b].tag), 0);
+        }
+    }
+    for (uint32_t i = 0; i < MANY; i += 2) { /* the other half stays for close */
+        ops->remove(capture, i);
+        close(bind_exact(port[i]));
+    }
+}
+
+Test(live, more_sockets_than_files)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 300; /* the table has so many places, and there are some more descriptors */
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (!open_row("uring", MANY, 1000)) {
+        return;
+    }
+    check_beyond_files();
+    ops->close(capture);
+    close(sender);
 }
 
 /* Opened by one thread, used and closed by another, as a worker does. */

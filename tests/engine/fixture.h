@@ -38,20 +38,24 @@ struct fx {
     struct slr_capture capture;
     char root[64], state_dir[96];
     json_t *events;
-    uint32_t legs, chunks, sessions_made;
+    uint32_t legs, chunks, sessions_made, sockets_added;
 };
 
 static inline enum slr_err fx_add(struct slr_capture *c, int fd, uint32_t tag)
 {
-    (void)c;
+    struct fx *f = (struct fx *)(void *)((char *)c - offsetof(struct fx, capture));
     (void)tag;
-    return fd >= 0 ? SLR_OK : SLR_IO;
+    if (fd < 0) {
+        return SLR_IO;
+    }
+    f->sockets_added++;
+    close(fd);
+    return SLR_OK;
 }
 
-static inline void fx_remove(struct slr_capture *c, int fd, uint32_t tag)
+static inline void fx_remove(struct slr_capture *c, uint32_t tag)
 {
     (void)c;
-    (void)fd;
     (void)tag;
 }
 
@@ -75,13 +79,9 @@ static inline void fx_boot(struct fx *f)
     struct slr_engine *e = &f->e;
     cr_assert_eq(slr_state_open(f->state_dir, f->legs, f->chunks, &e->state), SLR_OK);
     e->codecs = calloc(f->legs, sizeof *e->codecs);
-    e->fds = calloc(f->legs, sizeof *e->fds);
     e->active = calloc(f->legs, sizeof *e->active);
     e->file = calloc(f->legs, sizeof *e->file);
-    cr_assert(e->codecs && e->fds && e->active && e->file);
-    for (uint32_t i = 0; i < f->legs; i++) {
-        e->fds[i] = (struct slr_leg_fds){-1, -1};
-    }
+    cr_assert(e->codecs && e->active && e->file);
     f->capture.ops = &fx_capture_ops;
     f->worker = (struct slr_worker){
         .clock = e->clock, .active = e->active, .count = 1, .capture = &f->capture};
@@ -117,6 +117,7 @@ static inline void fx_boot(struct fx *f)
     e->sealer.rec_fd = e->rec_fd;
     cr_assert_eq(slr_sealer_init(&e->sealer), SLR_OK);
     cr_assert_eq(slr_engine_restore(e), SLR_OK);
+    slr_engine_restore_sockets(e);
 }
 
 /* A process dies: no file is flushed or closed in any order that matters, no slot is freed. */
@@ -125,17 +126,12 @@ static inline void fx_die(struct fx *f)
     struct slr_engine *e = &f->e;
     for (uint32_t i = 0; i < f->legs; i++) {
         slr_recfile_close(&e->file[i]);
-        if (e->fds[i].rtp >= 0) {
-            close(e->fds[i].rtp);
-            close(e->fds[i].rtcp);
-        }
     }
     slr_sealer_fini(&e->sealer);
     slr_writer_fini(&f->writer);
     slr_ring_fini(&f->ring);
     slr_state_close(e->state, false);
     free(e->codecs);
-    free(e->fds);
     free(e->active);
     free(e->file);
 }
@@ -160,7 +156,7 @@ static inline void fx_open_sized(struct fx *f, uint32_t legs, uint32_t chunks)
     f->e.virtual_clock = slr_clock_virtual((slr_wall){FX_START_NS});
     f->e.clock = f->e.virtual_clock;
     f->e.window_ticks = SLR_TICKS_HZ;
-    f->e.port_lo = f->e.port_cursor = 20000;
+    f->e.port_lo = 20000;
     f->e.port_hi = 60000;
     f->e.worker = &f->worker;
     f->e.worker_count = 1;

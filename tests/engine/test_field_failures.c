@@ -256,7 +256,7 @@ static bool recycle_a_port(void)
         memcpy(id, s->id, sizeof id);
         fx_row(&p.pt[0], 8, "PCMA");
         cr_assert_eq(slr_addr_parse(FX_PEER, &p.source), SLR_OK);
-        f.e.port_cursor = turn ? port : f.e.port_cursor;
+        f.e.port_cursor[0] = turn ? port : f.e.port_cursor[0];
         cr_assert_eq(slr_engine_leg_open(&f.e, &p, &answer), SLR_OK);
         if (turn == 1 && answer.rtp.port != port) {
             fx_end(&f, s, base + 1);
