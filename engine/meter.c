@@ -6,9 +6,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "codecs/pcm.h"
+
 #define FRAMES_PER_S 50u
-#define BLOCK 32u
-#define PART 8192u /* so that 32 bits hold its sum */
+#define PART 8192u
 #define FULL_SCALE 32768.0
 #define CLIPPED 32124 /* the largest value of mu-law; A-law and S16 go beyond it */
 #define NOTHING_DBOV (-100.0)
@@ -21,13 +22,38 @@ static double dbov(double power)
     return level > NOTHING_DBOV ? level : NOTHING_DBOV;
 }
 
+/* Power where bin n begins. */
+static const double edge[SLR_METER_BINS] = {
+#define EDGE(power) power,
+#include "engine/meter_edges.def"
+#undef EDGE
+};
+
+/* The logarithm decides; it is only asked where the table's last digit might matter. */
+static uint32_t bin_of(double power)
+{
+    if (power >= 1) {
+        int octaves = 29 - ilogb(power); /* whole ones below full scale: at most 29, 87.3 dB */
+        uint32_t first = octaves > 0 ? (uint32_t)octaves * 301u / 100u : 0;
+        uint32_t bin = first;
+        for (uint32_t i = 1; i <= 4; i++) {
+            bin += power <= edge[first + i];
+        }
+        double margin = power * 1e-9;
+        if (fabs(power - edge[bin]) > margin && fabs(power - edge[bin + 1]) > margin) {
+            return bin;
+        }
+    }
+    double level = dbov(power);
+    uint32_t bin = level >= 0 ? 0 : (uint32_t)-level;
+    return bin < SLR_METER_BINS ? bin : SLR_METER_BINS - 1;
+}
+
 /* True: alive. */
 static bool end_frame(struct slr_meter *m)
 {
-    double level = dbov((double)m->frame_squares / m->frame_samples);
-    uint32_t bin = level >= 0 ? 0 : (uint32_t)-level;
     bool dead = m->frame_max - m->frame_min <= SLR_METER_DEAD_RANGE;
-    m->bin[bin < SLR_METER_BINS ? bin : SLR_METER_BINS - 1]++;
+    m->bin[bin_of((double)m->frame_squares / m->frame_samples)]++;
     m->frames++;
     m->dead_frames += dead;
     m->frame_squares = 0;
@@ -35,58 +61,11 @@ static bool end_frame(struct slr_meter *m)
     return !dead;
 }
 
-struct part {
-    int32_t sum;
-    uint64_t squares;
-    int16_t least, most;
-};
-
-/* A constant number of samples: compilers make vectors of these loops. */
-static void add_block(struct part *p, const int16_t *pcm)
-{
-    int32_t sum = 0;
-    uint64_t squares = 0;
-    int16_t least = p->least;
-    int16_t most = p->most;
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        least = pcm[i] < least ? pcm[i] : least;
-        most = pcm[i] > most ? pcm[i] : most;
-    }
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        sum += pcm[i];
-    }
-    for (uint32_t i = 0; i < BLOCK; i++) {
-        squares += (uint32_t)(pcm[i] * pcm[i]);
-    }
-    p->sum += sum;
-    p->squares += squares;
-    p->least = least;
-    p->most = most;
-}
-
-static uint32_t count_clipped(const int16_t *pcm, uint32_t samples)
-{
-    uint32_t clipped = 0;
-    for (uint32_t i = 0; i < samples; i++) {
-        clipped += pcm[i] >= CLIPPED || pcm[i] <= -CLIPPED;
-    }
-    return clipped;
-}
-
 /* Part of one frame, at most PART samples. */
 static void add(struct slr_meter *m, const int16_t *pcm, uint32_t samples)
 {
-    struct part p = {0, 0, pcm[0], pcm[0]};
-    uint32_t at = 0;
-    for (; at + BLOCK <= samples; at += BLOCK) {
-        add_block(&p, pcm + at);
-    }
-    for (; at < samples; at++) {
-        p.least = pcm[at] < p.least ? pcm[at] : p.least;
-        p.most = pcm[at] > p.most ? pcm[at] : p.most;
-        p.sum += pcm[at];
-        p.squares += (uint32_t)(pcm[at] * pcm[at]);
-    }
+    struct slr_pcm_sums p;
+    slr_pcm()->measure(pcm, samples, &p);
     if (m->frame_samples == 0) {
         m->frame_min = p.least;
         m->frame_max = p.most;
@@ -98,7 +77,7 @@ static void add(struct slr_meter *m, const int16_t *pcm, uint32_t samples)
     m->sum += p.sum;
     m->samples += samples;
     if (p.most >= CLIPPED || p.least <= -CLIPPED) {
-        m->clipped += count_clipped(pcm, samples);
+        m->clipped += slr_pcm()->beyond(pcm, samples, CLIPPED);
     }
     m->peak = p.most > m->peak ? p.most : m->peak;
     m->peak = -p.least > m->peak ? -p.least : m->peak;

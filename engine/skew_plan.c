@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codecs/codec.h"
+#include "codecs/pcm.h"
 #include "engine/render.h"
 #include "storage/ledger.h"
 
@@ -29,6 +30,8 @@ struct plan {
     struct slr_track *track;
     const struct slr_skew_job *job;
     struct slr_corrections *out;
+    int64_t tpf;
+    bool open; /* nothing is barred anywhere */
     uint32_t frames;
     uint32_t cell_frames, cells;
     uint8_t cell[CELLS_MAX]; /* enum cell */
@@ -51,12 +54,9 @@ static int32_t sample(const struct slr_track *t, uint32_t i)
 }
 
 /* Mean of every stride-th sample's size. */
-static float size_of(const struct slr_track *t, uint32_t from, uint32_t count, uint32_t stride)
+static float size_of(struct slr_track *t, uint32_t from, uint32_t count, uint32_t stride)
 {
-    int64_t sum = 0;
-    for (uint32_t i = from; i < from + count; i += stride) {
-        sum += abs(sample(t, i));
-    }
+    int64_t sum = slr_pcm()->sizes(slr_track_pcm(t) + from, count, stride);
     return (float)sum * (float)stride / (float)count;
 }
 
@@ -83,7 +83,7 @@ static bool is_quiet(const struct slr_skew_level *l, float size)
 static int64_t ticks_of(const struct plan *p, uint32_t cell)
 {
     int64_t frame = p->track->first_frame + (int64_t)cell * p->cell_frames;
-    return frame * slr_ticks_per_frame(&p->track->shape);
+    return frame * p->tpf;
 }
 
 /* Notes that touch the cell say what it is: all of it sound of one kind, no record at all, or hands
@@ -112,7 +112,7 @@ static enum cell kind_of(const struct plan *p, uint32_t cell, uint32_t *first_no
             return BARRED;
         }
     }
-    if (p->job->barred && p->job->barred(p->job->ctx, from, to)) {
+    if (!p->open && p->job->barred(p->job->ctx, from, to)) {
         return BARRED;
     }
     return kind >= 0 ? (sound_to >= to ? SPEECH : BARRED) : EMPTY;
@@ -150,13 +150,11 @@ static int64_t last_start(const struct plan *p)
 /* What each cell is; learns on the way. Cells from the last note on are left alone. */
 static void look(struct plan *p, struct slr_skew_level *level)
 {
-    const struct slr_track *t = p->track;
+    struct slr_track *t = p->track;
     uint32_t note = 0;
     int64_t last = last_start(p);
     for (uint32_t c = 0; c < p->cells; c++) {
-        /* where nothing is to be done a look will do */
-        uint32_t stride = p->left == 0 ? t->shape.sample_hz / LOOK_HZ : 1;
-        float size = size_of(t, c * p->cell_frames, p->cell_frames, stride ? stride : 1);
+        float size = size_of(t, c * p->cell_frames, p->cell_frames, 1);
         enum cell kind = t->note_count > 0 ? kind_of(p, c, &note) : BARRED;
         if (kind == SPEECH) {
             learn(level, size);
@@ -165,6 +163,19 @@ static void look(struct plan *p, struct slr_skew_level *level)
             kind = BARRED;
         }
         p->cell[c] = (uint8_t)(ticks_of(p, c + 1) <= last ? kind : BARRED);
+    }
+}
+
+/* Where nothing is to be done a look at some of the samples will do. */
+static void glance(struct plan *p, struct slr_skew_level *level)
+{
+    struct slr_track *t = p->track;
+    uint32_t stride = t->shape.sample_hz / LOOK_HZ;
+    uint32_t note = 0;
+    for (uint32_t c = 0; c < p->cells && t->note_count > 0; c++) {
+        if (kind_of(p, c, &note) == SPEECH) {
+            learn(level, size_of(t, c * p->cell_frames, p->cell_frames, stride ? stride : 1));
+        }
     }
 }
 
@@ -286,6 +297,7 @@ static void apply(struct plan *p)
     uint32_t bytes = slr_sample_bytes(t->shape.format);
     int64_t shift = slr_corrections_frames(c);
     uint32_t end = p->frames;
+    t->is_pcm = false;
     if (shift < 0) {
         uint32_t to = (uint32_t)(c->at[0].at_frame - t->first_frame);
         for (uint32_t i = 0; i < c->count; i++) {
@@ -315,7 +327,11 @@ static void apply(struct plan *p)
 void slr_skew_plan(struct slr_skew_level *level, struct slr_track *track, uint32_t frames,
                    const struct slr_skew_job *job, struct slr_corrections *out)
 {
-    struct plan p = {.track = track, .job = job, .out = out, .frames = frames};
+    struct plan p = {.track = track,
+                     .job = job,
+                     .out = out,
+                     .tpf = slr_ticks_per_frame(&track->shape),
+                     .frames = frames};
     out->count = 0;
     out->removed_count = 0;
     p.cell_frames = track->shape.sample_hz / CELLS_PER_S;
@@ -325,10 +341,12 @@ void slr_skew_plan(struct slr_skew_level *level, struct slr_track *track, uint32
     int64_t spare = (int64_t)track->frames - (int64_t)frames;
     p.left = p.left < -spare ? -spare : p.left;
     p.left = p.left > (int64_t)frames / 2 ? (int64_t)frames / 2 : p.left;
-    look(&p, level);
+    p.open = !job->barred || !job->barred(job->ctx, ticks_of(&p, 0), ticks_of(&p, p.cells));
     if (p.left == 0) {
+        glance(&p, level);
         return;
     }
+    look(&p, level);
     use_silence(&p);
     if (job->urgent) {
         use_speech(&p);

@@ -6,7 +6,6 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "codecs/g711.h"
 #include "common/log.h"
 #include "engine/queue.h"
 
@@ -14,32 +13,12 @@
 #define SOON_NS (250 * SLR_NS_PER_MS)
 #define SEQ_CYCLE 0x10000
 #define EARLY_PACKETS 16
-#define CHUNK 960u
 
 const char *slr_silence_name(enum slr_silence_cause cause)
 {
     static const char *const name[] = {"none", "no-packets", "no-audio", "comfort-only",
                                        "undecodable"};
     return name[cause];
-}
-
-static void to_pcm(const struct slr_track *t, uint32_t from, uint32_t count, int16_t *out)
-{
-    switch (t->shape.format) {
-    case SLR_SAMPLE_ALAW:
-        for (uint32_t i = 0; i < count; i++) {
-            out[i] = slr_g711_alaw_table[t->at[from + i]];
-        }
-        break;
-    case SLR_SAMPLE_ULAW:
-        for (uint32_t i = 0; i < count; i++) {
-            out[i] = slr_g711_ulaw_table[t->at[from + i]];
-        }
-        break;
-    case SLR_SAMPLE_S16:
-        memcpy(out, t->at + (size_t)from * 2, (size_t)count * 2);
-        break;
-    }
 }
 
 /* Frames of the track that lie in [start, end); false: none. */
@@ -56,23 +35,14 @@ static bool frames_of(const struct slr_track *t, int64_t start_ticks, int64_t en
     return *count > 0;
 }
 
-static bool measure(struct slr_sound *sound, const struct slr_track *t, const struct slr_note *n)
+static bool measure(struct slr_sound *sound, struct slr_track *t, const struct slr_note *n)
 {
-    int16_t pcm[CHUNK];
     uint32_t from = 0;
     uint32_t count = 0;
-    bool alive = false;
     if (!frames_of(t, n->start_ticks, n->end_ticks, &from, &count)) {
         return false;
     }
-    while (count > 0) {
-        uint32_t part = count < CHUNK ? count : CHUNK;
-        to_pcm(t, from, part, pcm);
-        alive |= slr_meter_put(&sound->meter, pcm, part, t->shape.sample_hz);
-        from += part;
-        count -= part;
-    }
-    return alive;
+    return slr_meter_put(&sound->meter, slr_track_pcm(t) + from, count, t->shape.sample_hz);
 }
 
 static bool was_down(const struct slr_session *s, int64_t from_ticks, int64_t to_ticks)
@@ -151,8 +121,7 @@ static void note_alive(struct slr_sound *sound, int64_t at_ticks)
     sound->dead_ticks = sound->comfort_ticks = sound->undecoded_ticks = 0;
 }
 
-void slr_sound_track(struct slr_sound *sound, const struct slr_session *s,
-                     const struct slr_track *track)
+void slr_sound_track(struct slr_sound *sound, const struct slr_session *s, struct slr_track *track)
 {
     int64_t tpf = slr_ticks_per_frame(&track->shape);
     int64_t end = (track->first_frame + (int64_t)track->frames) * tpf;

@@ -24,8 +24,7 @@ enum slr_silence_cause {
 const char *slr_silence_name(enum slr_silence_cause cause);
 
 /* Adds a rendered track, before anything is corrected in it, to what is known of the leg. */
-void slr_sound_track(struct slr_sound *sound, const struct slr_session *s,
-                     const struct slr_track *track);
+void slr_sound_track(struct slr_sound *sound, const struct slr_session *s, struct slr_track *track);
 
 struct slr_sound_watch {
     struct slr_state *state;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codecs/codec.h"
+#include "codecs/pcm.h"
 #include "engine/render.h"
 
 #define FIRST_NOTES 1024u
@@ -16,14 +17,16 @@ enum slr_err slr_track_init(struct slr_track *t)
 {
     memset(t, 0, sizeof *t);
     t->at = malloc(MAX_FRAMES * sizeof(int16_t));
+    t->pcm = malloc((SLR_PIECE_FRAMES + SLR_TRACK_SPARE_FRAMES) * sizeof *t->pcm);
     t->note = malloc(FIRST_NOTES * sizeof *t->note);
     t->note_size = t->note ? FIRST_NOTES : 0;
-    return t->at && t->note ? SLR_OK : SLR_NOMEM;
+    return t->at && t->pcm && t->note ? SLR_OK : SLR_NOMEM;
 }
 
 void slr_track_fini(struct slr_track *t)
 {
     free(t->at);
+    free(t->pcm);
     free(t->note);
     memset(t, 0, sizeof *t);
 }
@@ -46,6 +49,7 @@ void slr_track_begin(struct slr_track *t, const struct slr_audio_shape *shape, i
     t->first_frame = first_frame;
     t->frames = t->max_frames = frames;
     t->filled_frames = 0;
+    t->is_pcm = false;
     t->note_count = 0;
     t->overflow = false;
     fill_until(t, frames);
@@ -70,6 +74,7 @@ static uint32_t clip(struct slr_track *t, int64_t frame, uint32_t count, uint32_
     if (begin >= end) {
         return 0;
     }
+    t->is_pcm = false;
     *skip = (uint32_t)(begin - from);
     *at = (uint32_t)begin;
     fill_until(t, (uint32_t)end);
@@ -115,8 +120,23 @@ void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, u
 void slr_track_put_made(struct slr_track *t, const uint8_t *at, uint32_t frames)
 {
     uint32_t n = frames < t->max_frames ? frames : t->max_frames;
+    t->is_pcm = false;
     fill_until(t, n);
     memcpy(t->at, at, n * slr_sample_bytes(t->shape.format));
+}
+
+const int16_t *slr_track_pcm(struct slr_track *t)
+{
+    if (t->shape.format == SLR_SAMPLE_S16) {
+        return (const int16_t *)(const void *)t->at;
+    }
+    if (!t->is_pcm && t->shape.format == SLR_SAMPLE_ALAW) {
+        slr_pcm()->from_alaw(t->at, t->frames, t->pcm);
+    } else if (!t->is_pcm) {
+        slr_pcm()->from_ulaw(t->at, t->frames, t->pcm);
+    }
+    t->is_pcm = true;
+    return t->pcm;
 }
 
 struct slr_note *slr_track_note(struct slr_track *t)
@@ -157,20 +177,12 @@ int64_t slr_track_offset(const struct slr_track *t, const struct slr_corrections
     return offset;
 }
 
-/* Frames [from, to) of the track into one channel of the block. */
-static void interleave(const struct slr_track *t, uint8_t *block, uint32_t from, uint32_t to,
-                       uint32_t channel)
+/* Frames [from, to) of the track into the plane. */
+static void lay(const struct slr_track *t, uint8_t *plane, uint32_t from, uint32_t to)
 {
-    uint32_t step = t->shape.channels;
-    size_t at = (size_t)from * step + channel;
-    if (t->shape.format == SLR_SAMPLE_S16) {
-        for (uint32_t i = from; i < to; i++, at += step) {
-            memcpy(block + at * 2, t->at + (size_t)i * 2, 2);
-        }
-        return;
-    }
-    for (uint32_t i = from; i < to; i++, at += step) {
-        block[at] = t->at[i];
+    size_t bytes = slr_sample_bytes(t->shape.format);
+    if (to > from) {
+        memcpy(plane + from * bytes, t->at + from * bytes, (to - from) * bytes);
     }
 }
 
@@ -179,12 +191,12 @@ static uint32_t bounded(int64_t offset, uint32_t frames)
     return offset < 0 ? 0 : (offset > (int64_t)frames ? frames : (uint32_t)offset);
 }
 
-void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *block,
-                     uint32_t frames, uint32_t channel, bool over)
+void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *plane,
+                     uint32_t frames, bool over)
 {
     int64_t tpf = slr_ticks_per_frame(&t->shape);
     if (!over) {
-        interleave(t, block, 0, frames, channel);
+        lay(t, plane, 0, frames);
         return;
     }
     for (uint32_t i = 0; i < t->note_count; i++) {
@@ -192,8 +204,28 @@ void slr_track_store(const struct slr_track *t, const struct slr_corrections *c,
         if (n->sound) {
             int64_t start = slr_floor_div(n->start_ticks, tpf);
             int64_t end = slr_floor_div(n->end_ticks, tpf);
-            interleave(t, block, bounded(slr_track_offset(t, c, start), frames),
-                       bounded(slr_track_offset(t, c, end), frames), channel);
+            lay(t, plane, bounded(slr_track_offset(t, c, start), frames),
+                bounded(slr_track_offset(t, c, end), frames));
+        }
+    }
+}
+
+void slr_track_join(const struct slr_audio_shape *shape, const uint8_t *const *plane,
+                    uint32_t frames, uint8_t *block)
+{
+    uint32_t channels = shape->channels;
+    size_t bytes = slr_sample_bytes(shape->format);
+    if (channels == 1) {
+        memcpy(block, plane[0], frames * bytes);
+    } else if (channels == 2 && bytes == 1) {
+        slr_pcm()->pair8(plane[0], plane[1], frames, block);
+    } else if (channels == 2) {
+        slr_pcm()->pair16(plane[0], plane[1], frames, block);
+    } else {
+        for (uint32_t c = 0; c < channels; c++) {
+            for (size_t i = 0; i < frames; i++) {
+                memcpy(block + (i * channels + c) * bytes, plane[c] + i * bytes, bytes);
+            }
         }
     }
 }

@@ -7,7 +7,8 @@
  *                each record was;
  *   2. skew      may take samples out of the track and put some in; says so in a list of
  *                corrections; afterwards the track has exactly the frames that the block wants;
- *   3. store     lays the track into its channel of the block (*file time*);
+ *   3. store     lays the track into its channel's plane (*file time*), and when all legs are there
+ *                join makes the block of the planes;
  *   4. spans     goes through the notes and tells the ledger, in file time.
  * File time = leg time + the leg's corr_ticks, a whole number of frames that changes by corrections
  * only. The tracks' memory belongs to the writer, which uses one for all legs in turn; writer
@@ -50,6 +51,8 @@ struct slr_track {
     uint32_t frames;
     uint32_t max_frames;    /* frames, or more: samples beyond are kept, for the next track */
     uint32_t filled_frames; /* frames, or up to where there are such samples */
+    int16_t *pcm;           /* room for slr_track_pcm */
+    bool is_pcm;            /* ... which has made it */
     /* by start; the stream they came on may change from one to the next */
     struct slr_note *note;
     uint32_t note_count, note_size;
@@ -106,6 +109,9 @@ void slr_track_put_law(struct slr_track *t, int64_t frame, const uint8_t *law, u
 /* The same of what an earlier track had beyond its end, from the first frame on. */
 void slr_track_put_made(struct slr_track *t, const uint8_t *at, uint32_t frames);
 
+/* The track's frames as S16, once all samples are laid in; valid until others are. */
+const int16_t *slr_track_pcm(struct slr_track *t);
+
 /* Adds a note; NULL: no memory, and overflow is set. */
 struct slr_note *slr_track_note(struct slr_track *t);
 
@@ -118,11 +124,15 @@ int64_t slr_track_offset(const struct slr_track *t, const struct slr_corrections
                          int64_t leg_frame);
 
 /*
- * Copies the (corrected) track, which has as many frames as the block, into the block's channel.
+ * Copies the (corrected) track, which has as many frames as the block, into a channel's plane.
  * over: another leg's track lies there already; only what notes say has sound is copied.
- * block: interleaved frames in t->shape; frames: of the block.
+ * plane: frames of one channel in t->shape; frames: of the block.
  */
-void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *block,
-                     uint32_t frames, uint32_t channel, bool over);
+void slr_track_store(const struct slr_track *t, const struct slr_corrections *c, uint8_t *plane,
+                     uint32_t frames, bool over);
+
+/* Interleaves the planes of all of shape->channels; block: room for that many frames. */
+void slr_track_join(const struct slr_audio_shape *shape, const uint8_t *const *plane,
+                    uint32_t frames, uint8_t *block);
 
 #endif

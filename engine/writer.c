@@ -19,14 +19,16 @@ enum slr_err slr_writer_init(struct slr_writer *w)
 {
     w->block_bytes = (size_t)SLR_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
     w->block_at = malloc(w->block_bytes);
+    w->plane_at = malloc(w->block_bytes);
     w->voices = calloc(w->state->leg_max, sizeof *w->voices);
     enum slr_err err = slr_track_init(&w->track);
-    return w->block_at && w->voices ? err : SLR_NOMEM;
+    return w->block_at && w->plane_at && w->voices ? err : SLR_NOMEM;
 }
 
 void slr_writer_fini(struct slr_writer *w)
 {
     free(w->block_at);
+    free(w->plane_at);
     free(w->spans.at);
     slr_track_fini(&w->track);
     slr_render_scratch_fini(&w->scratch);
@@ -35,7 +37,7 @@ void slr_writer_fini(struct slr_writer *w)
     }
     free(w->voices);
     w->voices = NULL;
-    w->block_at = NULL;
+    w->block_at = w->plane_at = NULL;
     w->spans.at = NULL;
 }
 
@@ -150,6 +152,11 @@ static void claim_back(const struct slr_writer *w, const struct slr_session *s)
     }
 }
 
+static uint8_t *plane_of(const struct slr_writer *w, uint32_t channel)
+{
+    return w->plane_at + (size_t)channel * SLR_PIECE_FRAMES * 2;
+}
+
 /* One leg's way through the stages of track.h. over: its channel has another leg's track already.
  */
 static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t leg_index,
@@ -176,7 +183,7 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     slr_sound_track(&run->cursor.sound, run->session, &w->track);
     slr_skew_stage_leg(run, &w->state->leg[leg_index], &w->track, &w->scratch, block->frames,
                        corrections);
-    slr_track_store(&w->track, corrections, block->at, block->frames, run->leg->channel, over);
+    slr_track_store(&w->track, corrections, plane_of(w, run->leg->channel), block->frames, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(corrections);
     claim(&w->state->leg[leg_index], end * tpf); /* before the disk, which may take its time */
     if (w->voices[leg_index]) {
@@ -184,6 +191,22 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     }
     slr_spans_track(run, &w->track, corrections, end * tpf);
     w->spans.overflow |= w->track.overflow;
+}
+
+/* Makes the block of its planes; a channel without a leg is silent. */
+static void join_planes(const struct slr_writer *w, struct slr_block *block, const bool *filled)
+{
+    const uint8_t *plane[SLR_MAX_CHANNELS];
+    for (uint32_t c = 0; c < block->shape.channels && c < SLR_MAX_CHANNELS; c++) {
+        struct slr_block channel = *block;
+        channel.at = plane_of(w, c);
+        channel.shape.channels = 1;
+        if (!filled[c]) {
+            slr_render_silence(&channel);
+        }
+        plane[c] = channel.at;
+    }
+    slr_track_join(&block->shape, plane, block->frames, block->at);
 }
 
 /* Renders one block and its spans; new cursors go to the copy that is not in force. */
@@ -195,7 +218,6 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     w->spans.count = 0;
     w->spans.overflow = false;
-    slr_render_silence(block);
     slr_skew_stage_begin(w->state, s,
                          (int64_t)(block->first_frame + block->frames) *
                              slr_ticks_per_frame(&block->shape));
@@ -219,6 +241,7 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
         }
         leg->cursor[!in_force] = run.cursor;
     }
+    join_planes(w, block, over);
     /* legs that join while the block is being written start with equal cursors */
 }
 
@@ -476,10 +499,15 @@ uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
     return waiting;
 }
 
+int64_t slr_writer_nap_ns(const struct slr_writer *w)
+{
+    return slr_ns_from_ticks(w->block_ticks) / 4;
+}
+
 static void *run(void *arg)
 {
     struct slr_writer *w = arg;
-    int64_t nap_ns = slr_ns_from_ticks(w->block_ticks) / 4;
+    int64_t nap_ns = slr_writer_nap_ns(w);
     struct timespec nap = {nap_ns / SLR_NS_PER_S, nap_ns % SLR_NS_PER_S};
     while (!atomic_load(&w->stop)) {
         (void)slr_writer_step(w, slr_clock_mono(w->clock));

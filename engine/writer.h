@@ -34,6 +34,7 @@ struct slr_writer {
     /* own */
     uint32_t open_count;
     uint8_t *block_at;
+    uint8_t *plane_at; /* the same, one channel after the other */
     size_t block_bytes;
     struct slr_span_buffer spans;
     struct slr_track track;
@@ -53,7 +54,10 @@ void slr_writer_fini(struct slr_writer *w);
 /* Writes what is due at `now`; returns the number of sessions that wait for the disk. */
 uint32_t slr_writer_step(struct slr_writer *w, slr_mono now);
 
-/* A thread that steps every quarter of a block until stopped. */
+/* Between two steps of its thread: a quarter of a block. */
+int64_t slr_writer_nap_ns(const struct slr_writer *w);
+
+/* A thread that steps until stopped. */
 enum slr_err slr_writer_start(struct slr_writer *w) SLR_CHECKED;
 void slr_writer_stop(struct slr_writer *w);
 

@@ -170,3 +170,38 @@ Test(meter, silence_through_each_codec_is_dead)
     }
     cr_assert_geq(gone_through, 7u);
 }
+
+/* Frames of any power fall into the bin that their level has, at its edges too. */
+Test(meter, bins_are_those_of_the_logarithm)
+{
+    for (uint32_t k = 0; k < 40000; k++) {
+        int16_t pcm[2] = {(int16_t)(k % 32769 - 32768), (int16_t)(k / 3)};
+        struct slr_meter m = {0};
+        if (k < 200) { /* two samples at a time are a frame */
+            pcm[0] = (int16_t)lrint(32768 * pow(10, -(double)k / 2 / 20));
+            pcm[1] = pcm[0];
+        }
+        (void)slr_meter_put(&m, pcm, 2, 100);
+        cr_assert_eq(m.frames, 1u);
+        double power = ((double)pcm[0] * pcm[0] + (double)pcm[1] * pcm[1]) / 2;
+        double level = power > 0 ? 10 * log10(power / (32768.0 * 32768.0)) : -100;
+        uint32_t bin = level >= 0 ? 0 : (uint32_t)-level;
+        bin = bin < SLR_METER_BINS ? bin : SLR_METER_BINS - 1;
+        cr_assert_eq(m.bin[bin], 1u, "%d %d: %f", pcm[0], pcm[1], level);
+    }
+}
+
+/* The table that it uses instead. */
+Test(meter, edges_of_the_bins)
+{
+    static const double edge[] = {
+#define EDGE(power) power,
+#include "engine/meter_edges.def"
+#undef EDGE
+    };
+    cr_assert_eq(sizeof edge / sizeof edge[0], SLR_METER_BINS);
+    for (uint32_t n = 0; n < SLR_METER_BINS; n++) {
+        double want = 32768.0 * 32768.0 * pow(10, -(double)n / 10);
+        cr_assert(fabs(edge[n] - want) < want * 1e-12, "%u", n);
+    }
+}

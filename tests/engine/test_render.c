@@ -27,7 +27,7 @@ struct one {
     struct fx f;
     struct slr_session *s;
     uint32_t slot;
-    uint8_t at[1600];
+    uint8_t at[1600], plane[2][800];
     struct slr_track track;
     struct slr_render_scratch scratch;
     struct slr_leg_voices *voices;
@@ -68,7 +68,16 @@ static void render(struct one *o, struct slr_block *b)
                            .counters = &o->f.writer.counters};
     slr_render_leg(&r);
     cr_assert_null(o->voices);
-    slr_track_store(&o->track, &none, b->at, b->frames, 1, false);
+    struct slr_block channel[2] = {*b, *b};
+    const uint8_t *plane[2];
+    for (uint32_t c = 0; c < 2; c++) {
+        channel[c].at = o->plane[c];
+        channel[c].shape.channels = 1;
+        slr_render_silence(&channel[c]);
+        plane[c] = o->plane[c];
+    }
+    slr_track_store(&o->track, &none, o->plane[1], b->frames, false);
+    slr_track_join(&b->shape, plane, b->frames, b->at);
 }
 
 /* Blocks of 400 frames and packets of 160: every bound falls into a packet. */

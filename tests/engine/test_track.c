@@ -100,17 +100,16 @@ Test(track, a_second_leg_on_the_channel)
     begin(&o, SLR_SAMPLE_ALAW, 0, 100);
     memset(o.block, 0xd5, sizeof o.block);
     slr_track_put_law(&o.t, 20, a, 40);
-    slr_track_store(&o.t, &none, o.block, 100, 1, false);
+    slr_track_store(&o.t, &none, o.block, 100, false);
     memset(b, 0x77, sizeof b);
     slr_track_begin(&o.t, &o.shape, 0, 100);
     slr_track_put_law(&o.t, 50, b, 40);
     note(&o, 50, 90, SLR_SPAN_RECEIVED);
     note(&o, 90, 95, SLR_SPAN_COMFORT);
-    slr_track_store(&o.t, &none, o.block, 100, 1, true);
+    slr_track_store(&o.t, &none, o.block, 100, true);
     for (uint32_t i = 0; i < 100; i++) {
         uint8_t want = i < 20 || i >= 90 ? 0xd5 : (i < 50 ? a[i - 20] : 0x77);
-        cr_assert_eq(o.block[2 * i], 0xd5);
-        cr_assert_eq(o.block[2 * i + 1], want, "frame %u", i);
+        cr_assert_eq(o.block[i], want, "frame %u", i);
     }
     slr_track_fini(&o.t);
 }
@@ -220,4 +219,49 @@ Test(track, concealed_spans_join_by_cause)
     cr_assert_eq(x->buffer.at[1].span.info, 3u);
     cr_assert_eq(x->buffer.at[2].span.info, 0u);
     spans_end(x);
+}
+
+/* Any number of channels, either size of sample. */
+Test(track, planes_make_a_block)
+{
+    uint8_t planes[3][64];
+    uint8_t block[3 * 64];
+    const uint8_t *plane[3] = {planes[0], planes[1], planes[2]};
+    for (size_t i = 0; i < sizeof planes; i++) {
+        ((uint8_t *)planes)[i] = (uint8_t)(i * 7);
+    }
+    for (uint32_t channels = 1; channels <= 3; channels++) {
+        for (int wide = 0; wide < 2; wide++) {
+            struct slr_audio_shape shape = {wide ? SLR_SAMPLE_S16 : SLR_SAMPLE_ULAW, channels,
+                                            8000};
+            uint32_t bytes = wide ? 2 : 1;
+            uint32_t frames = 31;
+            slr_track_join(&shape, plane, frames, block);
+            for (uint32_t i = 0; i < frames * channels; i++) {
+                cr_assert_eq(
+                    memcmp(block + i * bytes, planes[i % channels] + i / channels * bytes, bytes),
+                    0, "%u channels, sample %u", channels, i);
+            }
+        }
+    }
+}
+
+/* What is heard follows what is laid in, in each format. */
+Test(track, samples_as_pcm)
+{
+    static const enum slr_sample_format formats[] = {SLR_SAMPLE_ALAW, SLR_SAMPLE_ULAW,
+                                                     SLR_SAMPLE_S16};
+    static const int16_t pcm[3] = {8, 16000, -16000};
+    for (size_t k = 0; k < 3; k++) {
+        struct one o;
+        begin(&o, formats[k], 0, 100);
+        cr_assert_leq(abs(slr_track_pcm(&o.t)[50]), 8);
+        slr_track_put_pcm(&o.t, 50, pcm, 3);
+        cr_assert_leq(abs(slr_track_pcm(&o.t)[50] - 8), 8);
+        cr_assert_leq(abs(slr_track_pcm(&o.t)[51] - 16000), 512);
+        cr_assert_leq(abs(slr_track_pcm(&o.t)[52] + 16000), 512);
+        slr_track_begin(&o.t, &o.shape, 0, 100);
+        cr_assert_leq(abs(slr_track_pcm(&o.t)[51]), 8);
+        slr_track_fini(&o.t);
+    }
 }
