@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""The first capacity run: N dual-channel calls at once through SIP and RTP on loopback.
+"""A capacity run: N dual-channel calls at once through SIP and RTP on loopback.
 
 Starts `slr` and `slr-core` with directories and ports of their own, runs `slr-load` against them and
 ends them. Prints slr-load's JSON lines; exit status is its verdict (0: every packet that was sent is
 at its place in a recording, nothing else is).
 
   bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--capture uring|socket]
+                    [--setup sip|seam] [-- more options of slr-load]
 
 CPU time is of the processes (utime + stime). On loopback the kernel's receive work falls on the
 sender's core, so it is not in the figure of `slr`.
@@ -50,6 +51,15 @@ def stop(process):
             process.kill()
 
 
+def start_core(args, data, seam, log):
+    """The control plane, ready for calls."""
+    core = subprocess.Popen([f"{args.bin}/slr-core", "--engine", seam, "--data", data, "--sip-udp", "127.0.0.1:0",
+                             "--sip-tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"], stdout=log, stderr=log)
+    ports = wait_for("the core's start", lambda: ports_of(data), 10)
+    time.sleep(0.5)  # the seam connects within 200 ms; a 503 would end the run
+    return core, ports["sip_udp"]
+
+
 def run(args, base, state):
     data = os.path.join(base, "data")
     seam = os.path.join(base, "seam")
@@ -61,14 +71,14 @@ def run(args, base, state):
                                 "-w", "0", "--media-ports", "20000-59999", "--capture", args.capture],
                                stdout=log, stderr=log)
         wait_for("the engine's socket", lambda: os.path.exists(seam), 10)
-        core = subprocess.Popen([f"{args.bin}/slr-core", "--engine", seam, "--data", data, "--sip-udp", "127.0.0.1:0",
-                                 "--sip-tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"], stdout=log, stderr=log)
-        ports = wait_for("the core's start", lambda: ports_of(data), 10)
-        udp = ports["sip_udp"]
-        time.sleep(0.5)  # the seam connects within 200 ms; a 503 would end the run
-        return subprocess.run([f"{args.bin}/slr-load", "--sip", f"127.0.0.1:{udp}", "--data", data,
-                               "--calls", str(args.calls), "--seconds", str(args.seconds), "--pid", str(slr.pid),
-                               "--pid", str(core.pid)], check=False).returncode
+        load = [f"{args.bin}/slr-load", "--data", data, "--state", state, "--calls", str(args.calls),
+                "--seconds", str(args.seconds), "--pid", str(slr.pid)]
+        if args.setup == "sip":
+            core, port = start_core(args, data, seam, log)
+            load += ["--sip", f"127.0.0.1:{port}", "--pid", str(core.pid)]
+        else:
+            load += ["--seam", seam]
+        return subprocess.run(load + args.more, check=False).returncode
     finally:
         stop(core)
         stop(slr)
@@ -81,6 +91,8 @@ def main():
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--capture", default="uring")
+    parser.add_argument("--setup", choices=("sip", "seam"), default="sip")
+    parser.add_argument("more", nargs="*", help="after --: options of slr-load")
     args = parser.parse_args()
     base = tempfile.mkdtemp(prefix="slr-capacity-")
     state = tempfile.mkdtemp(prefix="slr-capacity-", dir="/dev/shm")

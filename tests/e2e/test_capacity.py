@@ -23,5 +23,5 @@ def test_calls_at_once_lose_nothing(capture):
     rows = [json.loads(line) for line in r.stdout.splitlines() if line.startswith("{")]
     assert rows, r.stderr[-3000:]
     assert r.returncode == 0 and rows[0]["ok"], (rows[0], r.stderr[-3000:])
-    assert rows[0]["sent"] == int(calls) * 2 * int(seconds) * 50 == rows[0]["found"]
+    assert rows[0]["found"] == rows[0]["sent"] >= int(calls) * 2 * int(seconds) * 50
     assert rows[0]["lost"] == rows[0]["misplaced"] == rows[0]["leaked"] == rows[0]["damaged"] == 0

@@ -27,9 +27,10 @@ MAY_INCLUDE = {
     "storage": {"storage", "common"},
     "engine": {"engine", "codecs", "capture", "storage", "common"},
     "ctl": {"ctl", "storage", "common"},
+    "load": {"load", "codecs", "storage", "common"},
     "bench": {"bench", "engine", "ctl", "codecs", "capture", "storage", "common"},
 }
-MODULES = ("common", "codecs", "capture", "storage", "engine", "ctl")
+MODULES = ("common", "codecs", "capture", "storage", "engine", "ctl", "load")
 
 # Headers of libraries: pattern, folders that may see them, most files a folder that include them.
 LIBRARIES = [
@@ -43,7 +44,7 @@ LIBRARIES = [
     (r"gsm|spandsp|bcg729|opencore", {"codecs"}, None),
     (r"sndfile\.h|ogg/", {"storage"}, None),
     (r"cairo", {"ctl"}, 1),
-    (r"jansson\.h", {"common", "storage", "engine", "ctl"}, None),
+    (r"jansson\.h", {"common", "storage", "engine", "ctl", "load"}, None),
 ]
 
 BANNED = ("strcpy strncpy stpcpy strcat strncat sprintf vsprintf gets atoi atol atoll atof strtok rand "

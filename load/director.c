@@ -1,0 +1,199 @@
+/*
+ * director: see the header.
+ */
+#include "load/director.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "load/impair.h"
+
+#define ROUND_MS 2
+#define SETTLE_NS (100 * SLR_NS_PER_MS) /* from the last set-up to the measured time */
+#define TAIL_NS (100 * SLR_NS_PER_MS)   /* from the last packet to the end of the call */
+
+static int64_t now_ns(void)
+{
+    return slr_clock_mono(slr_clock_real()).ns;
+}
+
+/* Sums call-seconds of the measured time up to now; before each change of `sending`. */
+static void account(struct slr_director *d, int64_t now)
+{
+    if (d->measuring) {
+        d->call_seconds += (double)d->sending * (double)(now - d->last_ns) / (double)SLR_NS_PER_S;
+        d->last_ns = now;
+    }
+}
+
+static void on_ready(void *ctx, struct slr_call *call)
+{
+    struct slr_director *d = ctx;
+    int64_t now = now_ns();
+    call->ready_ns = now;
+    slr_hist_add(&d->setup_latency, now - call->asked_ns, 1);
+    account(d, now);
+    d->setting_up--;
+    d->set_up++;
+    d->sending++;
+    d->up_most = d->sending > d->up_most ? d->sending : d->up_most;
+    atomic_store(&call->state, SLR_CALL_SENDING);
+    (void)slr_sender_put(d->sender, call); /* its ring has room for all that may send */
+}
+
+static void on_failed(void *ctx, struct slr_call *call, const char *why)
+{
+    struct slr_director *d = ctx;
+    if (atomic_load(&call->state) == SLR_CALL_ASKED) {
+        d->setting_up--;
+        d->failed++;
+        atomic_store(&call->state, SLR_CALL_FAILED);
+        if (d->why[0] == '\0') {
+            snprintf(d->why, sizeof d->why, "%s", why);
+            fprintf(stderr, "slr-load: call %u could not be set up: %s\n", call->index, why);
+        }
+    } else if (atomic_load(&call->state) == SLR_CALL_ENDING) {
+        d->ending--;
+        d->end_failed++;
+        atomic_store(&call->state, SLR_CALL_ENDED); /* its recording counts all the same */
+        fprintf(stderr, "slr-load: call %u could not be ended: %s\n", call->index, why);
+    }
+}
+
+static void on_ended(void *ctx, struct slr_call *call)
+{
+    struct slr_director *d = ctx;
+    d->ending--;
+    d->ended++;
+    atomic_store_explicit(&call->state, SLR_CALL_ENDED, memory_order_release);
+}
+
+struct slr_setup_hooks slr_director_hooks(struct slr_director *d)
+{
+    return (struct slr_setup_hooks){
+        .ctx = d, .ready = on_ready, .failed = on_failed, .ended = on_ended};
+}
+
+static void open_calls(struct slr_director *d, uint32_t due, int64_t now)
+{
+    while (d->asked < due && d->setting_up < d->cfg->inflight) {
+        struct slr_call *call = slr_book_next(d->book);
+        if (!call) {
+            return;
+        }
+        d->asked++;
+        d->setting_up++;
+        call->asked_ns = now;
+        call->hold_ns = INT64_MAX;
+        atomic_store(&call->state, SLR_CALL_ASKED);
+        d->ops->begin(d->setup, call, now);
+    }
+}
+
+static void end_calls(struct slr_director *d, int64_t now)
+{
+    struct slr_call *call;
+    while ((call = slr_sender_take(d->sender)) != NULL) {
+        account(d, now);
+        d->sending--;
+        call->over_ns = now;
+        d->queue[(d->queue_head + d->queue_count++) % d->book->size] = call;
+    }
+    while (d->queue_count > 0 && d->ending < d->cfg->inflight &&
+           d->queue[d->queue_head]->over_ns + d->tail_ns <= now) {
+        call = d->queue[d->queue_head];
+        d->queue_head = (d->queue_head + 1) % d->book->size;
+        d->queue_count--;
+        d->ending++;
+        atomic_store(&call->state, SLR_CALL_ENDING);
+        d->ops->end(d->setup, call, now);
+    }
+}
+
+/* One round of what all phases have in common. */
+static enum slr_err round_of(struct slr_director *d, uint32_t due)
+{
+    struct pollfd p;
+    int64_t now = now_ns();
+    enum slr_err err = d->ops->step(d->setup, now);
+    if (err != SLR_OK) {
+        return err;
+    }
+    end_calls(d, now);
+    open_calls(d, due, now);
+    err = d->ops->step(d->setup, now); /* sends what was queued */
+    d->ops->poll(d->setup, &p);
+    (void)poll(&p, 1, ROUND_MS);
+    return err;
+}
+
+/* Calls that should have been begun by now. */
+static uint32_t due_at(const struct slr_director *d, int64_t since_ns)
+{
+    int64_t due = 1 + since_ns * d->cfg->ramp / SLR_NS_PER_S;
+    return due < d->cfg->calls ? (uint32_t)due : d->cfg->calls;
+}
+
+static void measure(struct slr_director *d, bool on, int64_t now)
+{
+    account(d, now);
+    json_t *stats = d->ops->stats(d->setup);
+    if (on) {
+        d->stats_before = stats;
+    } else {
+        d->stats_after = stats;
+    }
+    if (d->measure) {
+        d->measure(d->measure_ctx, on);
+    }
+    slr_sender_measure(d->sender, on);
+    d->last_ns = now_ns();
+    d->measuring = on;
+}
+
+enum slr_err slr_director_run(struct slr_director *d)
+{
+    enum slr_err err = SLR_OK;
+    int64_t start = now_ns();
+    d->tail_ns = TAIL_NS + (int64_t)slr_impair_delay_max_us(&d->cfg->impair) * 1000;
+    d->queue = calloc(d->book->size, sizeof(struct slr_call *));
+    if (!d->queue) {
+        return SLR_NOMEM;
+    }
+    while (err == SLR_OK && (d->asked < d->cfg->calls || d->setting_up > 0)) {
+        err = round_of(d, due_at(d, now_ns() - start));
+    }
+    if (err == SLR_OK && d->set_up == 0) {
+        return SLR_TIMEOUT;
+    }
+    int64_t begin = now_ns() + SETTLE_NS;
+    while (err == SLR_OK && now_ns() < begin) {
+        err = round_of(d, d->cfg->calls);
+    }
+    begin = now_ns();
+    measure(d, true, begin);
+    int64_t until = now_ns() + (int64_t)d->cfg->seconds * SLR_NS_PER_S;
+    slr_sender_stop_at(d->sender, until);
+    while (err == SLR_OK && now_ns() < until) {
+        err = round_of(d, d->cfg->calls);
+    }
+    measure(d, false, now_ns());
+    d->measured_s = (double)(until - begin) / (double)SLR_NS_PER_S;
+    while (err == SLR_OK && (d->sending > 0 || d->queue_count > 0 || d->ending > 0)) {
+        err = round_of(d, 0);
+    }
+    return err;
+}
+
+void slr_director_free(struct slr_director *d)
+{
+    free(d->queue);
+    json_decref(d->stats_before);
+    json_decref(d->stats_after);
+    d->queue = NULL;
+    d->stats_before = d->stats_after = NULL;
+}

@@ -1,0 +1,99 @@
+/*
+ * options: the command line of slr-load. Used at start only.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "load/config.h"
+#include "load/draw.h"
+
+#define AT(field) offsetof(struct slr_load_config, field)
+
+static const struct slr_option table[] = {
+    {'s', "sip", SLR_OPT_STR, AT(sip), 0, 0, "ADDR:PORT", NULL,
+     "set calls up through SIP: the control plane's address"},
+    {0, "seam", SLR_OPT_STR, AT(seam), 0, 0, "PATH", NULL,
+     "set calls up on the engine's control socket (slr --control), without a control plane"},
+    {'d', "data", SLR_OPT_STR, AT(data), 0, 0, "DIR", NULL,
+     "the recorder's --data directory, to check the recordings"},
+    {0, "state", SLR_OPT_STR, AT(state), 0, 0, "DIR", NULL,
+     "the recorder's --state directory: its memory is reported"},
+    {0, "local-ip", SLR_OPT_STR, AT(local_ip), 0, 0, "IP", NULL,
+     "send from this address (default: as the way to the recorder has it)"},
+    {'n', "calls", SLR_OPT_U32, AT(calls), 1, 50000, "N", "10", "calls at once"},
+    {'t', "seconds", SLR_OPT_U32, AT(seconds), 1, 86400, "SEC", "10",
+     "how long all of them send, from when the last is up"},
+    {'r', "ramp", SLR_OPT_U32, AT(ramp), 1, 5000, "N", "200", "calls set up a second"},
+    {0, "inflight", SLR_OPT_U32, AT(inflight), 1, 4096, "N", "64",
+     "calls that are being set up, or ended, at once"},
+    {0, "tolerance", SLR_OPT_U32, AT(tolerance_ms), 1, 1000, "MS", "10",
+     "how far a leg may lie from its sender's time, and legs from each other"},
+    {0, "seal-timeout", SLR_OPT_U32, AT(seal_timeout_s), 1, 3600, "SEC", "60",
+     "how long nothing may happen to recordings after the end before they count as missing"},
+    {0, "no-check", SLR_OPT_FLAG, AT(no_check), 0, 0, NULL, NULL, "look at no recordings"},
+    {0, "delete", SLR_OPT_FLAG, AT(delete_files), 0, 0, NULL, NULL,
+     "remove each recording of the run once it was checked"},
+    {0, "codec", SLR_OPT_LIST, AT(codec), 0, 0, "NAME[:WEIGHT]", NULL,
+     "codec of calls (default: PCMA); several: drawn by weight"},
+    {'p', "pid", SLR_OPT_LIST, AT(pid), 0, 0, "PID", NULL,
+     "process whose CPU time and memory are reported"},
+    {0, "seed", SLR_OPT_STR, AT(seed_text), 0, 0, "N", NULL, "what is drawn (default: the time)"},
+    {0, "measure-sender", SLR_OPT_FLAG, AT(measure_sender), 0, 0, NULL, NULL,
+     "only measure how many packets a second this machine's sender makes"},
+    {0}};
+
+static enum slr_err fail(const char *text)
+{
+    fprintf(stderr, "slr-load: %s\n", text);
+    return SLR_INVAL;
+}
+
+static enum slr_err derive(struct slr_load_config *cfg)
+{
+    int64_t mono_ns = slr_clock_mono(slr_clock_real()).ns;
+    cfg->wall_offset_ns = slr_clock_wall(slr_clock_real()).ns - mono_ns;
+    cfg->run_id = (uint32_t)slr_draw_mix((uint64_t)mono_ns ^ (uint64_t)getpid() << 40);
+    cfg->seed = cfg->run_id;
+    if (cfg->seed_text) {
+        char *end = NULL;
+        errno = 0;
+        cfg->seed = strtoull(cfg->seed_text, &end, 0);
+        if (errno != 0 || end == cfg->seed_text || *end != '\0') {
+            return fail("--seed: not a number");
+        }
+    }
+    cfg->impair.seed = cfg->seed;
+    if (cfg->measure_sender) {
+        return SLR_OK;
+    }
+    if (!cfg->sip == !cfg->seam) {
+        return fail("one of --sip and --seam is needed");
+    }
+    if (!cfg->data && !cfg->no_check) {
+        return fail("--data is needed to check the recordings (or --no-check)");
+    }
+    return cfg->pid.count > SLR_LOAD_PIDS ? fail("too many --pid") : SLR_OK;
+}
+
+enum slr_err slr_load_options(struct slr_load_config *cfg, int argc, char **argv)
+{
+    enum slr_err err = slr_options_parse("slr-load", "traffic generator and capacity test", table,
+                                         cfg, argc, argv, stderr, NULL, NULL);
+    if (err != SLR_OK) {
+        return err;
+    }
+    err = derive(cfg);
+    if (err != SLR_OK) {
+        slr_load_options_free(cfg);
+    }
+    return err;
+}
+
+void slr_load_options_free(struct slr_load_config *cfg)
+{
+    slr_options_free(table, cfg);
+}

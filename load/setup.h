@@ -1,0 +1,55 @@
+/*
+ * setup: the one contract by which calls are set up and ended: through SIP, or on the engine's
+ * seam. Many at once; nothing waits but stats. The director's thread owns it.
+ */
+#ifndef SLR_LOAD_SETUP_H
+#define SLR_LOAD_SETUP_H
+
+#include <jansson.h>
+#include <poll.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "load/book.h"
+#include "load/cast.h"
+#include "load/config.h"
+
+/* What becomes of what was begun; called from step. */
+struct slr_setup_hooks {
+    void *ctx;
+    void (*ready)(void *ctx, struct slr_call *call); /* both legs have addresses */
+    void (*failed)(void *ctx, struct slr_call *call,
+                   const char *why);                 /* neither set up nor ended */
+    void (*ended)(void *ctx, struct slr_call *call); /* the recorder has said that it is over */
+};
+
+struct slr_setup_config {
+    const struct slr_load_config *cfg;
+    const struct slr_cast *cast;
+    struct slr_book *book;
+    struct slr_setup_hooks hooks;
+};
+
+struct slr_setup;
+
+struct slr_setup_ops {
+    const char *name;
+    /* Connects. *local_ip: where RTP comes from unless cfg says otherwise. */
+    enum slr_err (*open)(const struct slr_setup_config *sc, char local_ip[static 64],
+                         struct slr_setup **out);
+    void (*close)(struct slr_setup *s);
+    /* What to poll for. */
+    void (*poll)(const struct slr_setup *s, struct pollfd *out);
+    /* Takes what came, sends again what was not answered. SLR_CLOSED: the recorder is gone. */
+    enum slr_err (*step)(struct slr_setup *s, int64_t now_ns);
+    void (*begin)(struct slr_setup *s, struct slr_call *call, int64_t now_ns);
+    /* Only after ready. */
+    void (*end)(struct slr_setup *s, struct slr_call *call, int64_t now_ns);
+    /* The engine's counters by name, a new object; waits up to 2 s. NULL: none to be had. */
+    json_t *(*stats)(struct slr_setup *s);
+};
+
+extern const struct slr_setup_ops slr_setup_seam; /* cfg->seam */
+extern const struct slr_setup_ops slr_setup_sip;  /* cfg->sip */
+
+#endif
