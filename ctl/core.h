@@ -17,6 +17,7 @@ struct slr_core_config {
     const char *sniffer;           /* HOST:PORT of another engine's event stream, or NULL */
     const char *sniffer_key;       /* file with the key for it, or NULL */
     const char *sip_udp, *sip_tcp; /* ADDR:PORT, port 0 any; NULL: none */
+    uint32_t sip_tcp_idle_s;       /* 0: connections may be idle for ever */
     const char *http;              /* ADDR:PORT or NULL */
     const char *data;              /* DIR: database in DIR/core, recordings in DIR/rec */
     struct slr_option_list sip_allow;

@@ -116,8 +116,13 @@ static enum slr_err listen_on(struct slr_sip *sip, const char *text, const char 
         SLR_ERROR("sip_address_malformed", "value=%s text=\"expected ADDRESS:PORT\"", SLR_Q(text));
         return SLR_INVAL;
     }
+    /* Where data was no SIP the stack reads no further, and then does not even hear that the peer
+     * has closed the connection: without a limit it stays for ever. */
+    uint32_t idle_s = sip->core->cfg->sip_tcp_idle_s;
     if (nta_agent_add_tport(sip->agent, URL_STRING_MAKE(url), TPTAG_UDP_RMEM(UDP_RMEM_BYTES),
-                            TPTAG_REUSE(1), TPTAG_STUN_SERVER(0), TAG_END()) != 0) {
+                            TPTAG_REUSE(1), TPTAG_STUN_SERVER(0),
+                            TAG_IF(tcp && idle_s, TPTAG_IDLE(idle_s * 1000u)),
+                            TAG_IF(tcp && idle_s, TPTAG_TIMEOUT(idle_s * 1000u)), TAG_END()) != 0) {
         SLR_ERROR("sip_cannot_listen", "transport=%s address=%s", transport, SLR_Q(text));
         return SLR_BUSY;
     }

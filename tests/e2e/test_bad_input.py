@@ -112,6 +112,30 @@ def test_sip_over_tcp(rig, intact):
         s.close()
 
 
+def test_connections_that_nothing_comes_from_are_closed(rigs):
+    """The stack reads no further where data was no SIP, and never hears that the peer is gone; a call
+    whose connection was closed goes on."""
+    rig = rigs(core_args=("--sip-tcp-idle", "1")).start()
+    rig.api.status()
+    files = lambda: len(os.listdir(f"/proc/{rig.core.pid}/fd"))
+    before = files()
+    rubbish = [b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n{", b"HEP3\xff\xff" + bytes(range(128, 256)), b""]
+    held = []
+    with Call(rig, legs=1, transport="tcp") as c:
+        c.invite_all()
+        for i in range(30):
+            s = socket.create_connection(rig.sip, timeout=5)
+            s.sendall(rubbish[i % 3])
+            held.append(s) if i < 15 else s.close()
+        wait.until("all are closed", lambda: files() <= before, 10)
+        c.ua.reconnect()
+        assert c.ua.options().status == 200
+        c.bye()
+        c.entry()
+    for s in held:
+        s.close()
+
+
 def test_known_killers_of_sip_libraries(rig, intact):
     """Bodies that hang or abort other parsers: one datagram each."""
     host = f"{rig.sip[0]}:{rig.sip[1]}"
