@@ -5,42 +5,17 @@
  */
 #include "engine/anchor.h"
 #include "engine/belief.h"
-#include "tests/engine/outcome.h"
+#include "tests/engine/one.h"
 
 #define OLD 0x11111111u
 #define NEW 0x22222222u
 
-struct one {
-    struct fx f;
-    struct slr_session *s;
-    struct slr_leg *leg;
-    uint32_t slot;
-    char id[SLR_ID_SIZE];
-    struct fx_result r;
-};
-
 /* A second of the SSRC that was there first. */
 static void begin(struct one *o)
 {
-    fx_open(&o->f);
-    o->s = fx_session(&o->f, 1);
-    o->slot = fx_leg(&o->f, o->s, 0, 8);
-    o->leg = &o->f.e.state->leg[o->slot];
-    memcpy(o->id, o->s->id, sizeof o->id);
+    begin_one(o, 1);
     fx_stream(&o->f, o->slot, 0, OLD, 0, 50);
     fx_write(&o->f, 1000);
-}
-
-static void end(struct one *o, int64_t at_ms)
-{
-    fx_end(&o->f, o->s, at_ms);
-    fx_result(&o->f, o->id, &o->r);
-}
-
-static void done(struct one *o)
-{
-    fx_result_free(&o->r);
-    fx_close(&o->f);
 }
 
 /* From number `from` on each packet is 40 after the one before it, which nobody believes. */
@@ -85,7 +60,7 @@ Test(belief, what_was_not_believed_in_time_is_late)
     begin(&o);
     int64_t written = believe_after(&o, 100, 110);
     cr_assert_geq(written, 1500); /* more than a chunk holds is gone from the queue */
-    end(&o, 3200);
+    end_one(&o, 3200);
     int64_t late = (written - 1000) / 20;
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "packets"), 110);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "late"), late);
@@ -98,7 +73,7 @@ Test(belief, what_was_not_believed_in_time_is_late)
     cr_assert_eq(json_integer_value(late_of(&o, 1)), late);
     fx_assert_silence(&o.r, 0, 8000, (written - 1000) * 8);
     fx_assert_audio(&o.r, 0, written * 8, (3200 - written) * 8, NEW, (written - 1000) * 8);
-    done(&o);
+    done_one(&o);
 }
 
 Test(belief, all_of_it_is_placed_where_nothing_was_written)
@@ -106,12 +81,12 @@ Test(belief, all_of_it_is_placed_where_nothing_was_written)
     struct one o;
     begin(&o);
     (void)believe_after(&o, 20, 50);
-    end(&o, 2000);
+    end_one(&o, 2000);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "placed"), 50);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "late"), 0);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "first_ticks"), 1000 * FX_MS);
     fx_assert_spans(&o.r, 0, "received 0+2000");
-    done(&o);
+    done_one(&o);
 }
 
 /* Longer than a record may be (placement.c): so many packets, whatever they were cut into. */
@@ -130,12 +105,12 @@ Test(belief, a_packet_of_several_records_is_one)
         cr_assert_eq(fx_kept(v), SLR_VERDICT_TAKEN);
     }
     cr_assert_eq(o.leg->current, 1u);
-    end(&o, 2875);
+    end_one(&o, 2875);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "placed"), 3);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "late"), 0);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "first_ticks"), 1000 * FX_MS);
     fx_assert_spans(&o.r, 0, "received 0+2875");
-    done(&o);
+    done_one(&o);
 }
 
 /* Key 1 before its SSRC is believed, which is with the third packet of key 2. */
@@ -177,13 +152,13 @@ Test(belief, digits_dialled_on_probation_are_entered)
         begin(&o);
         o.s->digit_policy = policy;
         dial(&o);
-        end(&o, 2000);
+        end_one(&o, 2000);
         cr_assert_eq(digit_count(&o), 2, "policy %u", policy);
         if (policy != SLR_DIGITS_DROP) {
             assert_digit(&o, 0, policy == SLR_DIGITS_KEEP ? "1" : "x", 1040, 20);
             assert_digit(&o, 1, policy == SLR_DIGITS_KEEP ? "2" : "x", 1060, 100);
         }
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -198,10 +173,10 @@ Test(belief, digits_of_an_ssrc_that_is_never_believed_are_not_entered)
         cr_assert_eq(fx_rtp(&o.f, o.slot, at, p), SLR_VERDICT_EVENT);
         fx_write(&o.f, at);
     }
-    end(&o, 3000);
+    end_one(&o, 3000);
     cr_assert_eq(digit_count(&o), 0);
     fx_assert_spans(&o.r, 0, "received 0+3000");
-    done(&o);
+    done_one(&o);
 }
 
 Test(belief, digits_whose_place_was_written_are_not_entered)
@@ -217,11 +192,11 @@ Test(belief, digits_whose_place_was_written_are_not_entered)
         cr_assert_geq(fx_rtp(&o.f, o.slot, 1000 + 20 * (int64_t)k, p), 0);
         fx_write(&o.f, 1000 + 20 * (int64_t)k);
     }
-    end(&o, 3200);
+    end_one(&o, 3200);
     cr_assert_eq(digit_count(&o), 1);
     assert_digit(&o, 0, "2", 1000 + 95 * 20, 20);
     cr_assert_eq(fx_stream_count(&o.r, 0, 1, "placed") + fx_stream_count(&o.r, 0, 1, "late"), 110);
-    done(&o);
+    done_one(&o);
 }
 
 /* A process may die when that was done, and before the SSRC is taken. */
@@ -249,8 +224,8 @@ Test(belief, settled_twice_is_settled)
         cr_assert_eq(st->placed, 80 - st->late);
         cr_assert_eq(o.leg->digit_count, 2u);
     }
-    end(&o, 3000);
-    done(&o);
+    end_one(&o, 3000);
+    done_one(&o);
 }
 
 /* Clocks that divide a second's ticks and one that does not. */

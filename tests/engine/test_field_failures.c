@@ -2,40 +2,11 @@
  * What recorders are known for to get wrong in the field, one test each, by its name. Each failed
  * when the code that guards against it was broken.
  */
+#include "tests/engine/one.h"
 #include "tests/engine/silent.h"
 
 #define OLD 0x11111111u
 #define NEW 0x22222222u
-
-struct one {
-    struct fx f;
-    struct slr_session *s;
-    uint32_t leg;
-    char id[SLR_ID_SIZE];
-    int64_t written_ms;
-    struct fx_result r;
-};
-
-static void begin(struct one *o)
-{
-    fx_open(&o->f);
-    o->s = fx_session(&o->f, 1);
-    o->leg = fx_leg(&o->f, o->s, 0, 8);
-    memcpy(o->id, o->s->id, sizeof o->id);
-    o->written_ms = 0;
-}
-
-static void end(struct one *o, int64_t at_ms)
-{
-    fx_end(&o->f, o->s, at_ms);
-    fx_result(&o->f, o->id, &o->r);
-}
-
-static void done(struct one *o)
-{
-    fx_result_free(&o->r);
-    fx_close(&o->f);
-}
 
 /* Packet k of a stream that began at k = 0, seq and ts as it gives them; the writer runs along. */
 static enum slr_verdict feed(struct one *o, int64_t at_ms, uint32_t ssrc, uint32_t k, uint32_t ts0)
@@ -43,7 +14,7 @@ static enum slr_verdict feed(struct one *o, int64_t at_ms, uint32_t ssrc, uint32
     for (; o->written_ms < at_ms; o->written_ms += 20) {
         fx_write(&o->f, o->written_ms);
     }
-    return fx_kept(fx_rtp(&o->f, o->leg, at_ms, fx_audio(ssrc, k, 100, ts0)));
+    return fx_kept(fx_rtp(&o->f, o->slot, at_ms, fx_audio(ssrc, k, 100, ts0)));
 }
 
 /* "kind winner at_ms, ..." */
@@ -82,7 +53,7 @@ Test(field_failures, ssrc_change_on_reinvite)
 {
     for (uint32_t turn = 0; turn < 2; turn++) {
         struct one o;
-        begin(&o);
+        begin_one(&o, 1);
         for (uint32_t k = 0; k < 100; k++) {
             int64_t late = k >= 98 ? (turn ? 70 : 0) : jitter(k);
             cr_assert_eq(feed(&o, k * 20 + late, OLD, k, 5000), SLR_VERDICT_TAKEN);
@@ -92,13 +63,13 @@ Test(field_failures, ssrc_change_on_reinvite)
             late = k == 20 ? 0 : late; /* at least one of them is quick */
             cr_assert_eq(feed(&o, 3000 + k * 20 + late, NEW, k, 777), SLR_VERDICT_TAKEN);
         }
-        end(&o, 5100);
+        end_one(&o, 5100);
         fx_assert_audio(&o.r, 0, 0, 16000, OLD, 0);
         fx_assert_silence(&o.r, 0, 16000, 8000);
         fx_assert_audio(&o.r, 0, 24000, 16000, NEW, 0);
         fx_assert_spans(&o.r, 0,
                         "received 0+2000, absent 2000+1000, received 3000+2000, ended 5000+100");
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -108,17 +79,17 @@ Test(field_failures, timestamp_jump_of_24h)
     static const uint32_t by[] = {8000u * 86400u, 0u - 8000u * 86400u};
     for (uint32_t turn = 0; turn < 2; turn++) {
         struct one o;
-        begin(&o);
+        begin_one(&o, 1);
         for (uint32_t k = 0; k < 200; k++) {
             int64_t late = k == 100 ? 60 : k > 100 && k < 104 ? 40 : 0;
             cr_assert_eq(feed(&o, k * 20 + late, OLD, k, k < 100 ? 5000 : 5000 + by[turn]),
                          SLR_VERDICT_TAKEN);
         }
-        end(&o, 4000);
+        end_one(&o, 4000);
         fx_assert_audio(&o.r, 0, 0, 32000, OLD, 0);
         fx_assert_spans(&o.r, 0, "received 0+4000");
         assert_clock(&o, "ts-jump arrival 2000");
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -127,13 +98,13 @@ Test(field_failures, timestamp_jump_of_24h)
 Test(field_failures, network_stall)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 1);
     for (uint32_t k = 0; k < 400; k++) {
         int64_t at = k >= 100 && k < 250 ? 5000 : k * 20;
         enum slr_verdict v = feed(&o, at, OLD, k, 5000);
         cr_assert(v == SLR_VERDICT_TAKEN || v == SLR_VERDICT_LATE);
     }
-    end(&o, 8000);
+    end_one(&o, 8000);
     int64_t late = fx_stream_count(&o.r, 0, 0, "late");
     cr_assert(late >= 75 && late <= 101, "%lld late", (long long)late);
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 400 - late);
@@ -149,7 +120,7 @@ Test(field_failures, network_stall)
     cr_assert_str_eq(json_string_value(json_object_get(gap, "kind")), "lost-network");
     cr_assert_eq(json_integer_value(json_object_get(gap, "packets")), late);
     cr_assert_eq(json_integer_value(json_object_get(gap, "late")), late);
-    done(&o);
+    done_one(&o);
 }
 
 /* The sender stands still: for less than the bound its clock is believed, beyond it time is. */
@@ -158,12 +129,12 @@ Test(field_failures, sender_stall)
     static const int64_t still_ms[] = {560, 1900, 3000};
     for (uint32_t turn = 0; turn < 3; turn++) {
         struct one o;
-        begin(&o);
+        begin_one(&o, 1);
         for (uint32_t k = 0; k < 300; k++) {
             int64_t at = k * 20 + (k >= 100 ? still_ms[turn] : 0) + (k == 100 ? 50 : 0);
             cr_assert_eq(feed(&o, at, OLD, k, 5000), SLR_VERDICT_TAKEN, "%u: %u", turn, k);
         }
-        end(&o, 10000);
+        end_one(&o, 10000);
         int64_t from = turn == 0 ? 16000 : 16000 + still_ms[turn] * 8;
         fx_assert_audio(&o.r, 0, 0, 16000, OLD, 0);
         fx_assert_audio(&o.r, 0, from, 32000, OLD, 16000);
@@ -171,7 +142,7 @@ Test(field_failures, sender_stall)
         assert_clock(&o, turn == 0   ? "step rtp 4060"
                          : turn == 1 ? "ts-still arrival 3900"
                                      : "ts-still arrival 5000");
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -179,15 +150,15 @@ Test(field_failures, sender_stall)
 Test(field_failures, faster_than_real_time)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 1);
     for (uint32_t k = 0; k < 600; k++) {
         cr_assert_eq(feed(&o, 2000 + k * 20 / 3, OLD, k, 5000), SLR_VERDICT_TAKEN);
     }
-    end(&o, 6100);
+    end_one(&o, 6100);
     fx_assert_silence(&o.r, 0, 0, 16000);
     fx_assert_audio(&o.r, 0, 16000, 96000, OLD, 0);
     cr_assert_eq(json_array_size(json_object_get(fx_leg_json(&o.r, 0), "clock")), 1u);
-    done(&o);
+    done_one(&o);
 }
 
 /* The transport of a leg is alive and sends comfort noise for ever: nobody is heard any more, and
@@ -218,18 +189,18 @@ Test(field_failures, first_packet_poisoning)
     static const uint32_t ts[] = {77, 77, 5000 + 8000, 0x90000000u};
     for (uint32_t turn = 0; turn < 4; turn++) {
         struct one o;
-        begin(&o);
+        begin_one(&o, 1);
         struct fx_packet stray = fx_audio(ssrc[turn], 0, 99, ts[turn]);
         stray.src = from[turn];
-        (void)fx_rtp(&o.f, o.leg, 500, stray);
+        (void)fx_rtp(&o.f, o.slot, 500, stray);
         for (uint32_t k = 0; k < 200; k++) {
             int64_t at = 2000 + k * 20 + (k < 4 ? 30 : 0);
             cr_assert_eq(feed(&o, at, OLD, k, 5000), SLR_VERDICT_TAKEN, "%u: %u", turn, k);
         }
-        end(&o, 6000);
+        end_one(&o, 6000);
         fx_assert_audio(&o.r, 0, 16000, 32000, OLD, 0);
         fx_assert_silence(&o.r, 0, turn == 0 ? 0 : 4160, turn == 0 ? 16000 : 16000 - 4160);
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -300,13 +271,13 @@ Test(field_failures, stale_packets_on_recycled_port)
 Test(field_failures, dtx_concatenated)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 1);
     uint32_t seq = 100;
     for (uint32_t turn = 0; turn < 20; turn++) {
         uint32_t first = turn * 150; /* 1 s of speech in 3 s */
         for (uint32_t k = first; k < first + 50; k++, seq++) {
             struct fx_packet p = fx_audio(OLD, k, (uint16_t)(seq - k), 5000);
-            cr_assert_eq(fx_rtp(&o.f, o.leg, k * 20, p), SLR_VERDICT_TAKEN);
+            cr_assert_eq(fx_rtp(&o.f, o.slot, k * 20, p), SLR_VERDICT_TAKEN);
             fx_write(&o.f, k * 20);
         }
         if (turn % 2 == 0) {
@@ -316,17 +287,17 @@ Test(field_failures, dtx_concatenated)
                                       .ts = 5000 + (first + 50) * 160,
                                       .len_bytes = 1,
                                       .at = {70}};
-            cr_assert_eq(fx_rtp(&o.f, o.leg, (first + 50) * 20, noise), SLR_VERDICT_COMFORT);
+            cr_assert_eq(fx_rtp(&o.f, o.slot, (first + 50) * 20, noise), SLR_VERDICT_COMFORT);
         }
     }
-    end(&o, 60000);
+    end_one(&o, 60000);
     for (int64_t turn = 0; turn < 20; turn++) {
         fx_assert_audio(&o.r, 0, turn * 24000, 8000, OLD, turn * 24000);
         fx_assert_silence(&o.r, 0, turn * 24000 + 8000, 16000);
     }
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
     cr_assert_null(json_object_get(fx_leg_json(&o.r, 0), "clock"));
-    done(&o);
+    done_one(&o);
 }
 
 /* Hold is a span of its true length, whether the sender's clock goes on meanwhile or not. */
@@ -334,8 +305,8 @@ Test(field_failures, hold_dropped)
 {
     for (uint32_t turn = 0; turn < 2; turn++) {
         struct one o;
-        begin(&o);
-        struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+        begin_one(&o, 1);
+        struct slr_leg *leg = &o.f.e.state->leg[o.slot];
         for (uint32_t k = 0; k < 100; k++) {
             cr_assert_eq(feed(&o, k * 20, OLD, k, 5000), SLR_VERDICT_TAKEN);
         }
@@ -345,11 +316,11 @@ Test(field_failures, hold_dropped)
             uint32_t ts0 = turn ? 5000 : 5000 + 30000 * 8;
             cr_assert_eq(feed(&o, k * 20 + 30000, OLD, k, ts0), SLR_VERDICT_TAKEN);
         }
-        end(&o, 34000);
+        end_one(&o, 34000);
         fx_assert_audio(&o.r, 0, 0, 16000, OLD, 0);
         fx_assert_audio(&o.r, 0, 256000, 16000, OLD, 16000);
         fx_assert_spans(&o.r, 0, "received 0+2000, hold 2000+30000, received 32000+2000");
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -359,8 +330,8 @@ Test(field_failures, hold_of_media_ahead_of_time)
 {
     for (uint32_t turn = 0; turn < 2; turn++) {
         struct one o;
-        begin(&o);
-        struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+        begin_one(&o, 1);
+        struct slr_leg *leg = &o.f.e.state->leg[o.slot];
         for (uint32_t k = 0; k < 400; k++) {
             if (k != 350) {
                 (void)feed(&o, k * 10, OLD, k, 5000); /* twice as fast */
@@ -373,14 +344,14 @@ Test(field_failures, hold_of_media_ahead_of_time)
             uint32_t ts0 = turn ? 5000 : 5000 + 30000 * 8;
             (void)feed(&o, k * 20 - 8000 + 34000, OLD, k, ts0);
         }
-        end(&o, 36000);
+        end_one(&o, 36000);
         /* a clock that stood still keeps the distance of the last packet's first sample */
         fx_assert_spans(&o.r, 0,
                         turn ? "received 0+7000, lost-network 7000+20 (1), received 7020+980, "
                                "hold 8000+29990, received 37990+2000"
                              : "received 0+7000, lost-network 7000+20 (1), received 7020+980, "
                                "hold 8000+30000, received 38000+2000");
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -434,17 +405,17 @@ Test(field_failures, end_of_file_click)
 {
     for (uint32_t turn = 0; turn < 40; turn++) {
         struct one o;
-        begin(&o);
+        begin_one(&o, 1);
         for (uint32_t k = 0; k < 10 + turn; k++) {
             cr_assert_eq(feed(&o, k * 20, OLD, k, 5000), SLR_VERDICT_TAKEN);
         }
         int64_t ms = 20 * (10 + turn) + turn * 7 % 23;
-        end(&o, ms);
+        end_one(&o, ms);
         cr_assert_eq(o.r.wav.frames, (uint64_t)ms * 8);
         fx_assert_audio(&o.r, 0, 0, (10 + turn) * 160, OLD, 0);
         fx_assert_silence(&o.r, 0, (10 + turn) * 160, turn * 7 % 23 * 8);
         cr_assert_eq(o.r.wav.data_offset_bytes + o.r.wav.frames, o.r.len_bytes & ~1ull);
-        done(&o);
+        done_one(&o);
     }
 }
 
@@ -454,14 +425,14 @@ Test(field_failures, more_streams_than_a_leg_remembers)
     struct one o;
     int64_t packets = 0;
     int64_t placed = 0;
-    begin(&o);
+    begin_one(&o, 1);
     for (uint32_t n = 0; n < 30; n++) {
         for (uint32_t k = 0; k < 50; k++) {
             int64_t at = n * 5000 + k * 20;
             cr_assert_eq(feed(&o, at, 0x1000 + n, k, 5000), SLR_VERDICT_TAKEN, "%u/%u", n, k);
         }
     }
-    end(&o, 150000);
+    end_one(&o, 150000);
     for (int64_t n = 0; n < 30; n++) {
         fx_assert_audio(&o.r, 0, n * 40000, 8000, 0x1000 + (uint32_t)n, 0);
     }
@@ -475,7 +446,7 @@ Test(field_failures, more_streams_than_a_leg_remembers)
     cr_assert_eq(json_integer_value(json_object_get(others, "streams")), 30 - 16);
     cr_assert_eq(packets + json_integer_value(json_object_get(others, "packets")), 1500);
     cr_assert_eq(placed + json_integer_value(json_object_get(others, "placed")), 1500);
-    done(&o);
+    done_one(&o);
 }
 
 /* The clock rate changes in mid stream, the SSRC does not: what follows begins where it was said,

@@ -2,37 +2,9 @@
  * Pause and hold: nothing that was said during a pause is ever written, by whatever way it comes;
  * everything before and after it is.
  */
-#include "tests/engine/outcome.h"
+#include "tests/engine/one.h"
 
 #define SSRC 0x0badcafeu
-
-struct one {
-    struct fx f;
-    struct slr_session *s;
-    uint32_t slot;
-    char id[SLR_ID_SIZE];
-    struct fx_result r;
-};
-
-static void begin(struct one *o)
-{
-    fx_open(&o->f);
-    o->s = fx_session(&o->f, 2);
-    o->slot = fx_leg(&o->f, o->s, 0, 8);
-    memcpy(o->id, o->s->id, sizeof o->id);
-}
-
-static void end(struct one *o, int64_t at_ms)
-{
-    fx_end(&o->f, o->s, at_ms);
-    fx_result(&o->f, o->id, &o->r);
-}
-
-static void done(struct one *o)
-{
-    fx_result_free(&o->r);
-    fx_close(&o->f);
-}
 
 static enum slr_verdict feed(struct one *o, int64_t at_ms, uint32_t k)
 {
@@ -50,27 +22,27 @@ static void run(struct one *o, uint32_t from, uint32_t to, enum slr_verdict want
 Test(pause, what_arrives_in_it_is_suppressed)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 985, true);
     run(&o, 50, 100, SLR_VERDICT_SUPPRESSED);
     fx_pause(&o.f, o.s, 1990, false);
     run(&o, 100, 150, SLR_VERDICT_TAKEN);
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_audio(&o.r, 0, 0, 8000, SSRC, 0);
     fx_assert_silence(&o.r, 0, 8000, 8000);
     fx_assert_audio(&o.r, 0, 16000, 8000, SSRC, 16000);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000, received 2000+1000");
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "suppressed"), 50);
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 0);
-    done(&o);
+    done_one(&o);
 }
 
 /* The network keeps what was said in the pause until after it. */
 Test(pause, what_belongs_into_it_is_suppressed_whenever_it_comes)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     run(&o, 50, 90, SLR_VERDICT_SUPPRESSED);
@@ -80,17 +52,17 @@ Test(pause, what_belongs_into_it_is_suppressed_whenever_it_comes)
     }
     run(&o, 101, 150, SLR_VERDICT_TAKEN);
     cr_assert_eq(feed(&o, 3000, 100), SLR_VERDICT_TAKEN); /* late, but said after it */
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_silence(&o.r, 0, 8000, 8000);
     fx_assert_audio(&o.r, 0, 16000, 8000, SSRC, 16000);
-    done(&o);
+    done_one(&o);
 }
 
 /* The worker takes them only after the resume, but the kernel had them before. */
 Test(pause, what_lay_in_the_socket_is_suppressed)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     fx_pause(&o.f, o.s, 1000, true);
     fx_pause(&o.f, o.s, 2000, false);
     for (uint32_t k = 0; k < 10; k++) { /* the leg's first ones: no position tells anything */
@@ -99,52 +71,52 @@ Test(pause, what_lay_in_the_socket_is_suppressed)
     for (uint32_t k = 40; k < 90; k++) {
         cr_assert_eq(feed(&o, 1500 + k * 20, k), SLR_VERDICT_TAKEN);
     }
-    end(&o, 3300);
+    end_one(&o, 3300);
     fx_assert_silence(&o.r, 0, 0, 16000);
-    done(&o);
+    done_one(&o);
 }
 
 /* What was said before it and comes while it lasts is not written either: arrival counts too. */
 Test(pause, a_packet_across_the_bound_is_suppressed_whole)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     run(&o, 50, 60, SLR_VERDICT_SUPPRESSED);
     fx_pause(&o.f, o.s, 1207, false); /* in the middle of packet 60 */
     cr_assert_eq(feed(&o, 1212, 60), SLR_VERDICT_SUPPRESSED);
     run(&o, 61, 100, SLR_VERDICT_TAKEN);
-    end(&o, 2000);
+    end_one(&o, 2000);
     fx_assert_silence(&o.r, 0, 8000, 11 * 160);
     fx_assert_audio(&o.r, 0, 61 * 160, 39 * 160, SSRC, 61 * 160);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+220, received 1220+780");
-    done(&o);
+    done_one(&o);
 }
 
 /* Losses right after a pause are losses. */
 Test(pause, losses_beside_it_are_counted_as_such)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     run(&o, 50, 100, SLR_VERDICT_SUPPRESSED);
     fx_pause(&o.f, o.s, 1995, false);
     run(&o, 103, 150, SLR_VERDICT_TAKEN);
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_spans(&o.r, 0,
                     "received 0+1000, paused 1000+1000, lost-network 2000+60 (3), received "
                     "2060+940");
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "lost"), 3);
-    done(&o);
+    done_one(&o);
 }
 
 /* Jitter: the highest position received bounds the pause, not the moment of the command. */
 Test(pause, its_start_is_one_past_what_was_received)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1070, true); /* three packets under way */
     for (uint32_t k = 50; k < 60; k++) {
@@ -152,15 +124,15 @@ Test(pause, its_start_is_one_past_what_was_received)
     }
     fx_pause(&o.f, o.s, 1195, false);
     run(&o, 60, 100, SLR_VERDICT_TAKEN);
-    end(&o, 2000);
+    end_one(&o, 2000);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+200, received 1200+800");
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, a_new_stream_in_it_stays_out_until_its_end)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     for (uint32_t k = 0; k < 100; k++) {
@@ -171,17 +143,17 @@ Test(pause, a_new_stream_in_it_stays_out_until_its_end)
         enum slr_verdict v = fx_rtp(&o.f, o.slot, 1000 + k * 20, p);
         cr_assert_eq(v, k < 50 ? SLR_VERDICT_SUPPRESSED : SLR_VERDICT_TAKEN);
     }
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_silence(&o.r, 0, 8000, 8000);
     fx_assert_audio(&o.r, 0, 16000, 8000, 0x77, 8000);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000, received 2000+1000");
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, holds_for_a_leg_that_joins_in_it)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     fx_clock(&o.f, 1200);
@@ -193,17 +165,17 @@ Test(pause, holds_for_a_leg_that_joins_in_it)
         enum slr_verdict v = fx_rtp(&o.f, other, 1300 + k * 20, fx_audio(0x88, k, 9, 9));
         cr_assert_eq(v, k < 35 ? SLR_VERDICT_SUPPRESSED : SLR_VERDICT_TAKEN);
     }
-    end(&o, 3300);
+    end_one(&o, 3300);
     fx_assert_silence(&o.r, 1, 0, 16000);
     fx_assert_audio(&o.r, 1, 16000, 65 * 160, 0x88, 35 * 160);
     fx_assert_spans(&o.r, 1, "absent 0+1200, paused 1200+800, received 2000+1300");
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, digits_in_it_are_not_recorded)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     cr_assert_eq(fx_rtp(&o.f, o.slot, 1000, fx_event(SSRC, 150, 13000, 1, 160, false)),
                  SLR_VERDICT_EVENT);
@@ -216,21 +188,21 @@ Test(pause, digits_in_it_are_not_recorded)
                  SLR_VERDICT_SUPPRESSED);
     cr_assert_eq(fx_rtp(&o.f, o.slot, 1400, fx_event(SSRC, 153, 16200, 3, 160, false)),
                  SLR_VERDICT_EVENT);
-    end(&o, 1500);
+    end_one(&o, 1500);
     json_t *items = json_object_get(json_object_get(o.r.ledger, "digits"), "items");
     cr_assert_eq(json_array_size(items), 2u);
     for (size_t i = 0; i < 2; i++) {
         const char *digit = json_string_value(json_object_get(json_array_get(items, i), "digit"));
         cr_assert_str_eq(digit, i == 0 ? "1" : "3");
     }
-    done(&o);
+    done_one(&o);
 }
 
 /* More pauses than a leg can list: the last entry widens, nothing of a pause comes through. */
 Test(pause, more_than_can_be_listed)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     for (uint32_t n = 0; n < 100; n++) {
         uint32_t k = n * 10;
         for (uint32_t i = 0; i < 5; i++, k++) {
@@ -243,14 +215,14 @@ Test(pause, more_than_can_be_listed)
         fx_pause(&o.f, o.s, k * 20 - 5, false);
         fx_write(&o.f, k * 20);
     }
-    end(&o, 20000);
+    end_one(&o, 20000);
     cr_assert_gt(fx_counted(&o.f, SLR_CTR_INTERVALS_FULL), 0u);
     for (uint32_t n = 0; n < 100; n++) {
         fx_assert_audio(&o.r, 0, n * 1600, 800, SSRC, n * 1600);
         fx_assert_silence(&o.r, 0, n * 1600 + 800, 800);
     }
     cr_assert_eq(fx_stream_count(&o.r, 0, 0, "suppressed"), 500);
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, twice_is_once)
@@ -258,7 +230,7 @@ Test(pause, twice_is_once)
     struct one o;
     int64_t first = 0;
     int64_t again = 0;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 10, SLR_VERDICT_TAKEN);
     fx_clock(&o.f, 200);
     cr_assert_eq(slr_engine_pause(&o.f.e, o.id, true, 0, &first), SLR_OK);
@@ -269,9 +241,9 @@ Test(pause, twice_is_once)
     fx_pause(&o.f, o.s, 395, false);
     fx_pause(&o.f, o.s, 500, false);
     run(&o, 20, 50, SLR_VERDICT_TAKEN);
-    end(&o, 1000);
+    end_one(&o, 1000);
     fx_assert_spans(&o.r, 0, "received 0+200, paused 200+200, received 400+600");
-    done(&o);
+    done_one(&o);
 }
 
 /* The worker's look at the time, as it comes every 100 ms. */
@@ -292,7 +264,7 @@ static void pause_for(struct one *o, int64_t at_ms, uint32_t max_ms)
 Test(pause, ends_by_itself)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     pause_for(&o, 1000, 1000);
     run(&o, 50, 75, SLR_VERDICT_SUPPRESSED);
@@ -308,20 +280,20 @@ Test(pause, ends_by_itself)
     cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 1u);
     look(&o, 2300);
     run(&o, 120, 150, SLR_VERDICT_TAKEN);
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_spans(&o.r, 0,
                     "received 0+1000, paused 1000+1100, lost-network 2100+300 (15), "
                     "received 2400+600");
     fx_assert_silence(&o.r, 0, 8000, 8800);
     cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 1u);
-    done(&o);
+    done_one(&o);
 }
 
 /* Its time is the last one that was given; a resume takes it back. */
 Test(pause, its_time_can_be_set_anew_and_taken_back)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 10, SLR_VERDICT_TAKEN);
     pause_for(&o, 200, 500);
     pause_for(&o, 400, 2000);
@@ -332,16 +304,16 @@ Test(pause, its_time_can_be_set_anew_and_taken_back)
     look(&o, 2600);
     cr_assert_eq(atomic_load(&o.s->paused), 1u, "the time of an earlier pause is no longer valid");
     fx_pause(&o.f, o.s, 3000, false);
-    end(&o, 3200);
+    end_one(&o, 3200);
     cr_assert_eq(fx_counted(&o.f, SLR_CTR_PAUSES_TIMED_OUT), 0u);
-    done(&o);
+    done_one(&o);
 }
 
 /* Another codec is answered meanwhile: what comes in it stays out as well. */
 Test(pause, a_codec_change_in_it_lets_nothing_through)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     run(&o, 50, 60, SLR_VERDICT_SUPPRESSED);
@@ -357,22 +329,22 @@ Test(pause, a_codec_change_in_it_lets_nothing_through)
     }
     fx_pause(&o.f, o.s, 1990, false);
     run(&o, 100, 150, SLR_VERDICT_TAKEN);
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000, received 2000+1000");
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, a_session_may_end_in_it)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     fx_pause(&o.f, o.s, 1000, true);
     run(&o, 50, 100, SLR_VERDICT_SUPPRESSED);
-    end(&o, 2000);
+    end_one(&o, 2000);
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000");
     fx_assert_silence(&o.r, 0, 8000, 8000);
-    done(&o);
+    done_one(&o);
 }
 
 static void hold(struct one *o, int64_t at_ms, bool on)
@@ -386,31 +358,31 @@ static void hold(struct one *o, int64_t at_ms, bool on)
 Test(pause, hold_names_the_silence_and_drops_nothing)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     hold(&o, 1000, true);
     run(&o, 60, 70, SLR_VERDICT_TAKEN); /* music */
     hold(&o, 2000, false);
     run(&o, 100, 150, SLR_VERDICT_TAKEN);
-    end(&o, 3000);
+    end_one(&o, 3000);
     fx_assert_audio(&o.r, 0, 9600, 1600, SSRC, 9600);
     fx_assert_spans(&o.r, 0,
                     "received 0+1000, hold 1000+200, received 1200+200, hold 1400+600, received "
                     "2000+1000");
-    done(&o);
+    done_one(&o);
 }
 
 Test(pause, outranks_hold)
 {
     struct one o;
-    begin(&o);
+    begin_one(&o, 2);
     run(&o, 0, 50, SLR_VERDICT_TAKEN);
     hold(&o, 1000, true);
     fx_pause(&o.f, o.s, 1500, true);
     fx_pause(&o.f, o.s, 2000, false);
     hold(&o, 3000, false);
-    end(&o, 4000);
+    end_one(&o, 4000);
     /* the pause begins one past what was received, that is with the hold */
     fx_assert_spans(&o.r, 0, "received 0+1000, paused 1000+1000, hold 2000+1000, ended 3000+1000");
-    done(&o);
+    done_one(&o);
 }

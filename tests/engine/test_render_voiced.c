@@ -246,18 +246,23 @@ Test(render_voiced, losses_after_an_event_are_not_concealed_in_its_place)
     done(&c);
 }
 
+/* A call with AMR whose stream may change to PCMA: c->p speaks the one, q the other. */
+static void begin_two(struct call *c, struct sp_party *q)
+{
+    begin(c, "AMR", 8000);
+    sp_row(&c->rows[1], 8, "PCMA", 8000, 1);
+    cr_assert_eq(slr_leg_codecs_set(&c->f.e.state->leg[c->leg], c->rows, 2), SLR_OK);
+    slr_leg_codecs_build(&c->f.e.codecs[c->leg], &c->f.e.state->leg[c->leg]);
+    sp_begin(q, &c->rows[1], c->p.ssrc, 500);
+}
+
 /* A voice that was changed for a codec without state says nothing more, least of all over it. */
 Test(render_voiced, losses_of_another_codec_are_not_concealed_by_the_last_voice)
 {
     struct call c;
-    begin(&c, "AMR", 8000);
-    struct slr_pt_map rows[2] = {c.rows[0]};
     struct sp_party q;
-    sp_row(&rows[1], 8, "PCMA", 8000, 1);
-    cr_assert_eq(slr_leg_codecs_set(&c.f.e.state->leg[c.leg], rows, 2), SLR_OK);
-    slr_leg_codecs_build(&c.f.e.codecs[c.leg], &c.f.e.state->leg[c.leg]);
+    begin_two(&c, &q);
     talk(&c, 300);
-    sp_begin(&q, &rows[1], c.p.ssrc, 500);
     q.seq = c.p.seq;
     q.ts = c.p.ts;
     sp_talk(&c.f, c.leg, &q, &c.at_ms, 400, 20);
@@ -280,14 +285,9 @@ Test(render_voiced, losses_of_another_codec_are_not_concealed_by_the_last_voice)
 Test(render_voiced, a_codec_that_comes_back_has_a_new_decoder)
 {
     struct call c;
-    begin(&c, "AMR", 8000);
-    struct slr_pt_map rows[2] = {c.rows[0]};
     struct sp_party q;
-    sp_row(&rows[1], 8, "PCMA", 8000, 1);
-    cr_assert_eq(slr_leg_codecs_set(&c.f.e.state->leg[c.leg], rows, 2), SLR_OK);
-    slr_leg_codecs_build(&c.f.e.codecs[c.leg], &c.f.e.state->leg[c.leg]);
+    begin_two(&c, &q);
     talk(&c, 300);
-    sp_begin(&q, &rows[1], c.p.ssrc, 500);
     q.seq = c.p.seq;
     q.ts = c.p.ts;
     sp_talk(&c.f, c.leg, &q, &c.at_ms, 600, 20);
