@@ -113,7 +113,7 @@ static json_t *quality_words(const json_t *q)
 static json_t *transport_words(const struct leg *l)
 {
     char text[TEXT_SIZE];
-    char codec[32];
+    char codec[32], suite[40];
     char src[80] = "";
     uint64_t packets = 0;
     size_t i = 0;
@@ -128,7 +128,9 @@ static json_t *transport_words(const struct leg *l)
         return json_string("no packet was taken");
     }
     clean(slr_json_str(l->quality, "codec"), codec, sizeof codec);
-    int n = snprintf(text, sizeof text, "%s%sfrom %s, %llu packets", codec, codec[0] ? " " : "",
+    clean(slr_json_str(json_object_get(l->ledger, "srtp"), "suite"), suite, sizeof suite);
+    int n = snprintf(text, sizeof text, "%s%s%s%s%sfrom %s, %llu packets", codec,
+                     codec[0] ? " " : "", suite[0] ? "by SRTP (" : "", suite, suite[0] ? ") " : "",
                      src, (unsigned long long)packets);
     if (json_array_size(streams) > 1 && n > 0) {
         n += snprintf(text + n, sizeof text - (size_t)n, " in %zu streams",

@@ -132,7 +132,7 @@ enum MHD_Result slr_http_reply_text(struct slr_http_request *r, unsigned status,
 static enum MHD_Result queue_json(struct slr_http_request *r, unsigned status, const char *type,
                                   json_t *body)
 {
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(body);
     if (text == NULL) {
         return MHD_NO;

@@ -16,6 +16,9 @@
 #include "common/err.h"
 #include "common/options.h"
 
+/* How JSON is printed: 4.41 as 4.41, and not as the binary number next to it. */
+#define SLRCTL_JSON (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15))
+
 enum slrctl_exit {
     SLRCTL_OK = 0,
     SLRCTL_FAILED = 1,

@@ -55,7 +55,7 @@ void slrctl_progress(const char *fmt, ...)
 
 void slrctl_print_json(const json_t *value)
 {
-    (void)json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+    (void)json_dumpf(value, stdout, SLRCTL_JSON);
     putchar('\n');
 }
 

@@ -9,7 +9,7 @@
 #define PATH_SIZE 2048
 #define PAGE_ROWS 1000u
 
-/* Prints nested objects as lines `a.b  value`. */
+/* Prints nested objects, but for counters, as lines `a.b  value`. */
 static void print_flat(const char *prefix, json_t *value)
 {
     char name[256];
@@ -17,13 +17,16 @@ static void print_flat(const char *prefix, json_t *value)
     json_t *member = NULL;
     if (!json_is_object(value)) {
         char *text = json_is_string(value) ? strdup(json_string_value(value))
-                                           : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+                                           : json_dumps(value, SLRCTL_JSON);
         printf("%-36s %s\n", prefix, text != NULL ? text : "?");
         free(text);
         return;
     }
     json_object_foreach(value, key, member)
     {
+        if (strcmp(key, "counters") == 0 || strcmp(key, "capture") == 0) {
+            continue; /* a hundred lines: `slrctl metrics` */
+        }
         snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", key);
         print_flat(name, member);
     }

@@ -207,6 +207,17 @@ static void check_has(json_t *ledger, const char *want, bool there)
     json_decref(ledger);
 }
 
+/* Who asks for secure media sees that it was. */
+Test(explain, srtp_and_its_suite)
+{
+    json_t *spans = json_pack("[o]", span("received", 0, 90000, 0));
+    json_t *leg = leg_of("1001", 0, spans, quality(4.41, 0, 0, -20), 4500);
+    json_object_set_new(
+        leg, "srtp", json_pack("{s:s,s:{s:i}}", "suite", "AEAD_AES_128_GCM", "failed", "auth", 0));
+    check_has(ledger_of(json_pack("[o]", leg)),
+              "media    PCMA by SRTP (AEAD_AES_128_GCM) from 192.0.2.7:4000, 4500 packets", true);
+}
+
 /* Not one packet was good: then that is what went wrong. */
 Test(explain, a_wrong_key_is_named)
 {

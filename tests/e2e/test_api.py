@@ -1,6 +1,7 @@
 """The HTTP API: listing, media with ranges, delete with audit, access rules, port 0."""
 import json
 import os
+import re
 
 import pytest
 
@@ -196,6 +197,9 @@ def test_slrctl_verbs_with_json(rig, tmp_path):
         c.invite_all()
         live = wait.until("the call is listed", c.live)
         assert json.loads(slrctl(rig, "status", "--json").stdout)["version"]
+        people = wait.until("the engine's figures", lambda: (lambda x: x if "engine.streams_used" in x else None)(
+            slrctl(rig, "status").stdout), 5)
+        assert "_total" not in people and len(people.splitlines()) < 40, people
         assert live["id"] in slrctl(rig, "calls").stdout
         assert json.loads(slrctl(rig, "calls", "--json").stdout)["calls"][0]["id"] == live["id"]
         slrctl(rig, "pause", live["id"])
@@ -207,6 +211,8 @@ def test_slrctl_verbs_with_json(rig, tmp_path):
         slrctl(rig, "stop", live["id"])
         e = c.entry()
     assert e["id"] in slrctl(rig, "recordings").stdout
+    raw = rig.api.request("GET", f"/v1/recordings?id={e['id']}").body
+    assert b'"mos":' in raw and not re.search(rb"[.]\d{12}", raw), raw
     out = tmp_path / "x.wav"
     slrctl(rig, "get", e["id"], "-o", str(out))
     assert wav.load(out).frames > 0
