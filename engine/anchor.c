@@ -449,6 +449,14 @@ static int64_t back_to_line(struct slr_place *x, int64_t want)
     return r->line_ticks - r->start_ticks;
 }
 
+/* Comfort noise may go by the clock of another codec, of which no sound told yet. */
+static bool may_count_otherwise(const struct slr_place *x)
+{
+    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
+    return (x->rec.flags & SLR_REC_COMFORT) &&
+           slr_leg_codecs_clock(c, x->leg, slr_place_anchor(x->st)->clock_hz) != 0;
+}
+
 /* The least delayed packet moves all the others to where they belong. */
 static void refine(struct slr_place *x)
 {
@@ -470,8 +478,8 @@ static void refine(struct slr_place *x)
     if (quarter > r->quarter) {
         end_quarter(r, x->p->window_ticks, quarter);
     }
-    if ((x->rec.flags & SLR_REC_COMFORT) && want < shift - STEP_TICKS) {
-        return; /* it may count by a clock that no sound told of yet */
+    if (want < shift - STEP_TICKS && may_count_otherwise(x)) {
+        return;
     }
     r->packets++;
     r->least_ticks = want < r->least_ticks ? want : r->least_ticks;
@@ -560,10 +568,8 @@ static void note_offset(struct slr_place *x)
     int64_t pos = slr_place_start(x);
     int64_t offset = pos - x->arrival_ticks;
     bool begins = run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT);
-    if ((x->rec.flags & (SLR_REC_EVENT | SLR_REC_COMFORT)) && !begins) {
-        /* an event began when its first packet came, and that may be long ago; noise may count by
-         * a clock that no sound told of yet */
-        return;
+    if (((x->rec.flags & SLR_REC_EVENT) || may_count_otherwise(x)) && !begins) {
+        return; /* an event began when its first packet came, and that may be long ago */
     }
     if (begins) {
         leg->offset_before_ticks = run->offset_since_ns ? best_offset(leg) : offset;
@@ -600,7 +606,7 @@ void slr_anchor_comfort(struct slr_place *x)
     uint32_t clock_hz = slr_place_anchor(x->st)->clock_hz;
     int64_t on_time = x->arrival_ticks + best_offset(x->leg);
     int64_t ahead = slr_place_start(x) - slr_most(on_time, slr_place_highest(x->leg));
-    if ((x->rec.flags & SLR_REC_COMFORT) && ahead > STEP_TICKS) {
+    if (ahead > STEP_TICKS && may_count_otherwise(x)) {
         x->rec.pos_ticks = slr_clock_down(x->rec.pos_ticks - ahead, clock_hz);
     }
 }

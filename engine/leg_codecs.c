@@ -146,6 +146,18 @@ static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_l
     return false;
 }
 
+uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg,
+                              uint32_t but_hz)
+{
+    for (uint32_t i = 0; i < leg->pt_count; i++) {
+        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO &&
+            leg->pt[i].clock_hz != but_hz) {
+            return leg->pt[i].clock_hz;
+        }
+    }
+    return 0;
+}
+
 enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *leg,
                                       const struct slr_pt_map *pt, uint32_t count,
                                       const uint8_t *accept)

@@ -251,16 +251,11 @@ static void judge_source(struct slr_place *x, bool plausible)
 static uint32_t clock_to_come(const struct slr_place *x, uint32_t own_hz)
 {
     const struct slr_leg *leg = x->leg;
-    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
     if (leg->current != SLR_NONE && leg->stream[leg->current].clock_hz != 0) {
         return leg->stream[leg->current].clock_hz;
     }
-    for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO) {
-            return leg->pt[i].clock_hz;
-        }
-    }
-    return own_hz;
+    uint32_t first_hz = slr_leg_codecs_clock(&x->p->codecs[x->leg_index], leg, 0);
+    return first_hz ? first_hz : own_hz;
 }
 
 /* Everything after the stream is known. */
