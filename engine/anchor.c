@@ -315,22 +315,17 @@ void slr_anchor_note_late(struct slr_leg *leg, int64_t start_ticks, int64_t end_
     }
 }
 
-/* What is moved to where the file is written already was received for nothing. */
-static void count_late(struct slr_place *x, int64_t shift_ticks)
+/* What is moved to where the file is written already was received for nothing: the writer tells it
+ * (missed.h), and it says nothing of how far the leg may be ahead. */
+static void take_out_late(struct slr_place *x, int64_t shift_ticks)
 {
     struct slr_refine *r = &x->st->refine;
     struct slr_queue_mark mark = {r->chunk, r->offset_bytes};
-    struct slr_queue_late late;
-    slr_queue_late(x->p->state, x->leg_index, slr_place_anchor(x->st)->segment, shift_ticks,
-                   x->written_ticks, &mark, &late);
+    int64_t len_ticks = slr_queue_late(x->p->state, x->leg_index, slr_place_anchor(x->st)->segment,
+                                       shift_ticks, x->written_ticks, &mark);
     r->chunk = mark.chunk;
     r->offset_bytes = mark.offset_bytes;
-    if (late.packets > 0) {
-        x->st->placed -= late.packets;
-        x->st->late += late.packets;
-        x->st->placed_ticks -= late.len_ticks;
-        slr_anchor_note_late(x->leg, late.start_ticks, late.end_ticks, late.packets);
-    }
+    x->st->placed_ticks -= len_ticks;
 }
 
 /* All of the stream lies under its only anchor. */
@@ -363,7 +358,7 @@ static void move(struct slr_place *x, int64_t by_ticks)
     int64_t shift = atomic_load_explicit(&seg->shift_ticks, memory_order_relaxed);
     int64_t start = r->start_ticks + shift;
     if (r->line_ticks != NO_LINE && r->chunk != SLR_NONE) {
-        count_late(x, shift + by_ticks);
+        take_out_late(x, shift + by_ticks);
     }
     if (slr_place_taken(x) && slr_place_highest(leg) == seg->end_ticks + shift) {
         atomic_store_explicit(&slr_leg_run(leg)->highest_ticks,

@@ -1,5 +1,5 @@
 /*
- * belief: walks the leg's queue, which no chunk leaves meanwhile. Worker thread; allocates nothing.
+ * belief: walks the leg's queue, which the caller keeps. Worker thread; allocates nothing.
  */
 #include "engine/belief.h"
 
@@ -7,7 +7,7 @@
 #include "engine/dtmf.h"
 
 struct tally {
-    uint64_t placed, late;
+    uint64_t placed, late;           /* in the queue: to be rendered, or for the writer to tell */
     int64_t first_ticks, last_ticks; /* of those that are placed */
     int64_t known_ticks; /* the first one in the queue; what came before it is gone from there */
 };
@@ -44,7 +44,6 @@ static void judge(struct slr_place *x, const struct slr_rec *rec, int64_t start_
     int64_t end = slr_rec_ticks(x->leg, rec) + rec->dur_ticks;
     t->known_ticks = t->placed + t->late == 0 ? start_ticks : t->known_ticks;
     if (slr_place_is_written(x, end, rec->dur_ticks)) {
-        slr_anchor_note_late(x->leg, start_ticks, end, 1);
         t->late++;
         return;
     }
@@ -60,7 +59,6 @@ static struct tally walk_queue(struct slr_place *x)
     struct slr_queue_walk walk = {0};
     const struct slr_rec *before = NULL;
     int64_t start = 0;
-    slr_queue_keep(x->p->state, x->leg_index, true);
     for (;;) {
         const struct slr_rec *rec = slr_queue_next(x->p->state, x->leg_index, &walk);
         bool more_of_it = before && rec && same_packet(before, rec);
@@ -73,7 +71,6 @@ static struct tally walk_queue(struct slr_place *x)
         before = counts(x, rec) ? rec : NULL;
         start = more_of_it ? start : slr_rec_ticks(x->leg, rec);
     }
-    slr_queue_keep(x->p->state, x->leg_index, false);
     return t;
 }
 
@@ -84,12 +81,13 @@ void slr_belief_settle(struct slr_place *x)
         return;
     }
     struct tally t = walk_queue(x);
-    uint64_t late = st->placed > t.placed ? st->placed - t.placed : 0;
-    if (late > t.late && st->first_ticks < t.known_ticks) {
-        slr_anchor_note_late(x->leg, st->first_ticks, t.known_ticks, (uint32_t)(late - t.late));
+    uint64_t queued = t.placed + t.late;
+    uint64_t gone = st->placed > queued ? st->placed - queued : 0;
+    if (gone > 0 && st->first_ticks < t.known_ticks) {
+        slr_anchor_note_late(x->leg, st->first_ticks, t.known_ticks, (uint32_t)gone);
     }
-    st->late += late;
-    st->placed = t.placed;
+    st->late += gone;
+    st->placed = queued;
     if (t.placed > 0) {
         st->first_ticks = t.first_ticks;
         st->last_ticks = t.last_ticks;

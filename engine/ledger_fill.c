@@ -10,6 +10,7 @@
 #include "engine/stream.h"
 
 #define NOTES_MAX (SLR_CLOCK_NOTES + SLR_SKEW_NOTES)
+#define LATE_MAX (SLR_LEG_LATE + SLR_LEG_MISSED)
 
 struct fill {
     struct slr_ledger_leg leg[SLR_MAX_CHANNELS * 2];
@@ -17,7 +18,7 @@ struct fill {
     struct slr_span *span;            /* all legs' spans, one leg after the other */
     int16_t *removed;                 /* what was taken out of them, in the same order */
     struct slr_clock_note *clock;     /* legs * NOTES_MAX */
-    struct slr_ledger_late *late;     /* legs * SLR_LEG_LATE */
+    struct slr_ledger_late *late;     /* legs * LATE_MAX */
     const struct slr_journal *journal;
     int64_t journal_cut_ticks; /* the journal lost its end: this is the session's; 0: it is whole */
     struct slr_ledger_digit *digit;
@@ -37,11 +38,11 @@ static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *s
     to->src = st->src;
     to->packets = st->packets;
     to->bytes = st->bytes;
-    to->placed = st->placed;
+    to->placed = slr_stream_placed(st);
     to->lost = slr_stream_lost(st);
     to->duplicate = st->duplicate;
     to->reordered = st->reordered;
-    to->late = st->late;
+    to->late = slr_stream_late(st);
     to->suppressed = st->suppressed;
     to->rejected = st->rejected;
     to->jitter_ticks = (uint32_t)st->jitter.now;
@@ -154,7 +155,7 @@ static void fill_clock(const struct slr_session *s, struct fill *f, const struct
 {
     struct slr_ledger_leg *to = &f->leg[number];
     struct slr_clock_note *clock = f->clock + (size_t)number * NOTES_MAX;
-    struct slr_ledger_late *late = f->late + (size_t)number * SLR_LEG_LATE;
+    struct slr_ledger_late *late = f->late + (size_t)number * LATE_MAX;
     const struct slr_leg_skew *skew = &leg->skew[atomic_load(&s->commit_index) & 1];
     uint32_t own = leg->clock_notes.count;
     to->clock_more = own > SLR_CLOCK_NOTES ? own - SLR_CLOCK_NOTES : 0;
@@ -177,7 +178,8 @@ static void fill_clock(const struct slr_session *s, struct fill *f, const struct
     }
     memcpy(late, leg->late, leg->late_count * sizeof *late);
     to->late = late;
-    to->late_count = leg->late_count;
+    to->late_count = leg->late_count + leg->missed.count;
+    memcpy(late + leg->late_count, leg->missed.list, leg->missed.count * sizeof *late);
     for (uint32_t i = 0; i < to->late_count; i++) {
         late[i].start_ticks = file_ticks(to, tpf, late[i].start_ticks);
         late[i].end_ticks = file_ticks(to, tpf, late[i].end_ticks);
@@ -247,7 +249,7 @@ static enum slr_err fill_all(struct slr_state *state, const struct slr_session *
     f->stream = calloc((size_t)legs * SLR_LEG_STREAMS + 1, sizeof *f->stream);
     f->digit = calloc((size_t)legs * SLR_LEG_DIGITS + 1, sizeof *f->digit);
     f->clock = calloc((size_t)legs * NOTES_MAX + 1, sizeof *f->clock);
-    f->late = calloc((size_t)legs * SLR_LEG_LATE + 1, sizeof *f->late);
+    f->late = calloc((size_t)legs * LATE_MAX + 1, sizeof *f->late);
     f->span = malloc((journal->count + SLR_MAX_CHANNELS * 2) * sizeof *f->span);
     f->removed = malloc((journal->count + 1) * SLR_SPAN_SAMPLES * sizeof *f->removed);
     if (!f->stream || !f->digit || !f->clock || !f->late || !f->span || !f->removed) {
@@ -345,7 +347,7 @@ static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
             packets += st->packets;
             lost += slr_stream_lost(st);
             duplicate += st->duplicate;
-            late += st->late;
+            late += slr_stream_late(st);
         }
     }
     json_t *o =

@@ -236,13 +236,16 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
     return verdict;
 }
 
-/* The stream may be believed with this packet: what waited for that is settled first. */
+/* The stream may be believed with this packet: what waited for that is settled first. Where the
+ * writer is giving back packets just then, it is believed with the next one. */
 static void judge_source(struct slr_place *x, bool plausible)
 {
     uint32_t index = (uint32_t)(x->st - x->leg->stream);
-    if (slr_source_judge(x->leg, index, x->pkt, plausible)) {
+    if (slr_source_judge(x->leg, index, x->pkt, plausible) &&
+        slr_queue_keep(x->p->state, x->leg_index)) {
         slr_belief_settle(x);
         slr_source_take(x->p, x->leg, index, x->rtp->pt);
+        slr_queue_keep_end(x->p->state, x->leg_index);
     }
 }
 

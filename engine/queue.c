@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/prefetch.h"
+#include "engine/missed.h"
 
 /* Tail and use in one, as they are stored. */
 union end {
@@ -131,27 +132,20 @@ static const struct slr_rec *rec_at(const struct slr_state *s, uint32_t leg,
     return NULL;
 }
 
-void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, int64_t shift_ticks,
-                    int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out)
+int64_t slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment,
+                       int64_t shift_ticks, int64_t written_ticks, struct slr_queue_mark *mark)
 {
-    *out = (struct slr_queue_late){0};
+    int64_t len_ticks = 0;
     for (const struct slr_rec *rec = rec_at(s, leg, mark); rec; rec = rec_at(s, leg, mark)) {
         bool counts = rec->segment == segment &&
                       !(rec->flags & (SLR_REC_SUPPRESSED | SLR_REC_UNDECODED)) && rec->dur_ticks;
-        int64_t start = rec->pos_ticks + shift_ticks;
-        int64_t end = start + rec->dur_ticks;
-        if (counts && end > written_ticks) {
-            return;
+        if (counts && rec->pos_ticks + shift_ticks + rec->dur_ticks > written_ticks) {
+            break;
         }
         mark->offset_bytes += slr_rec_bytes(rec->len_bytes);
-        if (!counts) {
-            continue;
-        }
-        out->start_ticks = out->packets == 0 || start < out->start_ticks ? start : out->start_ticks;
-        out->end_ticks = out->packets == 0 || end > out->end_ticks ? end : out->end_ticks;
-        out->len_ticks += rec->dur_ticks;
-        out->packets++;
+        len_ticks += counts ? rec->dur_ticks : 0;
     }
+    return len_ticks;
 }
 
 const struct slr_rec *slr_queue_next(struct slr_state *s, uint32_t leg, struct slr_queue_walk *walk)
@@ -196,35 +190,66 @@ static bool chunk_is_past(const struct slr_leg *l, const struct slr_chunk *c, in
     return true;
 }
 
-void slr_queue_keep(struct slr_state *s, uint32_t leg, bool on)
+/* Each says what it is about to do before it asks for the other, so one of them sees the other. The
+ * worker waits for nobody. */
+bool slr_queue_keep(struct slr_state *s, uint32_t leg)
 {
-    atomic_store_explicit(&s->leg_walked[leg], on, memory_order_seq_cst);
+    atomic_store_explicit(&s->leg_walked[leg], true, memory_order_seq_cst);
+    bool leaving = atomic_load_explicit(&s->leg_freed[leg], memory_order_seq_cst);
+    if (leaving) {
+        slr_queue_keep_end(s, leg);
+    }
+    return !leaving;
 }
 
-/* The worker says that it walks before it looks where the queue begins; the writer moves the
- * beginning before it asks. So one of them sees the other. */
-static void wait_for_walk(const struct slr_state *s, uint32_t leg)
+void slr_queue_keep_end(struct slr_state *s, uint32_t leg)
 {
-    while (atomic_load_explicit(&s->leg_walked[leg], memory_order_seq_cst)) {
+    atomic_store_explicit(&s->leg_walked[leg], false, memory_order_seq_cst);
+}
+
+/* The writer's part of it. */
+static void leave(struct slr_state *s, uint32_t leg, bool on)
+{
+    atomic_store_explicit(&s->leg_freed[leg], on, memory_order_seq_cst);
+    while (on && atomic_load_explicit(&s->leg_walked[leg], memory_order_seq_cst)) {
         sched_yield();
     }
 }
 
-void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks)
+static uint32_t missed_of(struct slr_state *s, uint32_t leg, const struct slr_chunk *c)
+{
+    uint32_t used = atomic_load_explicit(&c->used_bytes, memory_order_acquire);
+    uint32_t missed = 0;
+    for (uint32_t at = 0; at + sizeof(struct slr_rec) <= used;) {
+        const struct slr_rec *rec = (const struct slr_rec *)(const void *)(c->at + at);
+        if (!slr_rec_has(s, rec, SLR_FATE_RENDERED)) {
+            missed += slr_missed_judge(s, leg, rec);
+        }
+        at += slr_rec_bytes(rec->len_bytes);
+    }
+    return missed;
+}
+
+/* A stream is believed before its records are judged, or when they have left (belief.c): never in
+ * between. What is judged is told before the queue forgets it. */
+uint32_t slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks)
 {
     struct slr_leg *l = &s->leg[leg];
+    uint32_t missed = 0;
     for (;;) {
         uint32_t head = atomic_load_explicit(&l->queue_head, memory_order_acquire);
         if (head == SLR_NONE) {
-            return;
+            return missed;
         }
         /* the last chunk stays: the worker may be writing into it */
         uint32_t next = atomic_load_explicit(&s->chunk[head].next, memory_order_acquire);
         if (next == SLR_NONE || !chunk_is_past(l, &s->chunk[head], ticks)) {
-            return;
+            return missed;
         }
+        leave(s, leg, true);
+        missed += missed_of(s, leg, &s->chunk[head]);
         atomic_store_explicit(&l->queue_head, next, memory_order_seq_cst);
-        wait_for_walk(s, leg);
+        leave(s, leg, false);
         slr_state_chunk_put(s, head);
     }
 }

@@ -88,6 +88,37 @@ static inline const uint8_t *slr_rec_payload(const struct slr_rec *rec)
     return (const uint8_t *)(rec + 1);
 }
 
+/* Where a record of the queue lies: chunk, and offset in it. */
+static inline uint32_t slr_rec_chunk(const struct slr_state *s, const struct slr_rec *rec)
+{
+    return (uint32_t)(((uintptr_t)rec - (uintptr_t)s->chunk) / sizeof(struct slr_chunk));
+}
+static inline uint32_t slr_rec_offset(const struct slr_state *s, const struct slr_rec *rec)
+{
+    return (uint32_t)((uintptr_t)rec - (uintptr_t)s->chunk[slr_rec_chunk(s, rec)].at);
+}
+_Static_assert(SLR_CHUNK_ROOM / sizeof(struct slr_rec) <= SLR_FATE_WORDS * 64, "a bit for each");
+
+/* Writer. What is known then of a record stays known as long as the queue has it. */
+static inline void slr_chunk_mark(struct slr_chunk *c, uint32_t offset_bytes,
+                                  enum slr_rec_fate fate)
+{
+    uint32_t bit = offset_bytes / (uint32_t)sizeof(struct slr_rec);
+    _Atomic uint64_t *word = &c->fate[fate][bit / 64 % SLR_FATE_WORDS];
+    uint64_t set = atomic_load_explicit(word, memory_order_relaxed) | 1ULL << bit % 64;
+    atomic_store_explicit(word, set, memory_order_release);
+}
+/* Any thread that may walk the queue. */
+static inline bool slr_rec_has(const struct slr_state *s, const struct slr_rec *rec,
+                               enum slr_rec_fate fate)
+{
+    uint32_t bit = slr_rec_offset(s, rec) / (uint32_t)sizeof(struct slr_rec);
+    const struct slr_chunk *c = &s->chunk[slr_rec_chunk(s, rec)];
+    return atomic_load_explicit(&c->fate[fate][bit / 64 % SLR_FATE_WORDS], memory_order_acquire) >>
+               bit % 64 &
+           1;
+}
+
 /* Position with what its segment is moved by. */
 static inline int64_t slr_rec_ticks(const struct slr_leg *leg, const struct slr_rec *rec)
 {
@@ -104,26 +135,22 @@ struct slr_queue_mark {
 /* Worker. Where the record lies that was put last, which has so much payload. */
 struct slr_queue_mark slr_queue_last(const struct slr_state *s, uint32_t leg, uint16_t len_bytes);
 
-/* What slr_queue_late finds. */
-struct slr_queue_late {
-    uint32_t packets;
-    int64_t start_ticks, end_ticks, len_ticks; /* from the first to the last, and their sum */
-};
-
 /*
  * Worker. The segment is about to be moved by shift_ticks: finds its audio, from the mark on, whose
  * place then is before `written_ticks`, and moves the mark past it (chunk SLR_NONE: that was all).
- * What is at the mark must not have been written yet.
+ * What is at the mark must not have been written yet. Returns the length of what was found.
  */
-void slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment, int64_t shift_ticks,
-                    int64_t written_ticks, struct slr_queue_mark *mark, struct slr_queue_late *out);
+int64_t slr_queue_late(const struct slr_state *s, uint32_t leg, uint32_t segment,
+                       int64_t shift_ticks, int64_t written_ticks, struct slr_queue_mark *mark);
 
-/* Worker. While it keeps them, no chunk of the leg is given back: it may walk the records itself.
- * Only for as long as that takes, for the writer waits. */
-void slr_queue_keep(struct slr_state *s, uint32_t leg, bool on);
+/* Worker. Until keep_end no chunk of the leg leaves the queue: it may walk the records itself. Only
+ * for as long as that takes, for the writer waits. False: one is leaving now, it may not. */
+bool slr_queue_keep(struct slr_state *s, uint32_t leg) SLR_CHECKED;
+void slr_queue_keep_end(struct slr_state *s, uint32_t leg);
 
-/* Writer. Gives back the leading chunks all of whose records end at or before `ticks`. */
-void slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks);
+/* Writer. Gives back the leading chunks all of whose records end at or before `ticks`, which is in
+ * the file; returns the packets among them that no block had (missed.h). */
+uint32_t slr_queue_free_until(struct slr_state *s, uint32_t leg, int64_t ticks);
 
 /* Adds `by` to every position and settles the segments' shifts into them (the caller then clears
  * those). Only where worker and writer are the calling thread. */

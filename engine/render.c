@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/dtmf_tone.h"
+#include "engine/missed.h"
 
 #define FIRST_ITEMS 1024u
 
@@ -137,14 +138,20 @@ bool slr_render_collect(struct slr_render *r, int64_t from, int64_t to)
     struct slr_render_scratch *scratch = r->scratch;
     const struct slr_leg *leg = &r->state->leg[r->leg_index];
     struct slr_queue_walk walk = {0};
-    int64_t end_ticks =
-        (r->track->first_frame + (int64_t)r->track->frames) * slr_ticks_per_frame(&r->track->shape);
+    int64_t tpf = slr_ticks_per_frame(&r->track->shape);
+    int64_t written = r->track->first_frame * tpf;
+    int64_t end_ticks = written + (int64_t)r->track->frames * tpf;
     scratch->count = 0;
     scratch->next.rec = NULL;
     const struct slr_rec *rec = slr_queue_next(r->state, r->leg_index, &walk);
     for (; rec; rec = slr_queue_next(r->state, r->leg_index, &walk)) {
         int64_t start = slr_rec_ticks(leg, rec);
         int64_t end = start + rec->dur_ticks;
+        bool past = end <= written && (rec->dur_ticks > 0 || start < written);
+        if (past && !slr_rec_has(r->state, rec, SLR_FATE_RENDERED)) {
+            uint32_t missed = slr_missed_judge(r->state, r->leg_index, rec);
+            slr_count(&r->counters->at[SLR_CTR_MISSED], missed);
+        }
         if (end <= from && (rec->dur_ticks > 0 || start < from)) {
             continue;
         }
@@ -160,6 +167,20 @@ bool slr_render_collect(struct slr_render *r, int64_t from, int64_t to)
     }
     sort_items(scratch->item, scratch->count);
     return true;
+}
+
+void slr_render_done(const struct slr_render *r, int64_t end_ticks)
+{
+    int64_t first = r->track->first_frame * slr_ticks_per_frame(&r->track->shape);
+    for (uint32_t i = 0; i < r->scratch->count; i++) {
+        const struct slr_render_item *item = &r->scratch->item[i];
+        const struct slr_rec *rec = item->rec;
+        int64_t end = item->ticks + (rec->dur_ticks > 0 ? rec->dur_ticks : 1);
+        if (item->ticks < end_ticks && end > first) {
+            struct slr_chunk *c = &r->state->chunk[slr_rec_chunk(r->state, rec)];
+            slr_chunk_mark(c, slr_rec_offset(r->state, rec), SLR_FATE_RENDERED);
+        }
+    }
 }
 
 struct slr_note slr_render_note(const struct slr_render_item *item)

@@ -63,6 +63,9 @@ void slr_render_silence(struct slr_block *block);
 /* Renders what the leg's queue has for the track's time, however much that is. The track was just
  * begun. Afterwards: slr_leg_voices_next, if the leg has voices. */
 void slr_render_leg(struct slr_render *r);
+/* The track's time up to end_ticks goes into the block: so much of what was collected is rendered.
+ */
+void slr_render_done(const struct slr_render *r, int64_t end_ticks);
 /* Frees what the scratch grew to; zeroes mean: nothing. */
 void slr_render_scratch_fini(struct slr_render_scratch *scratch);
 

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "engine/intervals.h"
 #include "engine/leg_run.h"
+#include "engine/missed_kept.h"
 #include "engine/skew.h"
 #include "engine/sound_kept.h"
 #include "engine/stream_slot.h"
@@ -115,6 +116,7 @@ struct slr_leg {
     _Atomic int64_t corr_ticks;  /* of the cursor in force, for W */
     struct slr_leg_skew skew[2]; /* chosen as the cursors are */
     struct slr_silence silence;
+    struct slr_leg_missed missed;
 };
 
 /* Whoever may use the leg. */

@@ -5,6 +5,7 @@
  */
 #include "engine/source.h"
 
+#include "engine/missed.h"
 #include "engine/stream.h"
 
 static void emit_heard(struct slr_placement *p, const struct slr_leg *leg,
@@ -53,11 +54,27 @@ static uint32_t find_stream(const struct slr_leg *leg, uint32_t ssrc, const stru
     return SLR_NONE;
 }
 
+/* Is the writer not done with the stream? It may be long behind, where the disk is. */
+static bool waits(struct slr_placement *p, uint32_t leg_index, uint32_t slot)
+{
+    const struct slr_leg *leg = &p->state->leg[leg_index];
+    uint32_t session = atomic_load_explicit(&leg->session, memory_order_relaxed);
+    int64_t written = INT64_MIN; /* of a flow that is held nothing is */
+    if (session < p->state->session_max) {
+        written = slr_session_written_ticks(&p->state->session[session]) -
+                  atomic_load_explicit(&leg->corr_ticks, memory_order_acquire);
+    }
+    return atomic_load_explicit(&leg->stream[slot].state, memory_order_relaxed) ==
+               SLR_STREAM_TAKEN &&
+           slr_missed_pending(p->state, leg_index, slot, written);
+}
+
 /* A slot for a new stream: an unused one, or one whose packets have all left the window. Two may
  * be in probation at once, so that strays can't use up the slots; one from the right address takes
  * the place of one that is not, or that said nothing for a while. */
-static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t now_ns, bool right)
+static uint32_t free_slot(struct slr_placement *p, uint32_t leg_index, int64_t now_ns, bool right)
 {
+    struct slr_leg *leg = &p->state->leg[leg_index];
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
     int64_t old_ns = now_ns - slr_ns_from_ticks(p->window_ticks) - 30 * SLR_NS_PER_S;
     uint32_t probation = 0;
@@ -90,7 +107,7 @@ static uint32_t free_slot(struct slr_placement *p, struct slr_leg *leg, int64_t 
         atomic_store_explicit(&leg->stream_count, n + 1, memory_order_release);
         return n;
     }
-    return oldest;
+    return oldest != SLR_NONE && waits(p, leg_index, oldest) ? SLR_NONE : oldest;
 }
 
 static bool is_signalled(const struct slr_leg *leg, uint32_t ssrc)
@@ -143,11 +160,11 @@ static void forget(struct slr_placement *p, struct slr_leg *leg, const struct sl
     sum->streams++;
     sum->packets += st->packets;
     sum->bytes += st->bytes;
-    sum->placed += st->placed;
+    sum->placed += slr_stream_placed(st);
     sum->lost += slr_stream_lost(st);
     sum->duplicate += st->duplicate;
     sum->reordered += st->reordered;
-    sum->late += st->late;
+    sum->late += slr_stream_late(st);
     sum->suppressed += st->suppressed;
     sum->rejected += st->rejected;
 }
@@ -162,7 +179,7 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     if (!right && !quiet) {
         return SLR_VERDICT_FOREIGN_SOURCE;
     }
-    uint32_t i = free_slot(p, leg, pkt->arrival.ns, right);
+    uint32_t i = free_slot(p, leg_index, pkt->arrival.ns, right);
     if (i == SLR_NONE) {
         return right ? SLR_VERDICT_FOREIGN_SSRC : SLR_VERDICT_FOREIGN_SOURCE;
     }

@@ -287,11 +287,12 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
         s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
         s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
         s->leg_walked = calloc(leg_max, sizeof *s->leg_walked);
+        s->leg_freed = calloc(leg_max, sizeof *s->leg_freed);
         s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
         if (base != MAP_FAILED) {
             lay_out(s, base);
         }
-        if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked) {
+        if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked || !s->leg_freed) {
             err = SLR_NOMEM;
         } else {
             start_header(s, fresh);
@@ -325,6 +326,7 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     free(s->chunk_free);
     free(s->leg_chunks);
     free(s->leg_walked);
+    free(s->leg_freed);
     free(s);
 }
 
@@ -343,6 +345,10 @@ uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg)
 void slr_state_chunk_begin(struct slr_state *s, uint32_t leg, uint32_t chunk)
 {
     s->chunk[chunk].leg = leg;
+    for (uint32_t i = 0; i < SLR_FATES * SLR_FATE_WORDS; i++) {
+        atomic_store_explicit(&s->chunk[chunk].fate[i / SLR_FATE_WORDS][i % SLR_FATE_WORDS], 0,
+                              memory_order_relaxed);
+    }
     atomic_store_explicit(&s->chunk[chunk].used_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&s->chunk[chunk].next, SLR_NONE, memory_order_relaxed);
 }

@@ -15,8 +15,12 @@
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
-#define SLR_STATE_VERSION 11u
+#define SLR_STATE_VERSION 12u
 #define SLR_CHUNK_BYTES 4096u
+#define SLR_FATE_WORDS 2u
+
+/* Of a record: it is in a block that was made; or it is in none, and that was told (missed.h). */
+enum slr_rec_fate { SLR_FATE_RENDERED, SLR_FATE_MISSED, SLR_FATES };
 
 struct slr_state_header {
     uint32_t magic, version;
@@ -32,6 +36,8 @@ struct slr_chunk {
     _Atomic uint32_t next; /* SLR_NONE at the end */
     _Atomic uint32_t used_bytes;
     uint32_t leg;
+    /* F: what became of the record that begins at a multiple of 32 or behind it; slr_rec_fate */
+    _Atomic uint64_t fate[SLR_FATES][SLR_FATE_WORDS];
     _Alignas(64) uint8_t at[SLR_CHUNK_BYTES - 64]; /* records begin where lines of the cache do */
 };
 
@@ -53,6 +59,7 @@ struct slr_state {
     uint32_t chunk_free_count;
     uint32_t *leg_chunks;     /* taken by each leg */
     _Atomic bool *leg_walked; /* its worker reads what the writer would give back */
+    _Atomic bool *leg_freed;  /* its writer gives back, or waits for the worker to */
     uint32_t leg_chunk_max;   /* one sender can't take everybody's memory */
 };
 

@@ -20,6 +20,7 @@ void slr_stream_begin(struct slr_stream *st, enum slr_stream_state state, const 
            sizeof *st - offsetof(struct slr_stream, ssrc));
     atomic_store_explicit(&st->generation, generation, memory_order_relaxed);
     atomic_store_explicit(&st->packets, 0, memory_order_relaxed);
+    atomic_store_explicit(&st->missed, 0, memory_order_relaxed);
     st->ssrc = rtp->ssrc;
     st->src = *src;
     atomic_store_explicit(&st->first_arrival_ns, arrival_ns, memory_order_relaxed);

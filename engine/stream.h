@@ -62,4 +62,16 @@ static inline int64_t slr_ticks_from_rtp(int64_t units, uint32_t clock_hz)
     return units / hz * SLR_TICKS_HZ + units % hz * SLR_TICKS_HZ / hz;
 }
 
+/* As told in the end. A process that died between queue and count has missed none that it placed.
+ */
+static inline uint64_t slr_stream_placed(const struct slr_stream *st)
+{
+    uint64_t missed = slr_count_get(&st->missed);
+    return st->placed > missed ? st->placed - missed : 0;
+}
+static inline uint64_t slr_stream_late(const struct slr_stream *st)
+{
+    return st->late + slr_count_get(&st->missed);
+}
+
 #endif

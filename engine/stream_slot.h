@@ -54,7 +54,7 @@ struct slr_refine {
     int64_t quarter_ticks;   /* the same when this quarter of the time began */
     uint32_t packets, steep; /* so many; quarters but the first in which half of it was gained */
     uint32_t note;           /* number in leg->clock_notes */
-    uint32_t chunk, offset_bytes; /* its first queued record that was not counted late */
+    uint32_t chunk, offset_bytes; /* its first queued record that is not late */
     uint32_t quarter;
 };
 
@@ -68,6 +68,7 @@ struct slr_stream {
                                     them */
     _Atomic int64_t first_arrival_ns;
     slr_counter packets;
+    slr_counter missed; /* F: of those that are `placed`, late after all (missed.h) */
     uint32_t ssrc;
     bool foreign_ip; /* came from another address than signalled, or from the call before */
     bool seq_bad_valid;

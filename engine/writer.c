@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/ring.h"
+#include "engine/missed.h"
 #include "engine/placement.h"
 #include "engine/skew_stage.h"
 
@@ -186,6 +187,7 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
     slr_track_store(&w->track, corrections, plane_of(w, run->leg->channel), block->frames, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(corrections);
     claim(&w->state->leg[leg_index], end * tpf); /* before the disk, which may take its time */
+    slr_render_done(&r, end * tpf);
     if (w->voices[leg_index]) {
         slr_leg_voices_next(w->voices[leg_index], end);
     }
@@ -262,7 +264,8 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
         claim(leg, written - corr);
         int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
-        slr_queue_free_until(w->state, leg_index, written - corr - again);
+        uint32_t missed = slr_queue_free_until(w->state, leg_index, written - corr - again);
+        slr_count(&w->counters.at[SLR_CTR_MISSED], missed);
     }
     uint64_t bytes =
         (uint64_t)block->frames * block->shape.channels * slr_sample_bytes(block->shape.format);
@@ -403,10 +406,14 @@ static bool shape_is_due(struct slr_writer *w, struct slr_session *s, slr_mono n
     return true;
 }
 
-static void close_voices(struct slr_writer *w, const struct slr_session *s)
+/* The session's last block is written. */
+static void close_legs(struct slr_writer *w, const struct slr_session *s)
 {
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         uint32_t leg_index = atomic_load(&s->leg[i]);
+        int64_t corr = atomic_load(&w->state->leg[leg_index].corr_ticks);
+        uint32_t missed = slr_missed_rest(w->state, leg_index, slr_session_written_ticks(s) - corr);
+        slr_count(&w->counters.at[SLR_CTR_MISSED], missed);
         slr_leg_voices_close(w->voices[leg_index]);
         w->voices[leg_index] = NULL;
     }
@@ -457,7 +464,7 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
         return false;
     }
     close_file(w, &w->file[s - w->state->session]);
-    close_voices(w, s);
+    close_legs(w, s);
     atomic_store_explicit(&s->state, SLR_SESSION_SEALING, memory_order_release);
     return true;
 }

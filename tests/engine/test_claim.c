@@ -1,5 +1,6 @@
 /*
- * Claim: what comes between the making of a block and its commit, while the disk takes its time.
+ * Claim: what comes between the making of a block and its commit, while the disk takes its time,
+ * and what slips in between the claim and the making (missed.h).
  * What happens then happens in the sink's write, on the same thread.
  */
 #include "tests/engine/outcome.h"
@@ -131,6 +132,165 @@ Test(claim, what_comes_while_its_block_is_written_is_late)
     talk(&o, 0, 300);
     end(&o, 6000);
     assert_late(&o, 300);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 0u); /* the worker knew */
+    done(&o);
+}
+
+/* The worker had asked what is late just before the writer began. */
+static int64_t unclaim(struct one *o)
+{
+    int64_t claimed = atomic_load(&o->run->claimed_ticks);
+    cr_assert_gt(claimed, slr_session_written_ticks(o->s));
+    atomic_store(&o->run->claimed_ticks, slr_session_written_ticks(o->s));
+    return claimed;
+}
+
+/* ... and was slow to queue. */
+static enum slr_err queued_late(struct one *o)
+{
+    int64_t claimed = unclaim(o);
+    cr_assert_eq(it_comes(o), SLR_VERDICT_TAKEN);
+    atomic_store(&o->run->claimed_ticks, claimed);
+    return SLR_OK;
+}
+
+Test(claim, what_was_queued_when_the_writer_had_looked_is_late)
+{
+    struct one o;
+    begin(&o, queued_late);
+    talk(&o, 0, 210);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 1u); /* when it looked again */
+    talk(&o, 210, 300);
+    end(&o, 6000);
+    assert_late(&o, 300);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 1u);
+    done(&o);
+}
+
+Test(claim, what_was_queued_then_is_told_at_the_end_at_the_latest)
+{
+    struct one o;
+    begin(&o, queued_late);
+    talk(&o, 0, 177);
+    cr_assert_eq(o.happened, 1u);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 0u);
+    end(&o, 3540);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 1u);
+    assert_late(&o, 177);
+    done(&o);
+}
+
+/* What was dialled then counts; in the file it is nowhere. */
+static enum slr_err pressed_late(struct one *o)
+{
+    int64_t claimed = unclaim(o);
+    struct fx_packet p = fx_event(A, 100 + KEPT, 5000 + KEPT * 160, 5, 160, true);
+    cr_assert_eq(fx_rtp(&o->f, o->slot, o->now_ms, p), SLR_VERDICT_EVENT);
+    atomic_store(&o->run->claimed_ticks, claimed);
+    return SLR_OK;
+}
+
+Test(claim, an_event_that_was_queued_then_is_late)
+{
+    struct one o;
+    begin(&o, pressed_late);
+    talk(&o, 0, 300);
+    end(&o, 6000);
+    assert_late(&o, 300);
+    json_t *digits = json_object_get(o.r.ledger, "digits");
+    cr_assert_eq(json_integer_value(json_object_get(digits, "count")), 1);
+    done(&o);
+}
+
+static void dies(struct one *o)
+{
+    fx_die(&o->f);
+    fx_boot(&o->f);
+    o->s = slr_engine_session_find(&o->f.e, o->id);
+    o->run = &o->f.e.state->run[o->slot];
+}
+
+/* Neither the one that had it in its queue nor the one that told it lives on. */
+Test(claim, deaths_neither_forget_it_nor_tell_it_twice)
+{
+    struct one o;
+    begin(&o, queued_late);
+    talk(&o, 0, 177);
+    cr_assert_eq(o.happened, 1u);
+    dies(&o);
+    cr_assert_eq(fx_rtp(&o.f, o.slot, 3560, fx_audio(A, 177, 100, 5000)), SLR_VERDICT_TAKEN);
+    cr_assert_eq(disk(&o, 4100), 0u);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 1u);
+    dies(&o);
+    cr_assert_eq(disk(&o, 4700), 0u);
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_MISSED), 0u);
+    end(&o, 4700);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "late"), 1);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 0, "placed"), 177);
+    done(&o);
+}
+
+/* The writer had looked, but the block is made again. */
+static enum slr_err queued_and_refused(struct one *o)
+{
+    (void)queued_late(o);
+    return SLR_IO;
+}
+
+Test(claim, what_was_queued_while_a_disk_refused_is_in_the_next_try)
+{
+    struct one o;
+    begin(&o, queued_and_refused);
+    slr_log_init("test", SLR_LOG_ERROR + 1);
+    talk(&o, 0, 175);
+    cr_assert_eq(fx_rtp(&o.f, o.slot, 3500, fx_audio(A, 175, 100, 5000)), SLR_VERDICT_TAKEN);
+    cr_assert_eq(disk(&o, 3500), 1u);
+    end(&o, 3720);
+    assert_whole(&o, 176);
+    done(&o);
+}
+
+#define B 0xbbbb0002u
+
+/* Another SSRC takes over at KEPT; its numbers leap, so nobody believes it before the third of
+ * `from`. */
+static enum slr_verdict leaps(struct one *o, uint32_t k, uint32_t from)
+{
+    struct fx_packet p = fx_audio(B, k, 0, 0);
+    p.seq = (uint16_t)(k < from ? 40 * k : 40 * from + k - from);
+    return fx_rtp(&o->f, o->slot, KEPT_MS + 20 * (int64_t)k, p);
+}
+
+static enum slr_err believed_late(struct one *o)
+{
+    int64_t claimed = unclaim(o);
+    for (uint32_t k = 75; k < 80; k++) {
+        (void)fx_kept(leaps(o, k, 76));
+    }
+    cr_assert_eq(o->f.e.state->leg[o->slot].current, 1u);
+    atomic_store(&o->run->claimed_ticks, claimed);
+    return SLR_OK;
+}
+
+/* The writer left out what was not believed, and the worker believed it before the claim. */
+Test(claim, what_was_believed_when_the_writer_had_looked_is_late)
+{
+    struct one o;
+    begin(&o, believed_late);
+    talk(&o, 0, KEPT);
+    for (uint32_t k = 0; k < 75; k++) {
+        cr_assert_eq(leaps(&o, k, 76), SLR_VERDICT_PROBATION);
+        cr_assert_eq(disk(&o, KEPT_MS + 20 * (int64_t)k), 0u);
+    }
+    cr_assert_eq(disk(&o, 3900), 0u);
+    cr_assert_eq(o.happened, 1u);
+    int64_t late = (slr_session_written_ticks(o.s) / FX_MS - KEPT_MS) / 20;
+    end(&o, 4000);
+    cr_assert_gt(late, 0);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 1, "late"), late);
+    cr_assert_eq(fx_stream_count(&o.r, 0, 1, "placed"), 80 - late);
+    fx_assert_silence(&o.r, 0, KEPT * 160, late * 160);
+    fx_assert_audio(&o.r, 0, KEPT * 160 + late * 160, (80 - late) * 160, B, late * 160);
     done(&o);
 }
 
@@ -166,13 +326,26 @@ Test(claim, what_a_dead_process_claimed_is_free_again)
     cr_assert_eq(fx_rtp(&o.f, o.slot, 3500, fx_audio(A, 175, 100, 5000)), SLR_VERDICT_TAKEN);
     cr_assert_eq(disk(&o, 3500), 1u);
     atomic_store(&o.run->claimed_ticks, o.claimed_ticks);
-    fx_die(&o.f);
-    fx_boot(&o.f);
-    o.s = slr_engine_session_find(&o.f.e, o.id);
-    o.run = &o.f.e.state->run[o.slot];
+    dies(&o);
     cr_assert_eq(atomic_load(&o.run->claimed_ticks), slr_session_written_ticks(o.s));
     cr_assert_eq(it_comes(&o), SLR_VERDICT_TAKEN);
     end(&o, 3520);
     assert_whole(&o, 176);
+    done(&o);
+}
+
+/* A leg that has no channel in the file is not rendered at all. */
+Test(claim, what_no_channel_has_is_told)
+{
+    struct one o;
+    begin(&o, late_comer);
+    slr_log_init("test", SLR_LOG_ERROR + 1);
+    talk(&o, 0, 100);
+    cr_assert_gt(slr_session_written_ticks(o.s), 0);
+    uint32_t other = fx_leg(&o.f, o.s, 1, 8);
+    fx_stream(&o.f, other, 2000, B, 0, 10);
+    end(&o, 2200);
+    cr_assert_eq(fx_stream_count(&o.r, 1, 0, "placed"), 0);
+    cr_assert_eq(fx_stream_count(&o.r, 1, 0, "late"), 10);
     done(&o);
 }

@@ -217,24 +217,17 @@ Test(queue, a_shift_moves_records_of_its_segment)
 Test(queue, what_a_move_makes_late)
 {
     struct one o;
-    struct slr_queue_late late;
     begin(&o, 16);
     for (uint32_t i = 0; i < 6; i++) {
         cr_assert_eq(put(&o, 1000 + i * 10, 10, 2000, i == 1 ? 0 : 3), SLR_OK);
     }
     struct slr_queue_mark mark = {atomic_load(&o.s->leg[1].queue_head), 0};
     struct slr_queue_mark last = slr_queue_last(o.s, 1, 2000);
-    slr_queue_late(o.s, 1, 3, -500, 509, &mark, &late);
-    cr_assert_eq(late.packets, 0u);
-    slr_queue_late(o.s, 1, 3, -500, 535, &mark, &late); /* the second is of another segment */
-    cr_assert_eq(late.packets, 2u);
-    cr_assert_eq(late.start_ticks, 500);
-    cr_assert_eq(late.end_ticks, 530);
-    cr_assert_eq(late.len_ticks, 20);
-    slr_queue_late(o.s, 1, 3, -510, 535, &mark, &late);
-    cr_assert_eq(late.packets, 1u);
-    slr_queue_late(o.s, 1, 3, -900, 535, &mark, &late);
-    cr_assert_eq(late.packets, 2u);
+    cr_assert_eq(slr_queue_late(o.s, 1, 3, -500, 509, &mark), 0);
+    /* two, and one of another segment between them */
+    cr_assert_eq(slr_queue_late(o.s, 1, 3, -500, 535, &mark), 20);
+    cr_assert_eq(slr_queue_late(o.s, 1, 3, -510, 535, &mark), 10);
+    cr_assert_eq(slr_queue_late(o.s, 1, 3, -900, 535, &mark), 20);
     cr_assert_eq(mark.chunk, SLR_NONE); /* that was all */
     cr_assert_neq(last.chunk, SLR_NONE);
     end(&o);
@@ -253,7 +246,7 @@ static void *free_all(void *arg)
     return NULL;
 }
 
-/* The beginning moves on, but the chunk is nobody else's before the walk is over. */
+/* The writer says that it will, and waits for the walk's end. */
 Test(queue, what_the_worker_walks_is_not_given_back)
 {
     struct one o;
@@ -266,19 +259,35 @@ Test(queue, what_the_worker_walks_is_not_given_back)
     uint32_t head = atomic_load(&o.s->leg[1].queue_head);
     uint32_t left = slr_state_chunks_free(o.s);
     struct freeing f = {.s = o.s};
-    slr_queue_keep(o.s, 1, true);
+    cr_assert(slr_queue_keep(o.s, 1));
     cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 0);
     cr_assert_eq(pthread_create(&thread, NULL, free_all, &f), 0);
-    while (atomic_load(&o.s->leg[1].queue_head) == head) {
+    while (!atomic_load(&o.s->leg_freed[1])) {
         sched_yield();
     }
     for (uint32_t i = 1; i < 100; i++) {
         cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, i);
     }
     cr_assert_not(atomic_load(&f.done));
+    cr_assert_eq(atomic_load(&o.s->leg[1].queue_head), head);
     cr_assert_eq(slr_state_chunks_free(o.s), left);
-    slr_queue_keep(o.s, 1, false);
+    slr_queue_keep_end(o.s, 1);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     cr_assert_gt(slr_state_chunks_free(o.s), left);
+    end(&o);
+}
+
+/* ... and the worker for nobody. */
+Test(queue, what_is_given_back_is_not_walked)
+{
+    struct one o;
+    begin(&o, 16);
+    atomic_store(&o.s->leg_freed[1], true);
+    cr_assert_not(slr_queue_keep(o.s, 1));
+    cr_assert_not(atomic_load(&o.s->leg_walked[1]));
+    atomic_store(&o.s->leg_freed[1], false);
+    cr_assert(slr_queue_keep(o.s, 1));
+    cr_assert(atomic_load(&o.s->leg_walked[1]));
+    slr_queue_keep_end(o.s, 1);
     end(&o);
 }

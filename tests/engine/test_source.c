@@ -359,6 +359,30 @@ Test(source, slots_are_used_again)
     done_one(&o);
 }
 
+/* The disk stood still since the first of them spoke: it waits in the queue, so its slot does. */
+Test(source, slots_are_not_used_again_before_the_file_has_it_all)
+{
+    struct one o;
+    begin_one(&o, 1);
+    int64_t at = 0;
+    for (uint32_t n = 0; n < SLR_LEG_STREAMS; n++, at += 3000) {
+        for (uint32_t k = 0; k < 5; k++, at += 20) {
+            cr_assert_eq(feed(&o, at, 0x1000 + n, k, NULL), SLR_VERDICT_TAKEN, "%u/%u", n, k);
+        }
+    }
+    cr_assert_eq(feed(&o, at, 0x2000, 0, NULL), SLR_VERDICT_FOREIGN_SSRC);
+    fx_write(&o.f, at);
+    for (uint32_t k = 0; k < 5; k++, at += 20) {
+        cr_assert_eq(feed(&o, at, 0x2000, k, NULL), SLR_VERDICT_TAKEN, "%u", k);
+    }
+    end_one(&o, at);
+    for (uint32_t n = 0; n < SLR_LEG_STREAMS; n++) {
+        fx_assert_audio(&o.r, 0, (int64_t)n * 3100 * 8, 800, 0x1000 + n, 0);
+    }
+    fx_assert_audio(&o.r, 0, (int64_t)SLR_LEG_STREAMS * 3100 * 8, 800, 0x2000, 0);
+    done_one(&o);
+}
+
 /* Same SSRC, same host, another port (NAT): a new stream that is taken over. */
 Test(source, a_port_that_changes_is_followed)
 {
