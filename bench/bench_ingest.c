@@ -3,7 +3,8 @@
  *
  * N streams on loopback ports of their own, sent by a second thread at a steady pace (1 ms ticks,
  * sendmmsg); the receiving thread does nothing but take bursts and look whose packet it is. Its CPU
- * time is the figure; the kernel's receive work falls on the sender's core and is not in it.
+ * time is the figure; the kernel's receive work falls on the sender's core, whose CPU time (sending
+ * and that) is the row /send. /age: how old packets are when the receiver gets them.
  * Prints one JSON line a figure: {"bench":"ingest/BACKEND/streams=N","value":..,"unit":..}; loss
  * and packets with the wrong tag end the program with status 1. Usage: bench-ingest [BACKEND
  * [STREAMS [RATE [SECONDS]]]] (default: all live ones; 2,000 streams at 100,000 packets/s and
@@ -33,6 +34,7 @@ struct traffic {
     uint32_t streams, rate;
     int64_t end_ns;
     uint64_t sent;
+    int64_t cpu_ns;
     _Atomic bool over;
 };
 
@@ -97,6 +99,7 @@ static void *send_all(void *arg)
         nanosleep(&(struct timespec){0, SLR_NS_PER_MS}, NULL);
     }
     close(fd);
+    t->cpu_ns = rig_cpu_ns();
     atomic_store(&t->over, true);
     return NULL;
 }
@@ -138,12 +141,14 @@ static void add_all(struct slr_capture *c, struct traffic *t)
 /* False: this machine refuses the backend. */
 static bool run(const struct slr_capture_ops *ops, uint32_t streams, uint32_t rate, int seconds)
 {
+    struct traffic t = {.streams = streams, .rate = rate};
     struct slr_capture_config cfg = {.clock = slr_clock_real(),
+                                     .media_ip = &t.ip,
+                                     .media_ip_count = 1,
                                      .max_sockets = streams * 2,
                                      .batch_us = 5000,
                                      .recv_buffer_bytes = 512 * 1024};
     struct slr_capture *c = NULL;
-    struct traffic t = {.streams = streams, .rate = rate};
     struct tally warm = {0}, tally = {0};
     struct slr_capture_stats stats;
     pthread_t sender;
@@ -177,6 +182,7 @@ static bool run(const struct slr_capture_ops *ops, uint32_t streams, uint32_t ra
     }
     c->ops->stats(c, &stats);
     uint64_t lost = t.sent - warm.got - tally.got;
+    report(ops->name, streams, "/send", (double)t.cpu_ns / (double)t.sent, "ns/packet");
     report(ops->name, streams, "/rate", (double)t.sent / ((double)seconds + 0.5), "packets/s");
     report(ops->name, streams, "/lost", (double)lost, "packets");
     c->ops->close(c);

@@ -1,12 +1,12 @@
 /*
  * capture: the one contract by which packets enter, whatever delivers them.
  *
- * Backends are rows of capture.def (uring, socket, pcapfile; later packet, dpdk, xdp). One instance
- * belongs to one worker thread, which makes all calls. Live backends receive on UDP sockets that
- * the worker adds one by one and that are the backend's from then on: a backend may keep them where
- * no limit of open files counts them. Passive backends deliver everything they see on a link or in
- * a file. A backend allocates at open and add only. Bytes and addresses in a burst are borrowed and
- * valid until the next slr_capture_next call.
+ * Backends are rows of capture.def (uring, shared, socket, pcapfile; later packet, dpdk, xdp). One
+ * instance belongs to one worker thread, which makes all calls. Live backends receive on UDP
+ * sockets that the worker adds one by one and that are the backend's from then on: a backend may
+ * keep them where no limit of open files counts them. Passive backends deliver everything they see
+ * on a link or in a file. A backend allocates at open and add only. Bytes and addresses in a burst
+ * are borrowed and valid until the next slr_capture_next call.
  */
 #ifndef SLR_CAPTURE_CAPTURE_H
 #define SLR_CAPTURE_CAPTURE_H
@@ -31,7 +31,8 @@ struct slr_packet {
     bool truncated; /* snap length or buffer size cut it: counted, not used */
     bool gap;       /* tcp: bytes before it are missing, or it is the first of its direction */
     uint16_t vlan;  /* innermost 802.1Q id, 0: none */
-    uint32_t kernel_drops;    /* packets the kernel dropped on this socket since the last burst */
+    uint32_t kernel_drops;    /* packets the kernel dropped before this one, since the last told */
+    bool drops_anywhere;      /* they may have been of any tag, not just of this one */
     struct slr_addr src, dst; /* dst is set by passive backends only */
     slr_mono arrival;         /* kernel receive time mapped to the engine's clock */
     slr_wall wall;            /* passive: capture time; live: 0 */
@@ -49,17 +50,20 @@ struct slr_capture_stats {
     uint64_t fragments_joined; /* fragments beyond the first of a joined packet (not a drop) */
     uint64_t drop_truncated;   /* cut; delivered with `truncated` set where the ports are known */
     uint64_t drop_kernel;      /* SO_RXQ_OVFL sum */
+    uint64_t drop_stray;       /* shared: came when its port was no longer (or not yet) the tag's */
     uint64_t recv_errors;
     uint64_t no_buffers;   /* uring: ran out of provided buffers (no loss by itself) */
     uint64_t time_clamped; /* passive: frames older than the one before (no loss) */
 };
 
 struct slr_capture_config {
-    const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
-    const char *arg;               /* pcapfile: path ("-" standard input) */
-    uint32_t max_sockets;          /* live: tags are below that */
-    uint32_t batch_us;             /* live: how long to gather packets before next returns */
-    uint32_t recv_buffer_bytes;    /* per socket SO_RCVBUF (FORCE tried first) */
+    const struct slr_clock *clock;   /* live: real clock. pcapfile: may be NULL */
+    const char *arg;                 /* pcapfile: path ("-" standard input) */
+    uint32_t max_sockets;            /* live: tags are below that */
+    uint32_t batch_us;               /* live: how long to gather packets before next returns */
+    uint32_t recv_buffer_bytes;      /* SO_RCVBUF of a port's socket (FORCE tried first) */
+    const struct slr_addr *media_ip; /* shared: local addresses of sockets to be added */
+    uint32_t media_ip_count;
 };
 
 struct slr_capture; /* backend instance; each backend embeds this struct first */

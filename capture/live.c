@@ -17,6 +17,8 @@
 
 /* A kernel stamp further off than this is a clock that was set, not a packet that waited. */
 #define STAMP_MAX_AGE_NS SLR_NS_PER_S
+#define STAMP_TRIES 3
+#define STAMP_GOOD_NS 2000
 
 enum slr_err slr_live_init(struct slr_live *l, const struct slr_capture_config *cfg)
 {
@@ -63,10 +65,10 @@ uint32_t slr_live_drops(int fd)
     return info[SK_MEMINFO_DROPS];
 }
 
-static enum slr_err set_options(const struct slr_live *l, int fd)
+enum slr_err slr_live_options(int fd, uint32_t buffer_bytes)
 {
     int on = 1;
-    int size_bytes = (int)l->recv_buffer_bytes;
+    int size_bytes = (int)buffer_bytes;
     if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on) != 0) {
         SLR_ERROR("capture_socket_option_failed", "fd=%d text=%s", fd, SLR_Q(strerror(errno)));
@@ -91,7 +93,7 @@ enum slr_err slr_live_add(struct slr_live *l, int fd, uint32_t tag)
     if (s->used) {
         return SLR_EXISTS;
     }
-    enum slr_err err = set_options(l, fd);
+    enum slr_err err = slr_live_options(fd, l->recv_buffer_bytes);
     if (err != SLR_OK) {
         return err;
     }
@@ -130,37 +132,97 @@ void slr_live_remove(struct slr_live *l, uint32_t tag)
     s->generation++;
 }
 
+/* The two clocks are read one after the other: another thread may run in between, and then their
+ * distance is wrong. */
 void slr_live_stamp(struct slr_live *l)
 {
-    l->now_ns = slr_clock_mono(l->clock).ns;
-    l->offset_ns = l->now_ns - slr_clock_wall(l->clock).ns;
-}
-
-struct control {
-    int64_t wall_ns; /* 0: none */
-    uint32_t drops;
-    bool has_drops;
-};
-
-/* Control messages are the kernel's words, yet copied out: their alignment is not promised. */
-static struct control parse_control(const struct msghdr *msg)
-{
-    struct control c = {.wall_ns = 0};
-    struct msghdr m = *msg;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-        if (h->cmsg_level != SOL_SOCKET) {
-            continue;
-        }
-        if (h->cmsg_type == SCM_TIMESTAMPNS && h->cmsg_len >= CMSG_LEN(sizeof(struct timespec))) {
-            struct timespec ts;
-            memcpy(&ts, CMSG_DATA(h), sizeof ts);
-            c.wall_ns = (int64_t)ts.tv_sec * SLR_NS_PER_S + ts.tv_nsec;
-        } else if (h->cmsg_type == SO_RXQ_OVFL && h->cmsg_len >= CMSG_LEN(sizeof c.drops)) {
-            memcpy(&c.drops, CMSG_DATA(h), sizeof c.drops);
-            c.has_drops = true;
+    int64_t best_ns = INT64_MAX;
+    for (int i = 0; i < STAMP_TRIES && best_ns > STAMP_GOOD_NS; i++) {
+        int64_t wall_ns = slr_clock_wall(l->clock).ns;
+        l->now_ns = slr_clock_mono(l->clock).ns;
+        int64_t again_ns = slr_clock_wall(l->clock).ns;
+        if (again_ns - wall_ns < best_ns) {
+            best_ns = again_ns - wall_ns;
+            l->offset_ns = l->now_ns - wall_ns;
         }
     }
-    return c;
+}
+
+/* A struct sockaddr_in or sockaddr_in6, of which the kernel wrote len_bytes. */
+static bool read_address(const void *at, size_t len_bytes, struct slr_addr *out)
+{
+    struct sockaddr_in in;
+    if (len_bytes >= sizeof in) {
+        memcpy(&in, at, sizeof in);
+        if (in.sin_family == AF_INET) {
+            memcpy(out->ip, &in.sin_addr, 4);
+            out->port = ntohs(in.sin_port);
+            out->family = 4;
+            return true;
+        }
+    }
+    struct sockaddr_in6 in6;
+    if (len_bytes < sizeof in6) {
+        return false;
+    }
+    memcpy(&in6, at, sizeof in6);
+    return slr_addr_from_sockaddr((const struct sockaddr *)&in6, out);
+}
+
+/* Control messages are the kernel's words, yet copied out: their alignment is not promised. */
+static void read_message(const struct cmsghdr *h, struct slr_live_news *n)
+{
+    const uint8_t *at = CMSG_DATA(h);
+    if (h->cmsg_len < CMSG_LEN(0)) {
+        return;
+    }
+    size_t len_bytes = h->cmsg_len - CMSG_LEN(0);
+    if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMPNS) {
+        struct timespec ts;
+        if (len_bytes >= sizeof ts) {
+            memcpy(&ts, at, sizeof ts);
+            n->wall_ns = (int64_t)ts.tv_sec * SLR_NS_PER_S + ts.tv_nsec;
+        }
+    } else if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_RXQ_OVFL) {
+        if (len_bytes >= sizeof n->drops) {
+            memcpy(&n->drops, at, sizeof n->drops);
+            n->has_drops = true;
+        }
+    } else if ((h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_ORIGDSTADDR) ||
+               (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_ORIGDSTADDR)) {
+        n->dst = (struct slr_addr){.family = 0};
+        if (!read_address(at, len_bytes, &n->dst)) {
+            n->dst.family = 0;
+        }
+    }
+}
+
+struct slr_live_news slr_live_read(const struct msghdr *msg)
+{
+    struct slr_live_news n;
+    n.wall_ns = 0;
+    n.has_drops = false;
+    n.drops = 0;
+    n.dst.family = 0;
+    struct msghdr m = *msg;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+        read_message(h, &n);
+    }
+    return n;
+}
+
+uint32_t slr_live_news_drops(struct slr_live *l, const struct slr_live_news *news, uint32_t *seen)
+{
+    if (!news->has_drops) {
+        return 0;
+    }
+    uint32_t fresh = news->drops - *seen;
+    if (fresh > INT32_MAX) {
+        return 0; /* older than what was asked of the socket itself */
+    }
+    *seen = news->drops;
+    slr_count_own(&l->drop_kernel, fresh);
+    return fresh;
 }
 
 static int64_t arrival_of(const struct slr_live *l, int64_t wall_ns)
@@ -172,38 +234,21 @@ static int64_t arrival_of(const struct slr_live *l, int64_t wall_ns)
     return mono_ns;
 }
 
-/* As slr_addr_from_sockaddr, from where the kernel wrote it: nothing is copied but the address. */
-static void source_of(const struct msghdr *msg, struct slr_addr *src)
-{
-    const struct sockaddr_in *in = msg->msg_name;
-    if (in && msg->msg_namelen == sizeof *in && in->sin_family == AF_INET) {
-        memcpy(src->ip, &in->sin_addr, 4);
-        src->port = ntohs(in->sin_port);
-        src->family = 4;
-    } else if (in && msg->msg_namelen >= sizeof(struct sockaddr_in6) &&
-               !slr_addr_from_sockaddr(msg->msg_name, src)) {
-        *src = (struct slr_addr){.family = 0};
-    }
-}
-
-void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg, const uint8_t *at,
-                   uint32_t len_bytes, struct slr_packet *p)
+void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg,
+                   const struct slr_live_news *news, const uint8_t *at, uint32_t len_bytes,
+                   struct slr_packet *p)
 {
     struct slr_live_slot *s = &l->slot[tag];
-    struct control c = parse_control(msg);
     *p = (struct slr_packet){.at = at, .len_bytes = len_bytes, .tag = tag};
-    source_of(msg, &p->src);
-    int64_t arrival_ns = arrival_of(l, c.wall_ns);
+    if (msg->msg_name && !read_address(msg->msg_name, msg->msg_namelen, &p->src)) {
+        p->src = (struct slr_addr){.family = 0};
+    }
+    int64_t arrival_ns = arrival_of(l, news->wall_ns);
     if (arrival_ns < s->last_arrival_ns) {
         arrival_ns = s->last_arrival_ns;
     }
     s->last_arrival_ns = arrival_ns;
     p->arrival = (slr_mono){arrival_ns};
-    if (c.has_drops) {
-        p->kernel_drops = c.drops - s->drops_seen;
-        s->drops_seen = c.drops;
-        slr_count_own(&l->drop_kernel, p->kernel_drops);
-    }
     p->truncated = (msg->msg_flags & MSG_TRUNC) != 0;
     slr_count_own(p->truncated ? &l->drop_truncated : &l->packets, 1);
 }
@@ -213,6 +258,7 @@ void slr_live_stats(const struct slr_live *l, struct slr_capture_stats *out)
     *out = (struct slr_capture_stats){.packets = slr_count_get(&l->packets),
                                       .drop_truncated = slr_count_get(&l->drop_truncated),
                                       .drop_kernel = slr_count_get(&l->drop_kernel),
+                                      .drop_stray = slr_count_get(&l->drop_stray),
                                       .recv_errors = slr_count_get(&l->recv_errors),
                                       .no_buffers = slr_count_get(&l->no_buffers)};
 }

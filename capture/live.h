@@ -40,13 +40,25 @@ struct slr_live {
     int64_t now_ns;    /* monotonic, read once a burst */
     int64_t offset_ns; /* monotonic minus wall time, measured with it */
     /* written by the worker, read by any thread */
-    slr_counter packets, drop_truncated, drop_kernel, recv_errors, no_buffers;
+    slr_counter packets, drop_truncated, drop_kernel, drop_stray, recv_errors, no_buffers;
 };
 
 /* SLR_INVAL (max_sockets 0 or above SLR_LIVE_MAX_SOCKETS), SLR_NOMEM, SLR_IO. After an error
  * nothing is left to free; otherwise slr_live_fini. */
 enum slr_err slr_live_init(struct slr_live *l, const struct slr_capture_config *cfg) SLR_CHECKED;
 void slr_live_fini(struct slr_live *l);
+
+/* What the control messages of a datagram say. */
+struct slr_live_news {
+    int64_t wall_ns; /* the kernel's time stamp, 0: none */
+    uint32_t drops;
+    bool has_drops;
+    struct slr_addr dst; /* family 0: not asked for */
+};
+
+/* Options of a socket that packets come from: time stamps, overflow counter, buffer (0: as it is).
+ * SLR_IO: fd is no socket. */
+enum slr_err slr_live_options(int fd, uint32_t buffer_bytes) SLR_CHECKED;
 
 /* Sets the options and takes the slot; fd is the slot's then. SLR_INVAL: no such tag; SLR_EXISTS:
  * it is taken; SLR_IO: fd is no socket. */
@@ -67,14 +79,21 @@ void slr_live_count_drops(struct slr_live *l, uint32_t tag, uint32_t drops);
 /* Reads the clocks for the burst to come. */
 void slr_live_stamp(struct slr_live *l);
 
+/* Reads the control part as recvmsg(2) left it. */
+struct slr_live_news slr_live_read(const struct msghdr *msg);
+
+/* How many drops these are news of, to a reader who has seen *seen; counts them. */
+uint32_t slr_live_news_drops(struct slr_live *l, const struct slr_live_news *news, uint32_t *seen);
+
 /*
- * Fills *p for a datagram of `tag`. msg: name and control part as recvmsg(2) left them, msg_flags
+ * Fills *p, all but drops, for a datagram of `tag`. msg: name as recvmsg(2) left it, msg_flags
  * included; at, len_bytes: payload. Counts it. arrival is the kernel's time stamp; the time of the
- * burst where there is none or it is not within the last second; never before the socket's packet
+ * burst where there is none or it is not within the last second; never before the tag's packet
  * before it.
  */
-void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg, const uint8_t *at,
-                   uint32_t len_bytes, struct slr_packet *p);
+void slr_live_fill(struct slr_live *l, uint32_t tag, const struct msghdr *msg,
+                   const struct slr_live_news *news, const uint8_t *at, uint32_t len_bytes,
+                   struct slr_packet *p);
 
 /* Any thread: what was counted so far. */
 void slr_live_stats(const struct slr_live *l, struct slr_capture_stats *out);

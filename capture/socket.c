@@ -190,8 +190,11 @@ static void take(struct socket_capture *s, uint32_t tag, struct slr_packet *burs
         return;
     }
     for (uint32_t i = 0; i < (uint32_t)n; i++) {
-        slr_live_fill(&s->live, tag, &head[i].msg_hdr, s->message[*count].bytes, head[i].msg_len,
-                      &burst[*count]);
+        struct slr_live_news news = slr_live_read(&head[i].msg_hdr);
+        struct slr_packet *p = &burst[*count];
+        slr_live_fill(&s->live, tag, &head[i].msg_hdr, &news, s->message[*count].bytes,
+                      head[i].msg_len, p);
+        p->kernel_drops = slr_live_news_drops(&s->live, &news, &s->live.slot[tag].drops_seen);
         (*count)++;
     }
     s->more = s->more || (uint32_t)n == want;

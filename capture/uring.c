@@ -13,7 +13,7 @@
  * waiting; and no more than a share of the buffers, so that they do not run out and stay in the
  * core's cache. The ring belongs to the thread that makes the first call after open. Wake calls
  * take effect at the end of the present batch_us. Of a direct socket, drops that no later packet
- * tells are known since Linux 6.7.
+ * tells are known since Linux 6.7; before 6.4 its port is free up to a second after remove.
  * State: struct uring, owned by one worker thread (wake: any thread). Allocates at open and add;
  * kernel and buffer memory follow from max_sockets.
  */
@@ -395,8 +395,10 @@ static bool parse(struct uring *u, const struct completion *c, struct slr_packet
             head.controllen < SLR_LIVE_CONTROL_BYTES ? head.controllen : SLR_LIVE_CONTROL_BYTES,
         .msg_flags = (int)head.flags,
     };
-    slr_live_fill(&u->live, slot, &msg, control + SLR_LIVE_CONTROL_BYTES,
+    struct slr_live_news news = slr_live_read(&msg);
+    slr_live_fill(&u->live, slot, &msg, &news, control + SLR_LIVE_CONTROL_BYTES,
                   (uint32_t)c->result - BUFFER_HEAD_BYTES, p);
+    p->kernel_drops = slr_live_news_drops(&u->live, &news, &u->live.slot[slot].drops_seen);
     u->lent[u->lent_count++] = id;
     return true;
 }

@@ -132,7 +132,9 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
     struct slr_capture_config cc = {.clock = e->clock,
                                     .max_sockets = e->state->leg_max * 2,
                                     .batch_us = e->cfg->batch_us,
-                                    .recv_buffer_bytes = 512 * 1024};
+                                    .recv_buffer_bytes = 512 * 1024,
+                                    .media_ip = e->media_ip,
+                                    .media_ip_count = e->media_ip_count};
     char name[32];
     const char *colon = strchr(want, ':');
     snprintf(name, sizeof name, "%.*s", (int)(colon ? colon - want : (long)strlen(want)), want);
@@ -144,10 +146,11 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
         return SLR_INVAL;
     }
     enum slr_err err = ops->open(&cc, out);
-    if (err == SLR_UNSUPPORTED && !ops->passive && strcmp(name, "socket") != 0) {
-        SLR_INFO("capture_fallback", "refused=%s using=socket", ops->name);
-        ops = slr_capture_find("socket");
-        err = ops ? ops->open(&cc, out) : SLR_UNSUPPORTED;
+    while (err == SLR_UNSUPPORTED && !ops->passive && strcmp(ops->name, "socket") != 0) {
+        const char *next = strcmp(ops->name, "uring") == 0 ? "socket" : "uring";
+        SLR_INFO("capture_fallback", "refused=%s using=%s", ops->name, next);
+        ops = slr_capture_find(next);
+        err = ops->open(&cc, out);
     }
     e->backend = ops ? ops->name : "none";
     if (err == SLR_OK && out == &e->worker[0].capture && strcmp(e->backend, "socket") == 0) {
@@ -174,10 +177,11 @@ static enum slr_err make_workers(struct slr_engine *e)
         w->active = e->active;
         w->srtp = e->srtp;
         w->plain = malloc(SLR_WORKER_PLAIN_BYTES);
+        w->drops_seen = calloc(e->state->leg_max, sizeof *w->drops_seen);
         w->number = i;
         w->count = e->worker_count;
         w->silence_ns = (int64_t)e->cfg->silence_timeout_s * SLR_NS_PER_S;
-        enum slr_err err = w->plain ? open_capture(e, &w->capture) : SLR_NOMEM;
+        enum slr_err err = w->plain && w->drops_seen ? open_capture(e, &w->capture) : SLR_NOMEM;
         if (err != SLR_OK) {
             SLR_ERROR("capture_open_failed", "capture=%s err=%s",
                       SLR_Q(e->cfg->capture ? e->cfg->capture : "uring"), slr_err_name(err));

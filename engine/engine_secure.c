@@ -86,6 +86,7 @@ void slr_engine_secure_close(struct slr_engine *e)
             slr_srtp_crypt_wipe(e->worker[i].plain, SLR_WORKER_PLAIN_BYTES);
         }
         free(e->worker[i].plain);
+        free(e->worker[i].drops_seen);
         e->worker[i].plain = NULL;
     }
     free(e->srtp);

@@ -209,6 +209,9 @@ enum slr_err slr_engine_leg_join(struct slr_worker *w, struct slr_session *s, ui
         return SLR_FULL;
     }
     leg->joined_ns = slr_clock_mono(w->clock).ns;
+    if (w->drops_seen) {
+        w->drops_seen[slot] = w->drops_told; /* what was dropped before is nothing to this leg */
+    }
     if (atomic_load(&s->paused)) {
         slr_intervals_open(&leg->pauses, slr_session_ticks(s, (slr_mono){leg->joined_ns}));
     }

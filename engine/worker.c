@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "engine/queue.h"
 #include "engine/rtcp.h"
 #include "engine/steady.h"
 
@@ -120,12 +121,32 @@ static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool r
     return take_plain(w, leg, rtcp_port, kind, pkt);
 }
 
+/*
+ * A gap right before this packet may be the kernel's fault when it dropped some since the leg's
+ * packet before. Of a socket of several legs the kernel does not tell whose it dropped: then that
+ * holds for the next packet of each.
+ */
+static void take_drops(struct slr_worker *w, uint32_t leg, bool rtcp_port,
+                       const struct slr_packet *pkt)
+{
+    if (!pkt->drops_anywhere || !w->drops_seen) {
+        slr_placement_drops(&w->place, leg, rtcp_port ? 0 : pkt->kernel_drops);
+        return;
+    }
+    if (pkt->kernel_drops > 0) {
+        w->drops_told++;
+        slr_count(&w->counters.at[SLR_CTR_KERNEL_DROPS], pkt->kernel_drops);
+    }
+    if (w->drops_told != 0 && !rtcp_port && w->drops_seen[leg] != w->drops_told) {
+        w->drops_seen[leg] = w->drops_told;
+        w->place.state->run[leg].loss_flags |= SLR_REC_KERNEL_LOSS;
+    }
+}
+
 void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
                        const struct slr_packet *pkt)
 {
-    if (!rtcp_port) {
-        slr_placement_drops(&w->place, leg, pkt->kernel_drops);
-    }
+    take_drops(w, leg, rtcp_port, pkt);
     slr_count_own(&w->counters.at[take_datagram(w, leg, rtcp_port, pkt)], 1);
 }
 

@@ -27,6 +27,10 @@ struct slr_worker {
     /* own */
     int64_t housekeeping_ns;
     uint8_t *plain; /* a decrypted packet, SLR_WORKER_PLAIN_BYTES */
+    /* Drops at a socket of several legs: how often they were told, and by leg how many of those
+     * times its gaps took note of. NULL: capture tells by leg. */
+    uint32_t drops_told;
+    uint32_t *drops_seen;
     struct slr_mailbox calls;
     pthread_t thread;
     _Atomic bool stop;

@@ -11,7 +11,7 @@ from lib.crash import Supervisor, verify_call
 from lib.pause import no_sample_inside
 
 
-@pytest.fixture(params=["socket", "uring"])
+@pytest.fixture(params=["socket", "uring", "shared"])
 def rig(request, rigs):
     return rigs(capture=request.param).start()
 

@@ -11,7 +11,7 @@ PCMA = [{"pt": 8, "name": "PCMA", "clock": 8000, "ch": 1, "fmtp": ""},
         {"pt": 101, "name": "TELEPHONE-EVENT", "clock": 8000, "ch": 1, "fmtp": "0-15"}]
 
 
-@pytest.fixture(params=["socket", "uring"])
+@pytest.fixture(params=["socket", "uring", "shared"])
 def rig(request):
     if procs.missing("slr"):
         pytest.skip("slr is not built")

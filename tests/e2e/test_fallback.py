@@ -10,6 +10,24 @@ from lib.call import Call
 def test_uring_refused_records_all_the_same(rigs):
     rig = rigs(capture="uring")
     rig.engine.preexec = seccomp.refuse_io_uring
+    log = one_call(rig)
+    assert "socket" in log and any("uring" in x and ("WARN" in x or "INFO" in x) for x in log.splitlines()[1:])
+
+
+def test_shared_records(rigs):
+    log = one_call(rigs(capture="shared"))
+    assert "capture_fallback" not in log, "this machine refuses it"
+
+
+def test_shared_refused_takes_uring(rigs):
+    rig = rigs(capture="shared")
+    rig.engine.preexec = seccomp.refuse_bpf
+    log = one_call(rig)
+    assert "capture_fallback refused=shared using=uring" in log and "using=socket" not in log
+
+
+def one_call(rig):
+    """A recorded call, checked sample by sample; the engine's log."""
     rig.start()
     with Call(rig) as c:
         c.invite_all()
@@ -18,8 +36,7 @@ def test_uring_refused_records_all_the_same(rigs):
         c.bye()
         _, w, led = c.result()
         c.verify(0, w, led), c.verify(1, w, led)
-    log = rig.engine.log()
-    assert "socket" in log and any("uring" in x and ("WARN" in x or "INFO" in x) for x in log.splitlines()[1:])
+    return rig.engine.log()
 
 
 def test_run_demo_makes_a_first_recording(tmp_path):

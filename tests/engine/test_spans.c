@@ -79,6 +79,58 @@ Test(spans, a_strangers_packet_brings_the_word_of_a_drop)
     end(&o, 400, "received 0+200, lost-kernel 200+60 (3), received 260+140");
 }
 
+/* As the worker gets it from a backend that receives for several legs at once. */
+static void wire(struct one *o, uint32_t leg, int64_t at_ms, uint32_t k, uint32_t drops)
+{
+    struct fx_packet p = fx_audio(SSRC, k, 100, 5000);
+    uint8_t at[12 + sizeof p.at] = {0x80,
+                                    p.pt,
+                                    (uint8_t)(p.seq >> 8),
+                                    (uint8_t)p.seq,
+                                    (uint8_t)(p.ts >> 24),
+                                    (uint8_t)(p.ts >> 16),
+                                    (uint8_t)(p.ts >> 8),
+                                    (uint8_t)p.ts,
+                                    0,
+                                    0,
+                                    SSRC >> 8,
+                                    SSRC & 0xff};
+    struct slr_packet pkt = {.at = at,
+                             .len_bytes = 12 + p.len_bytes,
+                             .kernel_drops = drops,
+                             .drops_anywhere = true,
+                             .arrival = fx_time(at_ms * SLR_NS_PER_MS)};
+    memcpy(at + 12, p.at, p.len_bytes);
+    cr_assert_eq(slr_addr_parse(FX_PEER, &pkt.src), SLR_OK);
+    slr_clock_advance(o->f.e.virtual_clock, (slr_wall){FX_START_NS + at_ms * SLR_NS_PER_MS});
+    slr_worker_packet(&o->f.worker, leg, false, &pkt);
+}
+
+/* Nobody knows whose packets were dropped: a gap of any leg that ends after it may be of that. */
+Test(spans, the_kernel_dropped_packets_of_some_leg)
+{
+    struct one o;
+    uint32_t seen[8] = {0};
+    begin(&o, 64);
+    uint32_t other = fx_leg(&o.f, o.s, 0, 8);
+    o.f.worker.drops_seen = seen;
+    for (uint32_t k = 0; k < 40; k++) {
+        wire(&o, other, k * 20, k, k == 12 ? 3 : 0);
+        if ((k < 10 || k > 12) && k != 20) { /* one with, one without a drop before it */
+            wire(&o, o.slot, k * 20 + 1, k, 0);
+        }
+    }
+    cr_assert_eq(fx_counted(&o.f, SLR_CTR_KERNEL_DROPS), 3u);
+    fx_end(&o.f, o.s, 801);
+    fx_result(&o.f, o.id, &o.r);
+    fx_assert_spans(&o.r, 0,
+                    "absent 0+1, received 1+200, lost-kernel 201+60 (3), received 261+140, "
+                    "lost-network 401+20 (1), received 421+380");
+    fx_assert_spans(&o.r, 1, "received 0+800, ended 800+1");
+    fx_result_free(&o.r);
+    fx_close(&o.f);
+}
+
 /* The disk stalls until packet memory is used up; then it works again. */
 Test(spans, packet_memory_was_exhausted)
 {
