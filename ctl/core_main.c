@@ -26,7 +26,7 @@ static const struct slr_option options[] = {
     {0, "sip-tcp", SLR_OPT_STR, OPT(sip_tcp), 0, 0, "ADDR:PORT", NULL,
      "take SIP over TCP here (port 0: any)"},
     {0, "sip-tcp-idle", SLR_OPT_U32_OR_0, OPT(sip_tcp_idle_s), 1, 86400, "SEC", "1800",
-     "close a SIP connection on which nothing came or went for so long, 0: never"},
+     "close a SIP connection that was used and then idle for so long, 0: never"},
     {0, "http", SLR_OPT_STR, OPT(http), 0, 0, "ADDR:PORT", NULL,
      "serve the API here (beyond loopback only with TLS and a token file)"},
     {0, "data", SLR_OPT_STR, OPT(data), 0, 0, "DIR", "/var/lib/slr",
