@@ -20,8 +20,38 @@ enum slr_err slr_book_open(struct slr_book *b, const struct slr_load_config *cfg
 
 void slr_book_close(struct slr_book *b)
 {
+    for (uint32_t i = 0; b->call && i < b->count; i++) {
+        slr_book_plain(&b->call[i]);
+    }
     free(b->call);
     b->call = NULL;
+}
+
+bool slr_book_secure(struct slr_book *b, struct slr_call *call)
+{
+    struct slr_srtp_key key;
+    bool done = true;
+    for (uint32_t leg = 0; b->cfg->suite != SLR_SRTP_NONE && leg < SLR_LOAD_LEGS && done; leg++) {
+        slr_secure_key(&key, b->cfg->suite, b->cfg->seed, b->cfg->run_id, call->index, leg);
+        done = slr_secure_open(&key, &call->leg[leg].secure) == SLR_OK;
+    }
+    return done;
+}
+
+void slr_book_plain(struct slr_call *call)
+{
+    for (uint32_t leg = 0; leg < SLR_LOAD_LEGS; leg++) {
+        slr_secure_close(call->leg[leg].secure);
+        call->leg[leg].secure = NULL;
+    }
+}
+
+void slr_book_key(const struct slr_book *b, uint32_t call, uint32_t leg,
+                  char out[static SLR_SRTP_KEY_TEXT_SIZE])
+{
+    struct slr_srtp_key key;
+    slr_secure_key(&key, b->cfg->suite, b->cfg->seed, b->cfg->run_id, call, leg);
+    slr_srtp_key_format(&key, out);
 }
 
 struct slr_call *slr_book_next(struct slr_book *b)

@@ -16,6 +16,7 @@
 
 #include "common/err.h"
 #include "load/config.h"
+#include "load/secure.h"
 
 enum slr_call_state {
     SLR_CALL_IDLE,
@@ -30,6 +31,7 @@ enum slr_call_state {
 struct slr_call_leg {
     struct sockaddr_in rtp, rtcp; /* where the recorder wants them */
     int64_t start_ns;             /* monotonic: when frame 0 was due */
+    struct slr_secure *secure;    /* NULL: plain RTP; while it sends */
     uint32_t frames;              /* that were due, sent or not */
 };
 
@@ -56,6 +58,13 @@ void slr_book_close(struct slr_book *b);
 
 /* The next call; NULL: the book is full. */
 struct slr_call *slr_book_next(struct slr_book *b);
+
+/* Where the run is secure: makes the legs' contexts, and forgets them. False: no memory. */
+bool slr_book_secure(struct slr_book *b, struct slr_call *call);
+void slr_book_plain(struct slr_call *call);
+/* Key and salt of a leg as SDP has them. */
+void slr_book_key(const struct slr_book *b, uint32_t call, uint32_t leg,
+                  char out[static SLR_SRTP_KEY_TEXT_SIZE]);
 
 /* "load-RUN-CALL", the conversation id of a call; out has 40 bytes. */
 void slr_book_name(const struct slr_book *b, uint32_t call, char out[static 40]);

@@ -39,7 +39,8 @@ static enum slr_err add(struct slr_cast *c, const char *text)
     return SLR_OK;
 }
 
-enum slr_err slr_cast_open(struct slr_cast *c, const struct slr_option_list *codecs, uint64_t seed)
+enum slr_err slr_cast_open(struct slr_cast *c, const struct slr_option_list *codecs,
+                           const char *otherwise, uint64_t seed)
 {
     enum slr_err err = SLR_OK;
     memset(c, 0, sizeof *c);
@@ -47,7 +48,13 @@ enum slr_err slr_cast_open(struct slr_cast *c, const struct slr_option_list *cod
     for (size_t i = 0; i < codecs->count && err == SLR_OK; i++) {
         err = add(c, codecs->item[i]);
     }
-    if (codecs->count == 0) {
+    struct slr_slice rest = slr_slice_str(codecs->count == 0 && otherwise ? otherwise : "");
+    struct slr_slice word;
+    while (err == SLR_OK && slr_slice_take_token(&rest, ' ', &word)) {
+        char text[64];
+        err = slr_slice_to_str(word, text, sizeof text) ? add(c, text) : SLR_INVAL;
+    }
+    if (err == SLR_OK && c->count == 0) {
         err = add(c, "PCMA");
     }
     if (err != SLR_OK) {

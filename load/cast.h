@@ -19,10 +19,10 @@ struct slr_cast {
     uint64_t seed;
 };
 
-/* codecs: "NAME" or "NAME:WEIGHT" each; none: PCMA. A message goes to standard error before
- * SLR_INVAL. */
+/* codecs: "NAME" or "NAME:WEIGHT" each; none: those of `otherwise`, parted by blanks, or PCMA. A
+ * message goes to standard error before SLR_INVAL. */
 enum slr_err slr_cast_open(struct slr_cast *c, const struct slr_option_list *codecs,
-                           uint64_t seed) SLR_CHECKED;
+                           const char *otherwise, uint64_t seed) SLR_CHECKED;
 void slr_cast_close(struct slr_cast *c);
 
 /* Both legs of a call have the same. */

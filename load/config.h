@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "common/options.h"
+#include "common/srtp_suite.h"
 #include "load/impair.h"
 
 #define SLR_LOAD_LEGS 2u
@@ -21,19 +22,28 @@ struct slr_load_config {
     const char *state;             /* its --state directory, whose size is told */
     const char *local_ip;          /* where RTP comes from; NULL: the way to the recorder */
     uint32_t calls, seconds, ramp; /* ramp: calls set up a second */
+    uint32_t churn;                /* calls that end, and others that begin, a second */
     uint32_t inflight;             /* set-ups and ends at once */
     uint32_t tolerance_ms;         /* of a leg's place against its sender's time */
     uint32_t seal_timeout_s;       /* for recordings after the end */
     bool no_check, delete_files;
+    bool find_capacity;
+    uint32_t calls_max, steps_max; /* of that */
+    const char *profile, *loss, *burst, *reorder, *duplicate;
+    uint32_t burst_pkts, reorder_pkts, jitter_ms, skew_ppm;
+    bool dtx, rtcp;
+    const char *srtp;
     struct slr_option_list codec;
     struct slr_option_list pid; /* processes whose CPU time is reported */
     const char *seed_text;
     bool measure_sender;
 
     /* derived */
-    uint64_t seed;          /* of what is drawn */
-    uint32_t run_id;        /* part of each watermark: other runs' recordings are not ours */
-    int64_t wall_offset_ns; /* wall clock minus monotonic */
+    enum slr_srtp_suite suite; /* NONE: plain RTP */
+    const char *codecs;        /* of the profile */
+    uint64_t seed;             /* of what is drawn */
+    uint32_t run_id;           /* part of each watermark: other runs' recordings are not ours */
+    int64_t wall_offset_ns;    /* wall clock minus monotonic */
     struct slr_impair impair;
 };
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "load/draw.h"
 #include "load/impair.h"
 
 #define ROUND_MS 2
@@ -42,6 +43,9 @@ static void on_ready(void *ctx, struct slr_call *call)
     d->sending++;
     d->up_most = d->sending > d->up_most ? d->sending : d->up_most;
     atomic_store(&call->state, SLR_CALL_SENDING);
+    if (!slr_book_secure(d->book, call)) { /* it goes on without: the recorder will not take it */
+        fprintf(stderr, "slr-load: no memory for keys\n");
+    }
     (void)slr_sender_put(d->sender, call); /* its ring has room for all that may send */
 }
 
@@ -78,6 +82,32 @@ struct slr_setup_hooks slr_director_hooks(struct slr_director *d)
         .ctx = d, .ready = on_ready, .failed = on_failed, .ended = on_ended};
 }
 
+uint32_t slr_director_calls_max(const struct slr_load_config *cfg)
+{
+    uint64_t turned = (uint64_t)cfg->churn * (cfg->seconds + cfg->calls / cfg->ramp + 30u) * 5 / 4;
+    uint64_t all = cfg->calls + turned + 64;
+    return all < UINT32_MAX / 4 ? (uint32_t)all : UINT32_MAX / 4;
+}
+
+/* How long a call sends. With churn: those of the ramp end evenly spread over a mean call's time
+ * from the end of the ramp on, so that from then on `churn` a second end; those that follow them
+ * hold for half to one and a half times that. */
+static int64_t hold_of(const struct slr_director *d, const struct slr_call *call, int64_t now)
+{
+    if (d->cfg->churn == 0) {
+        return INT64_MAX;
+    }
+    int64_t mean_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->churn;
+    uint64_t bits = slr_draw(d->cfg->seed, SLR_DRAW_HOLD, call->index, 0, 0);
+    int64_t drawn_ns = (int64_t)((double)mean_ns * (double)(bits >> 40) / (double)(1u << 24));
+    if (call->index >= d->cfg->calls) {
+        return mean_ns / 2 + drawn_ns;
+    }
+    int64_t ramp_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->ramp;
+    int64_t left_ns = d->start_ns + ramp_ns - now;
+    return (left_ns > 0 ? left_ns : 0) + drawn_ns + SLR_NS_PER_S / 2;
+}
+
 static void open_calls(struct slr_director *d, uint32_t due, int64_t now)
 {
     while (d->asked < due && d->setting_up < d->cfg->inflight) {
@@ -88,7 +118,7 @@ static void open_calls(struct slr_director *d, uint32_t due, int64_t now)
         d->asked++;
         d->setting_up++;
         call->asked_ns = now;
-        call->hold_ns = INT64_MAX;
+        call->hold_ns = hold_of(d, call, now);
         atomic_store(&call->state, SLR_CALL_ASKED);
         d->ops->begin(d->setup, call, now);
     }
@@ -100,6 +130,8 @@ static void end_calls(struct slr_director *d, int64_t now)
     while ((call = slr_sender_take(d->sender)) != NULL) {
         account(d, now);
         d->sending--;
+        d->churned++;
+        slr_book_plain(call);
         call->over_ns = now;
         d->queue[(d->queue_head + d->queue_count++) % d->book->size] = call;
     }
@@ -158,34 +190,37 @@ static void measure(struct slr_director *d, bool on, int64_t now)
 enum slr_err slr_director_run(struct slr_director *d)
 {
     enum slr_err err = SLR_OK;
-    int64_t start = now_ns();
+    d->start_ns = now_ns();
     d->tail_ns = TAIL_NS + (int64_t)slr_impair_delay_max_us(&d->cfg->impair) * 1000;
     d->queue = calloc(d->book->size, sizeof(struct slr_call *));
     if (!d->queue) {
         return SLR_NOMEM;
     }
-    while (err == SLR_OK && (d->asked < d->cfg->calls || d->setting_up > 0)) {
-        err = round_of(d, due_at(d, now_ns() - start));
+    while (err == SLR_OK && d->set_up + d->failed < d->cfg->calls) {
+        err = round_of(d, due_at(d, now_ns() - d->start_ns) + d->churned);
     }
     if (err == SLR_OK && d->set_up == 0) {
         return SLR_TIMEOUT;
     }
     int64_t begin = now_ns() + SETTLE_NS;
     while (err == SLR_OK && now_ns() < begin) {
-        err = round_of(d, d->cfg->calls);
+        err = round_of(d, d->cfg->calls + d->churned);
     }
     begin = now_ns();
     measure(d, true, begin);
     int64_t until = now_ns() + (int64_t)d->cfg->seconds * SLR_NS_PER_S;
     slr_sender_stop_at(d->sender, until);
     while (err == SLR_OK && now_ns() < until) {
-        err = round_of(d, d->cfg->calls);
+        err = round_of(d, d->cfg->calls + d->churned);
     }
+    uint32_t churned = d->churned;
     measure(d, false, now_ns());
     d->measured_s = (double)(until - begin) / (double)SLR_NS_PER_S;
-    while (err == SLR_OK && (d->sending > 0 || d->queue_count > 0 || d->ending > 0)) {
+    while (err == SLR_OK &&
+           (d->setting_up > 0 || d->sending > 0 || d->queue_count > 0 || d->ending > 0)) {
         err = round_of(d, 0);
     }
+    d->churned = churned;
     return err;
 }
 

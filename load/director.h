@@ -26,6 +26,7 @@ struct slr_director {
     void *measure_ctx;
     /* results */
     uint32_t set_up, failed, ended, end_failed; /* calls */
+    uint32_t churned;                           /* calls that ended while others went on */
     uint32_t up_most;
     double measured_s;
     double call_seconds; /* in the measured time */
@@ -34,11 +35,14 @@ struct slr_director {
     /* inside */
     uint32_t asked, sending, setting_up, ending, queue_head, queue_count;
     struct slr_call **queue; /* calls that are over, in the order in which they may be ended */
-    int64_t tail_ns;
+    int64_t start_ns, tail_ns;
     int64_t last_ns; /* the newest change of `up` in the measured time */
     bool measuring;
     char why[64]; /* why the first set-up failed */
 };
+
+/* How many calls a run may come to, which is what its book must hold. */
+uint32_t slr_director_calls_max(const struct slr_load_config *cfg);
 
 /* The set-up and the sender are open; everything else of *d is zero but cfg, book, ops, setup,
  * sender, measure. Comes back when all calls are over. SLR_CLOSED: the recorder is gone;

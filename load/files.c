@@ -20,6 +20,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "load/check_sound.h"
 #include "load/ledger_view.h"
 #include "load/names.h"
 #include "storage/wav_read.h"
@@ -103,6 +104,12 @@ struct one { /* recording */
     int64_t offset_ns[SLR_LOAD_LEGS]; /* of each leg, INT64_MIN: unknown */
 };
 
+/* A jittery leg lies where its least delayed packets say. */
+static int64_t tolerance_ns(const struct slr_load_config *cfg)
+{
+    return (int64_t)cfg->tolerance_ms * SLR_NS_PER_MS + (int64_t)cfg->impair.jitter_us * 1000;
+}
+
 static void describe(const struct one *o, uint32_t leg, struct slr_check_leg *out)
 {
     const struct slr_voice *voice = slr_cast_voice(o->cast, o->call->index);
@@ -119,6 +126,23 @@ static void describe(const struct one *o, uint32_t leg, struct slr_check_leg *ou
                                   .search = SEARCH_MS * hz / 1000};
 }
 
+/* The channel in its leg's own time; frees `mono` where that is another one. NULL: no memory. */
+static uint8_t *undone(uint8_t *mono, size_t *samples, enum slr_sample_format format,
+                       const struct slr_view_leg *vl)
+{
+    if (vl->edit_count == 0) {
+        return mono;
+    }
+    size_t more = slr_undo_size(*samples, vl->edit, vl->edit_count);
+    uint8_t *out = malloc(more * slr_sample_bytes(format) + 1);
+    if (out) {
+        slr_undo(mono, *samples, format, vl->edit, vl->edit_count, out);
+        *samples = more;
+    }
+    free(mono);
+    return out;
+}
+
 /* False: the channel can't be read. */
 static bool check_leg(struct one *o, const struct slr_view_leg *vl, uint32_t leg)
 {
@@ -133,12 +157,16 @@ static bool check_leg(struct one *o, const struct slr_view_leg *vl, uint32_t leg
     }
     take_channel(o->file.at + o->info.data_offset_bytes, (size_t)o->info.frames, shape->channels,
                  vl->channel, slr_sample_bytes(shape->format), mono);
+    size_t samples = (size_t)o->info.frames;
+    mono = undone(mono, &samples, shape->format, vl);
     struct slr_check_track t = {.at = mono,
-                                .samples = (size_t)o->info.frames,
+                                .samples = samples,
                                 .format = shape->format,
                                 .span = vl->span,
                                 .span_count = vl->span_count};
-    enum slr_err err = slr_check_leg(&c, &t, &r);
+    enum slr_err err = !mono                 ? SLR_NOMEM
+                       : c.voice->row->exact ? slr_check_leg(&c, &t, &r)
+                                             : slr_check_sound(&c, &t, &r);
     free(mono);
     if (err != SLR_OK) {
         return false;
@@ -147,7 +175,7 @@ static bool check_leg(struct one *o, const struct slr_view_leg *vl, uint32_t leg
         o->offset_ns[leg] = (r.anchor - c.expect) * SLR_NS_PER_S / (int64_t)shape->sample_hz;
     }
     int64_t off = llabs(o->offset_ns[leg]);
-    if (r.anchored && off > (int64_t)o->cfg->tolerance_ms * SLR_NS_PER_MS) {
+    if (r.anchored && off > tolerance_ns(o->cfg)) {
         r.misplaced += r.found; /* right among themselves, but not where they belong */
         r.found = 0;
     }
@@ -165,7 +193,7 @@ static void check_apart(struct one *o)
     }
     int64_t apart = llabs(o->offset_ns[0] - o->offset_ns[1]);
     o->v->apart_max_ns = apart > o->v->apart_max_ns ? apart : o->v->apart_max_ns;
-    if (apart > (int64_t)o->cfg->tolerance_ms * SLR_NS_PER_MS) {
+    if (apart > tolerance_ns(o->cfg)) {
         o->v->misplaced++;
     }
 }
@@ -186,6 +214,7 @@ static uint32_t check_legs(struct one *o)
             done |= bit;
             o->v->legs++;
         }
+        o->v->corrections += vl->edit_count;
         o->v->packets += vl->packets;
         o->v->late += vl->late;
         o->v->duplicate += vl->duplicate;

@@ -63,28 +63,34 @@ static void speak(const struct slr_impair *im, bool comfort, uint32_t call, uint
     out->seq = whole + part - shift;
 }
 
-static void delay(const struct slr_impair *im, uint32_t call, uint32_t leg, uint32_t frame,
-                  struct slr_fate *out)
+static uint32_t jitter(const struct slr_impair *im, uint32_t call, uint32_t leg, uint32_t frame)
 {
-    uint32_t us = 0;
-    if (im->jitter_us > 0) {
-        us = slr_draw_below(slr_draw(im->seed, SLR_DRAW_JITTER, call, leg, frame), im->jitter_us);
-    }
+    return im->jitter_us == 0
+               ? 0
+               : slr_draw_below(slr_draw(im->seed, SLR_DRAW_JITTER, call, leg, frame),
+                                im->jitter_us);
+}
+
+/* Later than others, or twice. */
+static void disturb(const struct slr_impair *im, uint32_t call, uint32_t leg, uint32_t frame,
+                    struct slr_fate *out)
+{
     uint64_t bits = 0;
     if (im->reorder_ppm > 0) {
         bits = slr_draw(im->seed, SLR_DRAW_REORDER, call, leg, frame);
+        if (slr_draw_chance(bits, im->reorder_ppm)) {
+            uint32_t pkts = 1 + slr_draw_below(slr_draw_mix(bits), im->reorder_pkts);
+            out->delay_us += pkts * FRAME_US + FRAME_US / 2;
+        }
     }
-    if (im->reorder_ppm > 0 && slr_draw_chance(bits, im->reorder_ppm)) {
-        uint32_t pkts = 1 + slr_draw_below(slr_draw_mix(bits), im->reorder_pkts);
-        us += pkts * FRAME_US + FRAME_US / 2;
+    if (out->delay_us > SLR_IMPAIR_DELAY_MAX_US) {
+        out->delay_us = SLR_IMPAIR_DELAY_MAX_US;
     }
-    out->delay_us = us < SLR_IMPAIR_DELAY_MAX_US ? us : SLR_IMPAIR_DELAY_MAX_US;
-    if (im->duplicate_ppm == 0) {
-        return;
-    }
-    bits = slr_draw(im->seed, SLR_DRAW_DUPLICATE, call, leg, frame);
-    if (slr_draw_chance(bits, im->duplicate_ppm)) {
-        out->copy_us = out->delay_us + slr_draw_below(slr_draw_mix(bits), FRAME_US * 2);
+    if (im->duplicate_ppm > 0) {
+        bits = slr_draw(im->seed, SLR_DRAW_DUPLICATE, call, leg, frame);
+        if (slr_draw_chance(bits, im->duplicate_ppm)) {
+            out->copy_us = out->delay_us + slr_draw_below(slr_draw_mix(bits), FRAME_US * 2);
+        }
     }
 }
 
@@ -93,13 +99,19 @@ void slr_impair_fate(const struct slr_impair *im, bool comfort, uint32_t call, u
 {
     *out = (struct slr_fate){.copy_us = SLR_FATE_NO_COPY};
     speak(im, comfort, call, leg, frame, out);
-    if (frame < SLR_IMPAIR_GRACE || (!out->talk && !out->comfort)) {
+    if (!out->talk && !out->comfort) {
         return;
     }
-    out->dropped = lost(im, call, leg, frame);
-    if (!out->dropped) {
-        delay(im, call, leg, frame, out);
+    out->delay_us = jitter(im, call, leg, frame);
+    out->dropped = frame >= SLR_IMPAIR_GRACE && lost(im, call, leg, frame);
+    if (!out->dropped && frame >= SLR_IMPAIR_GRACE) {
+        disturb(im, call, leg, frame, out);
     }
+}
+
+int32_t slr_impair_skew_ppm(const struct slr_impair *im, uint32_t leg)
+{
+    return leg % 2 == 1 ? im->skew_ppm : 0;
 }
 
 uint32_t slr_impair_delay_max_us(const struct slr_impair *im)

@@ -4,8 +4,8 @@
  * is repeated by its seed. Pure, any thread, allocates nothing.
  *
  * A frame is a packet's time (20 ms) of a leg, counted from its first. The first
- * SLR_IMPAIR_GRACE frames of a leg are never touched: what becomes of a stream that is not believed
- * yet is not what a load test is about.
+ * SLR_IMPAIR_GRACE frames of a leg know jitter, nothing else: what becomes of a stream that is not
+ * believed yet is not what a load test is about.
  */
 #ifndef SLR_LOAD_IMPAIR_H
 #define SLR_LOAD_IMPAIR_H
@@ -26,6 +26,7 @@ struct slr_impair {
     uint32_t reorder_pkts;  /* 1..32 */
     uint32_t duplicate_ppm; /* packets that come twice */
     uint32_t jitter_us;     /* every packet is delayed by 0..jitter_us */
+    int32_t skew_ppm;       /* how much the second leg's clock is fast */
     bool dtx;               /* talk and pauses: 2.4 s and 1.6 s, with comfort noise packets */
 };
 
@@ -42,6 +43,9 @@ struct slr_fate {
 /* comfort: whether comfort noise packets are sent in pauses. */
 void slr_impair_fate(const struct slr_impair *im, bool comfort, uint32_t call, uint32_t leg,
                      uint32_t frame, struct slr_fate *out);
+
+/* How much a leg's clock is fast, ppm: the first one is right. */
+int32_t slr_impair_skew_ppm(const struct slr_impair *im, uint32_t leg);
 
 /* The longest delay that fates can have. */
 uint32_t slr_impair_delay_max_us(const struct slr_impair *im);

@@ -31,24 +31,43 @@ static uint32_t kind_of(const char *text)
     return SLR_KIND_COUNT;
 }
 
+static enum slr_err take_edit(const json_t *span, const struct slr_check_span *at,
+                              struct slr_view_leg *out)
+{
+    struct slr_undo_edit *e = &out->edit[out->edit_count];
+    const char *samples = slr_json_str(span, "samples");
+    *e = (struct slr_undo_edit){
+        .at = at->start, .inserted = at->len, .removed = (size_t)slr_json_u64(span, "removed", 0)};
+    enum slr_err err = SLR_OK;
+    if (e->removed > 0) {
+        err = samples ? slr_undo_samples(samples, e->removed, &e->sample) : SLR_FORMAT;
+    }
+    out->edit_count += err == SLR_OK;
+    return err;
+}
+
 static enum slr_err take_spans(const json_t *leg, uint32_t hz, struct slr_view_leg *out)
 {
     const json_t *spans = json_object_get(leg, "spans");
+    int64_t ticks = SLR_TICKS_HZ / hz;
     size_t n = json_array_size(spans);
+    enum slr_err err = SLR_OK;
     out->span = calloc(n + 1, sizeof *out->span);
-    if (!out->span) {
+    out->edit = calloc(n + 1, sizeof *out->edit);
+    if (!out->span || !out->edit) {
         return SLR_NOMEM;
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && err == SLR_OK; i++) {
         const json_t *s = json_array_get(spans, i);
-        int64_t ticks_per_sample = SLR_TICKS_HZ / hz;
-        out->span[i] =
-            (struct slr_check_span){.start = slr_json_i64(s, "start_ticks", 0) / ticks_per_sample,
-                                    .len = slr_json_i64(s, "len_ticks", 0) / ticks_per_sample,
-                                    .kind = kind_of(slr_json_str(s, "kind"))};
+        out->span[i] = (struct slr_check_span){.start = slr_json_i64(s, "start_ticks", 0) / ticks,
+                                               .len = slr_json_i64(s, "len_ticks", 0) / ticks,
+                                               .kind = kind_of(slr_json_str(s, "kind"))};
+        if (out->span[i].kind == SLR_KIND_CORRECTED) {
+            err = take_edit(s, &out->span[i], out);
+        }
     }
     out->span_count = n;
-    return SLR_OK;
+    return err;
 }
 
 static void take_streams(const json_t *leg, struct slr_view_leg *out)
@@ -90,9 +109,10 @@ enum slr_err slr_ledger_view_open(const json_t *ledger, struct slr_ledger_view *
         v->dn = dn ? (uint32_t)strtoul(dn, NULL, 10) : 0;
         v->channel = (uint32_t)slr_json_u64(leg, "channel", 0);
         take_streams(leg, v);
-        if (take_spans(leg, out->sample_hz, v) != SLR_OK) {
+        enum slr_err err = take_spans(leg, out->sample_hz, v);
+        if (err != SLR_OK) {
             slr_ledger_view_close(out);
-            return SLR_NOMEM;
+            return err;
         }
     }
     return SLR_OK;
@@ -101,7 +121,11 @@ enum slr_err slr_ledger_view_open(const json_t *ledger, struct slr_ledger_view *
 void slr_ledger_view_close(struct slr_ledger_view *v)
 {
     for (uint32_t i = 0; i < v->leg_count; i++) {
+        for (size_t k = 0; k < v->leg[i].edit_count; k++) {
+            free(v->leg[i].edit[k].sample);
+        }
         free(v->leg[i].span);
+        free(v->leg[i].edit);
     }
     v->leg_count = 0;
 }

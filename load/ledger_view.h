@@ -10,6 +10,7 @@
 
 #include "common/err.h"
 #include "load/check.h"
+#include "load/undo.h"
 
 #define SLR_VIEW_LEGS 8u
 
@@ -17,6 +18,8 @@ struct slr_view_leg {
     uint32_t dn, channel;
     struct slr_check_span *span; /* in samples of sample_hz */
     size_t span_count;
+    struct slr_undo_edit *edit; /* corrections, in order */
+    size_t edit_count;
     uint64_t packets, placed, lost, duplicate, reordered, late, rejected, foreign;
 };
 

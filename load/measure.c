@@ -133,7 +133,7 @@ int slr_measure_sender(const struct slr_load_config *cfg, FILE *out)
     pthread_t thread;
     int status = 2;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || slr_cast_open(&cast, &cfg->codec, cfg->seed) != SLR_OK) {
+    if (fd < 0 || slr_cast_open(&cast, &cfg->codec, cfg->codecs, cfg->seed) != SLR_OK) {
         fprintf(stderr, "slr-load: no socket, or no such codec\n");
         if (fd >= 0) {
             close(fd);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "load/config.h"
 #include "load/draw.h"
+#include "load/profile.h"
 
 #define AT(field) offsetof(struct slr_load_config, field)
 
@@ -28,6 +29,8 @@ static const struct slr_option table[] = {
     {'t', "seconds", SLR_OPT_U32, AT(seconds), 1, 86400, "SEC", "10",
      "how long all of them send, from when the last is up"},
     {'r', "ramp", SLR_OPT_U32, AT(ramp), 1, 5000, "N", "200", "calls set up a second"},
+    {0, "churn", SLR_OPT_U32, AT(churn), 0, 2000, "N", "0",
+     "calls that end, and new ones that begin, a second while --calls stay up"},
     {0, "inflight", SLR_OPT_U32, AT(inflight), 1, 4096, "N", "64",
      "calls that are being set up, or ended, at once"},
     {0, "tolerance", SLR_OPT_U32, AT(tolerance_ms), 1, 1000, "MS", "10",
@@ -37,6 +40,32 @@ static const struct slr_option table[] = {
     {0, "no-check", SLR_OPT_FLAG, AT(no_check), 0, 0, NULL, NULL, "look at no recordings"},
     {0, "delete", SLR_OPT_FLAG, AT(delete_files), 0, 0, NULL, NULL,
      "remove each recording of the run once it was checked"},
+    {0, "find-capacity", SLR_OPT_FLAG, AT(find_capacity), 0, 0, NULL, NULL,
+     "look for the most calls that lose nothing, from --calls on, --seconds each (with --delete)"},
+    {0, "max-calls", SLR_OPT_U32, AT(calls_max), 1, 50000, "N", "20000", "it looks no further"},
+    {0, "steps", SLR_OPT_U32, AT(steps_max), 1, 64, "N", "12", "it tries at most so often"},
+    {0, "profile", SLR_OPT_STR, AT(profile), 0, 0, "NAME", "clean",
+     "what is done to packets: clean, lan, wan, bad, pauses, skew, mix (list: tell of them)"},
+    {0, "loss", SLR_OPT_STR, AT(loss), 0, 0, "PERCENT", NULL, "packets that get lost"},
+    {0, "burst", SLR_OPT_STR, AT(burst), 0, 0, "PERCENT", NULL,
+     "packets at which a burst of losses begins"},
+    {0, "burst-len", SLR_OPT_U32, AT(burst_pkts), 0, 64, "N", "0",
+     "longest burst; 0: the profile's"},
+    {0, "reorder", SLR_OPT_STR, AT(reorder), 0, 0, "PERCENT", NULL,
+     "packets that come after ones that were sent later"},
+    {0, "reorder-len", SLR_OPT_U32, AT(reorder_pkts), 0, 32, "N", "0",
+     "by at most so many packets; 0: the profile's"},
+    {0, "duplicate", SLR_OPT_STR, AT(duplicate), 0, 0, "PERCENT", NULL, "packets that come twice"},
+    {0, "jitter", SLR_OPT_U32, AT(jitter_ms), 0, 500, "MS", "0",
+     "every packet is delayed by 0 to MS; 0: the profile's"},
+    {0, "dtx", SLR_OPT_FLAG, AT(dtx), 0, 0, NULL, NULL,
+     "talk pauses in which nothing but comfort noise is sent"},
+    {0, "skew", SLR_OPT_U32, AT(skew_ppm), 0, 500, "PPM", "0",
+     "the second leg's clock is so much fast; 0: the profile's"},
+    {0, "srtp", SLR_OPT_STR, AT(srtp), 0, 0, "SUITE", NULL,
+     "send SRTP, a key for each leg: AES_CM_128_HMAC_SHA1_80, AEAD_AES_256_GCM and so on"},
+    {0, "rtcp", SLR_OPT_FLAG, AT(rtcp), 0, 0, NULL, NULL,
+     "send an RTCP sender report each 5 s of each stream"},
     {0, "codec", SLR_OPT_LIST, AT(codec), 0, 0, "NAME[:WEIGHT]", NULL,
      "codec of calls (default: PCMA); several: drawn by weight"},
     {'p', "pid", SLR_OPT_LIST, AT(pid), 0, 0, "PID", NULL,
@@ -50,6 +79,40 @@ static enum slr_err fail(const char *text)
 {
     fprintf(stderr, "slr-load: %s\n", text);
     return SLR_INVAL;
+}
+
+/* A percentage that an option names takes the place of the profile's. */
+static bool percent(const char *option, const char *text, uint32_t *ppm)
+{
+    if (text && !slr_profile_percent(text, ppm)) {
+        fprintf(stderr, "slr-load: --%s: not a percentage\n", option);
+        return false;
+    }
+    return true;
+}
+
+static enum slr_err impair(struct slr_load_config *cfg)
+{
+    struct slr_profile p;
+    if (slr_profile_find(cfg->profile, &p) != SLR_OK) {
+        fprintf(stderr, "slr-load: profiles are\n%s", slr_profile_list());
+        return SLR_INVAL;
+    }
+    struct slr_impair *im = &cfg->impair;
+    *im = p.impair;
+    im->seed = cfg->seed;
+    im->burst_pkts = cfg->burst_pkts > 0 ? cfg->burst_pkts : im->burst_pkts;
+    im->reorder_pkts = cfg->reorder_pkts > 0 ? cfg->reorder_pkts : im->reorder_pkts;
+    im->jitter_us = cfg->jitter_ms > 0 ? cfg->jitter_ms * 1000u : im->jitter_us;
+    im->skew_ppm = cfg->skew_ppm > 0 ? (int32_t)cfg->skew_ppm : im->skew_ppm;
+    im->dtx = im->dtx || cfg->dtx;
+    cfg->codecs = p.codecs;
+    return percent("loss", cfg->loss, &im->loss_ppm) &&
+                   percent("burst", cfg->burst, &im->burst_ppm) &&
+                   percent("reorder", cfg->reorder, &im->reorder_ppm) &&
+                   percent("duplicate", cfg->duplicate, &im->duplicate_ppm)
+               ? SLR_OK
+               : SLR_INVAL;
 }
 
 static enum slr_err derive(struct slr_load_config *cfg)
@@ -66,7 +129,16 @@ static enum slr_err derive(struct slr_load_config *cfg)
             return fail("--seed: not a number");
         }
     }
-    cfg->impair.seed = cfg->seed;
+    if (impair(cfg) != SLR_OK) {
+        return SLR_INVAL;
+    }
+    if (cfg->srtp) {
+        cfg->suite = slr_srtp_suite_find(slr_slice_str(cfg->srtp));
+        if (cfg->suite == SLR_SRTP_NONE) {
+            return fail("--srtp: no such suite");
+        }
+    }
+    cfg->delete_files = cfg->delete_files || cfg->find_capacity;
     if (cfg->measure_sender) {
         return SLR_OK;
     }

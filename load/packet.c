@@ -3,8 +3,12 @@
  */
 #include "load/packet.h"
 
+#include <string.h>
+
 #include "load/draw.h"
 
+#define NTP_UNIX_S 2208988800u
+#define REPORT_BYTES 48u
 #define COMFORT_PT 13u
 #define COMFORT_LEVEL 60u /* -60 dBov */
 
@@ -50,5 +54,24 @@ size_t slr_packet_write(const struct slr_packet_leg *p, uint32_t frame, const st
     put16(at + 2, p->seq0 + fate->seq);
     put32(at + 4, p->ts0 + frame * p->voice->frame_ticks);
     put32(at + 8, p->ssrc);
-    return SLR_PACKET_HEADER_BYTES + len;
+    len += SLR_PACKET_HEADER_BYTES;
+    return p->secure ? slr_secure_rtp(p->secure, at, len, (uint64_t)p->seq0 + fate->seq) : len;
+}
+
+size_t slr_packet_report(const struct slr_packet_leg *p, uint32_t frame, uint32_t packets,
+                         int64_t wall_ns, uint32_t number, uint8_t *at)
+{
+    static const uint8_t cname[12] = "\1\10slr-load\0"; /* item, length, text, end, padding */
+    uint64_t fraction = (((uint64_t)wall_ns % 1000000000u) << 32) / 1000000000u;
+    put32(at, 0x80c80006u); /* version 2, no report blocks, SR, 28 bytes */
+    put32(at + 4, p->ssrc);
+    put32(at + 8, (uint32_t)((uint64_t)wall_ns / 1000000000u + NTP_UNIX_S));
+    put32(at + 12, (uint32_t)fraction);
+    put32(at + 16, p->ts0 + frame * p->voice->frame_ticks);
+    put32(at + 20, packets);
+    put32(at + 24, packets * (uint32_t)p->voice->payload_bytes);
+    put32(at + 28, 0x81ca0004u); /* SDES of one source, 20 bytes */
+    put32(at + 32, p->ssrc);
+    memcpy(at + 36, cname, sizeof cname);
+    return p->secure ? slr_secure_rtcp(p->secure, at, REPORT_BYTES, number) : REPORT_BYTES;
 }

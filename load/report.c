@@ -53,6 +53,21 @@ static json_t *number(uint64_t n)
     return json_integer((json_int_t)n);
 }
 
+void slr_report_capacity(const struct slr_result *best, const char *limit, uint32_t good,
+                         uint32_t bad, FILE *out)
+{
+    double cpu = slr_report_cpu(best);
+    json_t *row = json_pack("{s:s,s:I,s:s,s:s,s:I}", "bench", "load/capacity", "value",
+                            (json_int_t)good, "unit", "calls at once without a loss", "limit",
+                            limit, "failed_at", (json_int_t)bad);
+    if (cpu > 0) {
+        json_object_set_new(row, "cpu_ms_per_call_second", json_real(cpu));
+        json_object_set_new(row, "calls_by_cpu", number((uint64_t)(1000.0 / cpu)));
+    }
+    line(row, out);
+    fflush(out);
+}
+
 /* lost packets by whom: the ledger's word for each, unsaid: it has none */
 static json_t *lost_by(const struct slr_verdict *v)
 {
@@ -76,24 +91,37 @@ static json_t *verdict_row(const struct slr_load_config *cfg, const struct slr_r
     char name[128];
     const struct slr_verdict *v = &r->verdict;
     name_of(r, "", name, sizeof name);
-    json_t *row =
-        json_pack("{s:s,s:I,s:I,s:f,s:s,s:I}", "bench", name, "calls", (json_int_t)r->calls,
-                  "seconds", (json_int_t)cfg->seconds, "call_seconds", r->call_seconds, "setup",
-                  cfg->seam ? "seam" : "sip", "seed", (json_int_t)cfg->seed);
+    json_t *row = json_pack("{s:s,s:I,s:I,s:f,s:s,s:s,s:I}", "bench", name, "calls",
+                            (json_int_t)r->calls, "seconds", (json_int_t)cfg->seconds,
+                            "call_seconds", r->call_seconds, "setup", cfg->seam ? "seam" : "sip",
+                            "profile", cfg->profile, "seed", (json_int_t)cfg->seed);
     const struct {
         const char *name;
         uint64_t value;
-    } numbers[] = {{"set_up", r->set_up},         {"refused", r->failed},
-                   {"not_ended", r->end_failed},  {"packets_sent", r->sent.packets},
-                   {"left_out", r->sent.dropped}, {"send_errors", r->sent.errors},
-                   {"send_waits", r->sent.waits}, {"sent", v->expected},
-                   {"found", v->found},           {"lost", v->lost},
-                   {"misplaced", v->misplaced},   {"leaked", v->leaked},
-                   {"damaged", v->damaged},       {"recordings", v->recordings},
-                   {"missing", v->missing},       {"unpaired", v->unpaired},
-                   {"unreadable", v->unreadable}, {"late", v->late},
-                   {"duplicate", v->duplicate},   {"reordered", v->reordered},
-                   {"rejected", v->rejected},     {"foreign", v->foreign}};
+    } numbers[] = {{"set_up", r->set_up},
+                   {"refused", r->failed},
+                   {"not_ended", r->end_failed},
+                   {"churned", r->churned},
+                   {"packets_sent", r->sent.packets},
+                   {"left_out", r->sent.dropped},
+                   {"send_errors", r->sent.errors},
+                   {"send_waits", r->sent.waits},
+                   {"sent", v->expected},
+                   {"found", v->found},
+                   {"lost", v->lost},
+                   {"misplaced", v->misplaced},
+                   {"leaked", v->leaked},
+                   {"damaged", v->damaged},
+                   {"recordings", v->recordings},
+                   {"missing", v->missing},
+                   {"unpaired", v->unpaired},
+                   {"unreadable", v->unreadable},
+                   {"corrections", v->corrections},
+                   {"late", v->late},
+                   {"duplicate", v->duplicate},
+                   {"reordered", v->reordered},
+                   {"rejected", v->rejected},
+                   {"foreign", v->foreign}};
     for (size_t i = 0; row && i < sizeof numbers / sizeof numbers[0]; i++) {
         json_object_set_new(row, numbers[i].name, number(numbers[i].value));
     }

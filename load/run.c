@@ -53,9 +53,9 @@ static enum slr_err open_all(struct run *x)
     const struct slr_load_config *cfg = x->cfg;
     const struct slr_setup_ops *ops = cfg->seam ? &slr_setup_seam : &slr_setup_sip;
     char local_ip[64];
-    enum slr_err err = slr_cast_open(&x->cast, &cfg->codec, cfg->seed);
+    enum slr_err err = slr_cast_open(&x->cast, &cfg->codec, cfg->codecs, cfg->seed);
     if (err == SLR_OK) {
-        err = say(slr_book_open(&x->book, cfg, cfg->calls + 16), "memory");
+        err = say(slr_book_open(&x->book, cfg, slr_director_calls_max(cfg)), "memory");
     }
     if (err != SLR_OK) {
         return err;
@@ -69,7 +69,7 @@ static enum slr_err open_all(struct run *x)
     struct slr_sender_config tc = {.cfg = cfg,
                                    .cast = &x->cast,
                                    .local_ip = local_ip,
-                                   .streams_max = (cfg->calls + 16) * SLR_LOAD_LEGS};
+                                   .streams_max = (cfg->calls + cfg->inflight) * SLR_LOAD_LEGS};
     err = say(slr_sender_open(&tc, &x->sender), "sender");
     x->director = (struct slr_director){.cfg = cfg,
                                         .book = &x->book,
@@ -107,6 +107,7 @@ static void gather(struct run *x)
     r->failed = d->failed;
     r->end_failed = d->end_failed;
     r->up_most = d->up_most;
+    r->churned = d->churned;
     memcpy(r->why, d->why, sizeof r->why);
     r->measured_s = d->measured_s;
     r->call_seconds = d->call_seconds;
@@ -136,12 +137,15 @@ enum slr_err slr_run_once(const struct slr_load_config *cfg, struct slr_result *
     memset(r, 0, sizeof *r);
     r->calls = cfg->calls;
     enum slr_err err = open_all(&x);
+    if (err == SLR_OK && cfg->churn > 0 && !cfg->no_check) { /* as they come */
+        err = say(slr_files_open(cfg, &x.cast, &x.book, &x.files), "checker");
+    }
     if (err == SLR_OK) {
         err = slr_director_run(&x.director);
         gather(&x);
         (void)say(err, err == SLR_TIMEOUT ? "no call could be set up" : "the run broke off");
     }
-    if (err == SLR_OK && !cfg->no_check) {
+    if (err == SLR_OK && !x.files && !cfg->no_check) {
         err = say(slr_files_open(cfg, &x.cast, &x.book, &x.files), "checker");
     }
     if (err == SLR_OK && !cfg->no_check) {

@@ -18,7 +18,7 @@
 struct slr_result {
     char codecs[64];
     uint32_t calls; /* asked for */
-    uint32_t set_up, failed, end_failed, up_most;
+    uint32_t set_up, failed, end_failed, up_most, churned;
     char why[64]; /* the first failure's reason */
     double measured_s, call_seconds;
     struct slr_sender_stats sent, sent_before; /* in all; before the measured time */

@@ -26,6 +26,7 @@
 #define CALENDAR 4096u /* slots; more than the longest delay and two frames */
 #define NONE UINT32_MAX
 #define START_NS (30 * SLR_NS_PER_MS) /* between the answer and the first packet */
+#define REPORT_FRAMES 250u
 #define HELD_PER_STREAM 4u
 
 struct stream {
@@ -34,6 +35,8 @@ struct stream {
     struct slr_packet_leg packet;
     int64_t start_ns, start_slot, end_ns;
     uint32_t frame, next;
+    int32_t ppm;
+    uint32_t reports;
     uint16_t held; /* packets of it that wait in the calendar */
     bool over;
 };
@@ -61,7 +64,7 @@ struct slr_sender {
     uint32_t streams_at[CALENDAR], held_at[CALENDAR];
     int64_t slot_ns; /* nominal time of the slot that is being sent */
     struct slr_hist late;
-    slr_counter packets, bytes, dropped, copies, delayed, comfort, waits, errors, behind;
+    slr_counter packets, bytes, dropped, copies, delayed, comfort, waits, errors, behind, failed;
 };
 
 static int64_t now_ns(void)
@@ -86,6 +89,19 @@ static void flush(struct slr_sender *s)
     atomic_store_explicit(&s->errors, b->errors, memory_order_relaxed);
 }
 
+/* The packet that was written at the batch's end; none where its length is 0. */
+static void add(struct slr_sender *s, const struct sockaddr_in *to, size_t len_bytes)
+{
+    if (len_bytes == 0) {
+        slr_count_own(&s->failed, 1);
+        return;
+    }
+    slr_batch_add(&s->batch, to, len_bytes);
+    if (s->batch.count == SLR_BATCH_PACKETS) {
+        flush(s);
+    }
+}
+
 static void emit(struct slr_sender *s, const struct stream *st, uint32_t frame,
                  const struct slr_fate *fate)
 {
@@ -93,10 +109,15 @@ static void emit(struct slr_sender *s, const struct stream *st, uint32_t frame,
     if (fate->comfort) {
         slr_count_own(&s->comfort, 1);
     }
-    slr_batch_add(&s->batch, &st->to, len);
-    if (s->batch.count == SLR_BATCH_PACKETS) {
-        flush(s);
-    }
+    add(s, &st->to, len);
+}
+
+static void emit_report(struct slr_sender *s, struct stream *st, const struct slr_fate *fate)
+{
+    int64_t wall_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm) + s->sc.cfg->wall_offset_ns;
+    size_t len = slr_packet_report(&st->packet, st->frame, fate->seq, wall_ns, ++st->reports,
+                                   slr_batch_at(&s->batch));
+    add(s, &st->call->leg[st->packet.leg].rtcp, len);
 }
 
 /* False: no room; the packet goes now. */
@@ -107,7 +128,7 @@ static bool hold(struct slr_sender *s, uint32_t stream, uint32_t delay_us, bool 
     if (i == NONE) {
         return false;
     }
-    int64_t at_ns = slr_pace_frame(st->start_ns, st->frame, 0) + (int64_t)delay_us * 1000;
+    int64_t at_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm) + (int64_t)delay_us * 1000;
     int64_t slot = slr_pace_slot(&s->pace, at_ns);
     slot = slot < s->pace.slot ? s->pace.slot : slot;
     s->held_free = s->held[i].next;
@@ -137,7 +158,7 @@ static void send_frame(struct slr_sender *s, uint32_t stream)
     struct stream *st = &s->stream[stream];
     const struct slr_impair *im = &s->sc.cfg->impair;
     struct slr_fate fate;
-    int64_t due_ns = slr_pace_frame(st->start_ns, st->frame, 0);
+    int64_t due_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm);
     if (due_ns >= st->end_ns || due_ns >= atomic_load_explicit(&s->stop_ns, memory_order_relaxed)) {
         st->over = true;
         if (st->held == 0) {
@@ -157,8 +178,11 @@ static void send_frame(struct slr_sender *s, uint32_t stream)
             (void)hold(s, stream, fate.copy_us, true);
         }
     }
+    if (s->sc.cfg->rtcp && st->frame % REPORT_FRAMES == st->packet.ssrc % REPORT_FRAMES) {
+        emit_report(s, st, &fate);
+    }
     st->frame++;
-    int64_t next_ns = slr_pace_frame(st->start_ns, st->frame, 0);
+    int64_t next_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm);
     uint32_t at = (uint32_t)(slr_pace_slot(&s->pace, next_ns) % CALENDAR);
     st->next = s->streams_at[at];
     s->streams_at[at] = stream;
@@ -210,10 +234,12 @@ static void begin_leg(struct slr_sender *s, struct slr_call *call, uint32_t leg,
     int64_t slot = slr_pace_join(&s->pace, from_slot);
     *st = (struct stream){.to = call->leg[leg].rtp,
                           .call = call,
+                          .ppm = slr_impair_skew_ppm(&s->sc.cfg->impair, leg),
                           .start_slot = slot,
                           .start_ns = slr_pace_time(&s->pace, slot)};
     slr_packet_begin(&st->packet, slr_cast_voice(s->sc.cast, call->index), s->sc.cfg->seed,
                      s->sc.cfg->run_id, call->index, leg);
+    st->packet.secure = call->leg[leg].secure;
     st->end_ns = call->hold_ns == INT64_MAX ? INT64_MAX : st->start_ns + call->hold_ns;
     st->next = s->streams_at[slot % CALENDAR];
     s->streams_at[slot % CALENDAR] = i;
@@ -310,7 +336,8 @@ static enum slr_err open_memory(struct slr_sender *s)
     err = err == SLR_OK ? slr_ring_init(&s->to_director, ring) : err;
     if (err == SLR_OK) {
         err = slr_batch_open(&s->batch, s->fd,
-                             SLR_PACKET_HEADER_BYTES + slr_cast_payload_max(s->sc.cast));
+                             SLR_PACKET_MAX_BYTES - SLR_VOICE_MAX_BYTES +
+                                 slr_cast_payload_max(s->sc.cast) + SLR_PACKET_REPORT_BYTES);
     }
     return err;
 }
@@ -407,15 +434,16 @@ int64_t slr_sender_cpu_ns(const struct slr_sender *s)
 
 void slr_sender_stats(const struct slr_sender *s, struct slr_sender_stats *out)
 {
-    *out = (struct slr_sender_stats){.packets = slr_count_get(&s->packets),
-                                     .bytes = slr_count_get(&s->bytes),
-                                     .dropped = slr_count_get(&s->dropped),
-                                     .copies = slr_count_get(&s->copies),
-                                     .delayed = slr_count_get(&s->delayed),
-                                     .comfort = slr_count_get(&s->comfort),
-                                     .waits = slr_count_get(&s->waits),
-                                     .errors = slr_count_get(&s->errors),
-                                     .slots_behind = slr_count_get(&s->behind)};
+    *out =
+        (struct slr_sender_stats){.packets = slr_count_get(&s->packets),
+                                  .bytes = slr_count_get(&s->bytes),
+                                  .dropped = slr_count_get(&s->dropped),
+                                  .copies = slr_count_get(&s->copies),
+                                  .delayed = slr_count_get(&s->delayed),
+                                  .comfort = slr_count_get(&s->comfort),
+                                  .waits = slr_count_get(&s->waits),
+                                  .errors = slr_count_get(&s->errors) + slr_count_get(&s->failed),
+                                  .slots_behind = slr_count_get(&s->behind)};
 }
 
 void slr_sender_late(const struct slr_sender *s, struct slr_hist *out)

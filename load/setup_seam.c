@@ -231,18 +231,25 @@ static enum slr_err open_leg(struct slr_setup *s, const struct slr_call *call, u
 {
     char text[1024];
     char session[33];
+    char key[SLR_SRTP_KEY_TEXT_SIZE];
+    char srtp[192] = "";
     const struct slr_voice_row *v = slr_cast_voice(s->sc.cast, call->index)->row;
     session_of(s, call, session);
+    if (s->sc.cfg->suite != SLR_SRTP_NONE) {
+        slr_book_key(s->sc.book, call->index, leg, key);
+        snprintf(srtp, sizeof srtp, ",\"srtp\":[{\"suite\":\"%s\",\"key\":\"%s\"}]",
+                 slr_srtp_suite_row(s->sc.cfg->suite)->name, key);
+    }
     snprintf(
         text, sizeof text,
         "{\"cmd\":\"leg_open\",\"id\":\"%08x-%u-%u\",\"epoch\":%lld,\"session\":\"%s\","
         "\"leg\":\"leg%u\",\"channel\":%u,\"dn\":\"%u\",\"codecs\":[{\"pt\":%u,\"name\":\"%s\","
         "\"clock\":%u,\"ch\":%u,\"fmtp\":\"%s\"}%s],\"source_ip\":\"%s\",\"source_port\":0,"
-        "\"family\":4,\"hold\":false,\"ptime_ms\":20}",
+        "\"family\":4,\"hold\":false,\"ptime_ms\":20%s}",
         s->sc.cfg->run_id, call->index, leg, (long long)s->epoch, session, leg, leg,
         slr_book_dn(call->index, leg), v->pt, v->name, v->clock_hz, v->sdp_channels, v->fmtp,
         v->comfort ? ",{\"pt\":13,\"name\":\"CN\",\"clock\":8000,\"ch\":1,\"fmtp\":\"\"}" : "",
-        s->local_ip);
+        s->local_ip, srtp);
     return put(s, text);
 }
 

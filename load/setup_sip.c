@@ -68,9 +68,17 @@ enum request { INVITE, ACK, BYE };
 static void send_request(struct slr_setup *s, uint32_t call, uint32_t leg, enum request what)
 {
     char name[40];
+    char key[SLR_SRTP_KEY_TEXT_SIZE];
+    char crypto[128];
     struct slr_sip_dialog d;
     slr_book_name(s->sc.book, call, name);
     describe(s, call, leg, name, &d);
+    if (s->sc.cfg->suite != SLR_SRTP_NONE) {
+        slr_book_key(s->sc.book, call, leg, key);
+        snprintf(crypto, sizeof crypto, "1 %s inline:%s",
+                 slr_srtp_suite_row(s->sc.cfg->suite)->name, key);
+        d.crypto = crypto;
+    }
     size_t n = what == INVITE ? slr_sip_text_invite(&d, s->text)
                : what == ACK  ? slr_sip_text_ack(&d, s->text)
                               : slr_sip_text_bye(&d, s->text);

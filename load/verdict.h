@@ -10,11 +10,12 @@
 #include "load/check.h"
 
 struct slr_verdict {
-    uint32_t recordings; /* of this run, looked at */
-    uint32_t legs;       /* of them, with a channel that could be read */
-    uint32_t missing;    /* calls that ended and have no (whole) recording */
-    uint32_t unpaired;   /* recordings that do not have all legs of their call */
-    uint32_t unreadable; /* recordings that could not be read */
+    uint32_t recordings;  /* of this run, looked at */
+    uint32_t legs;        /* of them, with a channel that could be read */
+    uint32_t missing;     /* calls that ended and have no (whole) recording */
+    uint32_t unpaired;    /* recordings that do not have all legs of their call */
+    uint64_t corrections; /* of the clock, undone before the comparison */
+    uint32_t unreadable;  /* recordings that could not be read */
     uint64_t expected, found, lost, misplaced, leaked, damaged;
     uint64_t lost_by[SLR_KIND_COUNT];
     uint64_t lost_unsaid; /* the ledger does not say why: ours to explain */

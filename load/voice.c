@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "load/draw.h"
+
 struct row {
     const struct slr_codec *codec;
     struct slr_voice_row shown;
@@ -60,17 +62,51 @@ enum slr_err slr_voice_open(const char *name, struct slr_voice **out)
     v->frame_ticks = v->use.clock_hz / 50u;
     v->frame_samples = v->use.sample_hz / 50u;
     v->payload_bytes = v->frame_samples * (row->codec == &slr_codec_l16 ? 2u : 1u);
+    if (!row->shown.exact) {
+        v->payload_bytes = SLR_BANK_PAYLOAD_BYTES;
+        err = slr_bank_open(&v->use, &v->bank);
+    }
+    if (err != SLR_OK) {
+        free(v);
+        return err;
+    }
     *out = v;
     return SLR_OK;
 }
 
 void slr_voice_close(struct slr_voice *v)
 {
-    free(v);
+    if (v) {
+        slr_bank_close(v->bank);
+        free(v);
+    }
+}
+
+uint32_t slr_voice_place(const struct slr_voice *v, const struct slr_mark *m)
+{
+    uint64_t bits = slr_draw(m->run_id, SLR_DRAW_STREAM, m->call, m->leg, 1);
+    (void)v;
+    return (slr_draw_below(bits, SLR_BANK_FRAMES) + m->frame) % SLR_BANK_FRAMES;
+}
+
+const int16_t *slr_voice_sound(const struct slr_voice *v, uint32_t place)
+{
+    return v->bank->sound + (size_t)place * v->frame_samples;
+}
+
+uint32_t slr_voice_places(const struct slr_voice *v)
+{
+    (void)v;
+    return SLR_BANK_FRAMES;
 }
 
 size_t slr_voice_payload(const struct slr_voice *v, const struct slr_mark *m, uint8_t *at)
 {
+    if (v->bank) {
+        uint32_t place = slr_voice_place(v, m);
+        memcpy(at, v->bank->payload[place], v->bank->len[place]);
+        return v->bank->len[place];
+    }
     slr_mark_fill(m, at, v->payload_bytes);
     return v->payload_bytes;
 }

@@ -13,6 +13,7 @@
 
 #include "codecs/codec.h"
 #include "common/err.h"
+#include "load/bank.h"
 #include "load/mark.h"
 #include "storage/container.h"
 
@@ -35,7 +36,8 @@ struct slr_voice {
     struct slr_codec_use use;
     uint32_t frame_ticks;   /* RTP clock, 20 ms */
     uint32_t frame_samples; /* decoded */
-    size_t payload_bytes;   /* exact ones: always this many */
+    size_t payload_bytes;   /* the most; exact ones: always this many */
+    struct slr_bank *bank;  /* of those that are not exact */
 };
 
 /* By name, without case. SLR_NOTFOUND, SLR_NOMEM, SLR_UNSUPPORTED (not in this build). */
@@ -43,6 +45,12 @@ enum slr_err slr_voice_open(const char *name, struct slr_voice **out) SLR_CHECKE
 void slr_voice_close(struct slr_voice *v);
 /* The names that slr_voice_open takes, for messages. */
 const char *slr_voice_names(void);
+
+/* Others than exact ones: which place of the loop a frame is, what a place sounds like
+ * (frame_samples), and how many there are. */
+uint32_t slr_voice_place(const struct slr_voice *v, const struct slr_mark *m);
+const int16_t *slr_voice_sound(const struct slr_voice *v, uint32_t place);
+uint32_t slr_voice_places(const struct slr_voice *v);
 
 /* The payload of a frame; `at` holds SLR_VOICE_MAX_BYTES. Gives its length. */
 size_t slr_voice_payload(const struct slr_voice *v, const struct slr_mark *m, uint8_t *at);

@@ -60,6 +60,36 @@ def test_nothing_is_missing(engine, sip):
         assert rows["counters"]["changed"]['slr_packets_total{verdict="taken"}'] > 0
 
 
+def test_what_the_sender_does_to_packets_is_told_from_what_the_recorder_loses(engine):
+    """Loss, bursts, reordering, copies, jitter, pauses, calls that come and go, several codecs, SRTP through SIP."""
+    engine.start_core()
+    status, _, verdict, err = load(engine, "--calls", "20", "--seconds", "4", "--churn", "5", "--profile", "bad",
+                                   "--dtx", "--codec", "PCMA:3", "--codec", "PCMU:3", "--codec", "G722", "--codec",
+                                   "opus", "--srtp", "AES_CM_128_HMAC_SHA1_80", "--rtcp", "--seed", "7", sip=True)
+    clean(verdict, err)
+    assert status == 0 and verdict["left_out"] > 20 and verdict["churned"] >= 10
+    assert verdict["recordings"] == verdict["set_up"] == 20 + verdict["churned"]
+
+
+def test_gcm_on_the_seam(engine):
+    status, rows, verdict, err = load(engine, "--calls", "5", "--seconds", "1", "--srtp", "AEAD_AES_256_GCM")
+    clean(verdict, err)
+    assert status == 0 and rows["counters"]["changed"]["slr_srtp_packets_total"] >= 5 * 2 * 49
+
+
+def test_the_highest_number_of_calls(engine):
+    r = subprocess.run([procs.binary("slr-load"), "--seam", engine.control, "--data", engine.data, "--find-capacity",
+                        "--calls", "4", "--max-calls", "10", "--seconds", "1", "--pid", str(engine.engine.pid)],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=100)
+    rows = [json.loads(line) for line in r.stdout.splitlines()]
+    last = rows[-1]
+    tried = [row["calls"] for row in rows if "found" in row]
+    assert last["bench"] == "load/capacity" and tried[0] == 4, r.stderr
+    if last["limit"] != "generator":
+        assert r.returncode == 0 and last["value"] == 10 and last["limit"] == "max-calls" and tried == [4, 8, 10]
+    assert not engine.rec_files()
+
+
 def test_a_changed_byte_in_one_file_is_found(engine):
     child = start(engine, "--calls", "5", "--seconds", "3")
     folder = os.path.join(engine.data, "rec", "open")

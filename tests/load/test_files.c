@@ -38,7 +38,7 @@ static struct rig *make(uint32_t calls)
     cr_assert_eq(mkdir(g->day, 0700), 0);
     g->cfg = (struct slr_load_config){
         .data = g->dir, .run_id = 77, .tolerance_ms = 10, .seal_timeout_s = 1};
-    cr_assert_eq(slr_cast_open(&g->cast, &none, 0), SLR_OK);
+    cr_assert_eq(slr_cast_open(&g->cast, &none, NULL, 0), SLR_OK);
     cr_assert_eq(slr_book_open(&g->book, &g->cfg, calls), SLR_OK);
     for (uint32_t i = 0; i < calls; i++) {
         struct slr_call *c = slr_book_next(&g->book);
