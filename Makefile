@@ -8,6 +8,7 @@
 #   ONCE=1            make run: end after the first recording
 #   CALLS=500         make bench: dual-channel calls at once
 #   CALL_SECONDS=60   make bench: how long each of them sends
+#   STEER=both        make bench: whose core receives: sender, recorder, or a run of each
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -20,6 +21,7 @@ ONCE ?=
 SECONDS_EACH ?= 60
 CALLS ?= 500
 CALL_SECONDS ?= 60
+STEER ?= both
 PYTHON := /usr/bin/python3
 BIN := build/release/bin
 C_FILES = $(shell git ls-files '*.c' '*.h')
@@ -55,7 +57,7 @@ bench: deps ## run the benches (release build): one JSON line a figure
 	@found=0; for program in $(BIN)/bench-*; do \
 	    [ -x "$$program" ] || continue; found=1; "$$program"; \
 	done; [ $$found = 1 ] || { echo 'no bench programs were built' >&2; exit 1; }
-	@bench/capacity.py --bin $(BIN) --calls $(CALLS) --seconds $(CALL_SECONDS)
+	@bench/capacity.py --bin $(BIN) --calls $(CALLS) --seconds $(CALL_SECONDS) --steer $(STEER)
 
 soak: deps-test ## the long tests, one after the other (release, and ThreadSanitizer)
 	@cmake --preset release >build/release.log 2>&1 || { cat build/release.log; exit 1; }

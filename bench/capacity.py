@@ -1,17 +1,21 @@
 #!/usr/bin/python3
-"""A capacity run: N dual-channel calls at once through SIP and RTP on loopback.
+"""A capacity run: N dual-channel calls at once, every packet looked for in the recordings.
 
-Starts `slr` and `slr-core` with directories and ports of their own, runs `slr-load` against them and
-ends them. Prints slr-load's JSON lines; exit status is its verdict (0: every packet that was sent is
-at its place in a recording, nothing else is).
+Starts a recorder with directories and ports of its own, runs `slr-load` against it, ends it. Prints
+slr-load's JSON lines; exit status is the worst verdict (0: every packet that was sent is at its place
+in a recording, nothing else is; 1: not so; 2: could not be tried).
 
-  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--capture uring|socket]
-                    [--setup sip|seam] [-- more options of slr-load]
+  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket]
+                    [--setup sip|seam] [--net auto|netns|loopback] [--steer sender|recorder|both]
+                    [--send auto|udp|raw] [--streams N] [--keep] [-- more options of slr-load]
 
-CPU time is of the processes (utime + stime). On loopback the kernel's receive work falls on the
-sender's core, so it is not in the figure of `slr`.
+Recorder and generator run on a core each. As root they get a network namespace each, joined by a veth
+pair (all of it removed at the end), and the kernel's receive work is done where --steer says: on the
+generator's core, where it falls by itself, or on the recorder's (receive packet steering); `both` makes
+one run of each. On loopback it falls on the generator's core and is in no figure of `slr`.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -46,43 +50,159 @@ def stop(process):
     if process and process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait(10)
 
 
-def start_core(args, data, seam, log):
-    """The control plane, ready for calls."""
-    core = subprocess.Popen([f"{args.bin}/slr-core", "--engine", seam, "--data", data, "--sip-udp", "127.0.0.1:0",
-                             "--sip-tcp", "127.0.0.1:0", "--http", "127.0.0.1:0"], stdout=log, stderr=log)
-    ports = wait_for("the core's start", lambda: ports_of(data), 10)
-    time.sleep(0.5)  # the seam connects within 200 ms; a 503 would end the run
-    return core, ports["sip_udp"]
+class Loopback:
+    """Both sides on 127.0.0.1."""
+    name, recorder_ip, ports = "loopback", "127.0.0.1", "20000-59999"
+
+    def recorder(self, argv):
+        return argv
+
+    def generator(self, argv):
+        return argv
+
+    def send(self, how):
+        """Options of slr-load."""
+        if how == "raw":
+            sys.exit("capacity: frames can be sent in namespaces only")
+        return []
+
+    def steer(self, cpu):
+        """Where the kernel receives: only the sender's core can be had."""
+        return cpu is None
+
+    def close(self):
+        pass
 
 
-def run(args, base, state):
-    data = os.path.join(base, "data")
-    seam = os.path.join(base, "seam")
-    log = open(os.path.join(base, "log"), "w", encoding="utf-8")
-    streams = str(args.calls * 2 + 16)
-    slr = core = None
+class Namespaces:
+    """A namespace each, joined by veth; names by this process's id."""
+    name, ports = "netns", "2048-65533"
+
+    def __init__(self):
+        me = os.getpid()
+        self.rec, self.gen = f"slr-rec-{me}", f"slr-gen-{me}"
+        net = f"10.203.{me % 250}"
+        self.recorder_ip = net + ".1"
+        self.made = []
+        try:
+            for name in (self.rec, self.gen):
+                self._ip("netns", "add", name)
+                self.made.append(name)
+            self._ip("-n", self.rec, "link", "add", "slrrec", "type", "veth", "peer", "name", "slrgen",
+                     "netns", self.gen)
+            for name, link, ip in ((self.rec, "slrrec", net + ".1"), (self.gen, "slrgen", net + ".2")):
+                self._ip("-n", name, "addr", "add", ip + "/30", "dev", link)
+                for one in ("lo", link):
+                    self._ip("-n", name, "link", "set", one, "up")
+        except (OSError, subprocess.CalledProcessError):
+            self.close()
+            raise
+
+    @staticmethod
+    def _ip(*args):
+        subprocess.run(["ip", *args], check=True, stderr=subprocess.DEVNULL)
+
+    def recorder(self, argv):
+        return ["ip", "netns", "exec", self.rec, *argv]
+
+    def generator(self, argv):
+        return ["ip", "netns", "exec", self.gen, *argv]
+
+    def send(self, how):
+        return [] if how == "udp" else ["--raw", "slrgen"]
+
+    def steer(self, cpu):
+        """None: where packets come from; else that core. False: this kernel can't."""
+        mask = f"{0 if cpu is None else 1 << cpu:x}"
+        where = "/sys/class/net/slrrec/queues/rx-0/rps_cpus"
+        r = subprocess.run(self.recorder(["sh", "-c", f"echo {mask} > {where}"]), check=False, stderr=subprocess.DEVNULL)
+        return r.returncode == 0
+
+    def close(self):
+        for name in self.made:
+            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
+        self.made = []
+
+
+def network(kind):
+    if kind == "loopback":
+        return Loopback()
     try:
-        slr = subprocess.Popen([f"{args.bin}/slr", "--control", seam, "--data", data, "--state", state, "-S", streams,
-                                "-w", "0", "--media-ports", "20000-59999", "--capture", args.capture],
-                               stdout=log, stderr=log)
-        wait_for("the engine's socket", lambda: os.path.exists(seam), 10)
-        load = [f"{args.bin}/slr-load", "--data", data, "--state", state, "--calls", str(args.calls),
-                "--seconds", str(args.seconds), "--pid", str(slr.pid)]
+        return Namespaces()
+    except (OSError, subprocess.CalledProcessError) as e:
+        if kind == "netns":
+            sys.exit(f"capacity: no network namespaces: {e}")
+        return Loopback()
+
+
+def pinned(argv, cpu):
+    return argv if cpu is None else ["taskset", "-c", str(cpu), *argv]
+
+
+def cores():
+    """Recorder's and generator's; None: there is but one."""
+    have = sorted(os.sched_getaffinity(0))
+    return (have[0], have[-1]) if len(have) > 1 else (None, None)
+
+
+class Recorder:
+    """slr, and slr-core where calls come through SIP, on the recorder's core."""
+
+    def __init__(self, args, net, base, state):
+        self.args, self.net, self.state = args, net, state
+        self.data, self.seam = os.path.join(base, "data"), os.path.join(base, "seam")
+        self.log = open(os.path.join(base, "log"), "a", encoding="utf-8")
+        self.slr = self.core = None
+
+    def _start(self, argv, cpu):
+        return subprocess.Popen(self.net.recorder(pinned(argv, cpu)), stdout=self.log, stderr=self.log)
+
+    def start(self):
+        args = self.args
+        streams = args.streams or args.calls * 2 + args.churn * 4 + 64
+        self.slr = self._start([f"{args.bin}/slr", "--control", self.seam, "--data", self.data, "--state", self.state,
+                                "-S", str(streams), "-w", "0", "--media-ip", self.net.recorder_ip, "--media-ports",
+                                self.net.ports, "--capture", args.capture, *args.slr_arg], cores()[0])
+        wait_for("the engine's socket", lambda: os.path.exists(self.seam), 20)
+        where = ["--seam", self.seam]
+        pids = [self.slr.pid]
         if args.setup == "sip":
-            core, port = start_core(args, data, seam, log)
-            load += ["--sip", f"127.0.0.1:{port}", "--pid", str(core.pid)]
-        else:
-            load += ["--seam", seam]
-        return subprocess.run(load + args.more, check=False).returncode
+            ip = self.net.recorder_ip
+            self.core = self._start([f"{args.bin}/slr-core", "--engine", self.seam, "--data", self.data, "--sip-udp",
+                                     f"{ip}:0", "--sip-tcp", f"{ip}:0", "--sip-allow", f"{ip}/30", "--http", "127.0.0.1:0"],
+                                    cores()[0])
+            ports = wait_for("the core's start", lambda: ports_of(self.data), 20)
+            time.sleep(0.5)  # the seam connects within 200 ms; a 503 would end the run
+            where = ["--sip", f"{ip}:{ports['sip_udp']}", "--stats", self.seam]
+            pids.append(self.core.pid)
+        return where + ["--data", self.data, "--state", self.state] + [x for p in pids for x in ("--pid", str(p))]
+
+    def stop(self):
+        stop(self.core)
+        stop(self.slr)
+        self.log.close()
+
+
+def run(args, net, steer, base, state):
+    recorder = Recorder(args, net, base, state)
+    where = cores()[0] if steer == "recorder" else None
+    if not net.steer(where):
+        sys.exit(f"capacity: on {net.name} the kernel's receive work can't be steered to the {steer}'s core")
+    print(json.dumps({"bench": "load/environment", "net": net.name, "receive_work": steer, "setup": args.setup,
+                      "capture": args.capture, "recorder_cpu": cores()[0], "generator_cpu": cores()[1],
+                      "kernel": os.uname().release}), flush=True)
+    try:
+        load = [f"{args.bin}/slr-load", *recorder.start(), "--calls", str(args.calls), "--seconds", str(args.seconds),
+                "--churn", str(args.churn), "--label", f"/receive={steer}", *net.send(args.send), *args.more]
+        return subprocess.run(net.generator(pinned(load, cores()[1])), check=False).returncode
     finally:
-        stop(core)
-        stop(slr)
-        log.close()
+        recorder.stop()
 
 
 def main():
@@ -90,21 +210,38 @@ def main():
     parser.add_argument("--bin", default=os.path.join(SOURCE, "build", "release", "bin"))
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--churn", type=int, default=0)
+    parser.add_argument("--streams", type=int, default=0, help="slr -S; by default what --calls needs")
     parser.add_argument("--capture", default="uring")
     parser.add_argument("--setup", choices=("sip", "seam"), default="sip")
+    parser.add_argument("--net", choices=("auto", "netns", "loopback"), default="auto")
+    parser.add_argument("--steer", choices=("sender", "recorder", "both"), default="sender")
+    parser.add_argument("--send", choices=("auto", "udp", "raw"), default="auto",
+                        help="by a UDP socket, or (cheaper, in namespaces) as frames")
+    parser.add_argument("--slr-arg", action="append", default=[], help="one more argument of slr, repeatable")
+    parser.add_argument("--keep", action="store_true", help="leave recordings and log where they are, and say where")
     parser.add_argument("more", nargs="*", help="after --: options of slr-load")
     args = parser.parse_args()
-    base = tempfile.mkdtemp(prefix="slr-capacity-")
-    state = tempfile.mkdtemp(prefix="slr-capacity-", dir="/dev/shm")
-    try:
-        status = run(args, base, state)
-        if status != 0:
-            with open(os.path.join(base, "log"), encoding="utf-8") as f:
-                sys.stderr.write(f.read()[-4000:])
-        return status
-    finally:
-        shutil.rmtree(base, ignore_errors=True)
-        shutil.rmtree(state, ignore_errors=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    worst = 0
+    with contextlib.closing(network(args.net)) as net:
+        both = ("sender",) if net.name == "loopback" else ("sender", "recorder")
+        for steer in both if args.steer == "both" else (args.steer,):
+            base = tempfile.mkdtemp(prefix="slr-capacity-")
+            state = tempfile.mkdtemp(prefix="slr-capacity-", dir="/dev/shm")
+            try:
+                status = run(args, net, steer, base, state)
+                if status != 0:
+                    with open(os.path.join(base, "log"), encoding="utf-8") as f:
+                        sys.stderr.write(f.read()[-4000:])
+                worst = max(worst, status)
+            finally:
+                if args.keep:
+                    print(f"capacity: kept in {base}", file=sys.stderr)
+                else:
+                    shutil.rmtree(base, ignore_errors=True)
+                shutil.rmtree(state, ignore_errors=True)
+    return worst
 
 
 if __name__ == "__main__":

@@ -10,19 +10,21 @@
 
 #define WAIT_MS 100
 
-enum slr_err slr_batch_open(struct slr_batch *b, int fd, size_t packet_bytes)
+enum slr_err slr_batch_open(struct slr_batch *b, int fd, const struct slr_link *link,
+                            size_t packet_bytes)
 {
     memset(b, 0, sizeof *b);
-    b->fd = fd;
-    b->stride_bytes = (packet_bytes + 63u) & ~(size_t)63u;
+    b->fd = link ? link->fd : fd;
+    b->link = link;
+    b->stride_bytes = (SLR_LINK_HEAD_BYTES + packet_bytes + 63u) & ~(size_t)63u;
     b->buffer = aligned_alloc(64, b->stride_bytes * SLR_BATCH_PACKETS);
     if (!b->buffer) {
         return SLR_NOMEM;
     }
     for (uint32_t i = 0; i < SLR_BATCH_PACKETS; i++) {
-        b->iov[i].iov_base = b->buffer + i * b->stride_bytes;
-        b->msg[i].msg_hdr = (struct msghdr){.msg_name = &b->to[i],
-                                            .msg_namelen = sizeof b->to[i],
+        b->iov[i].iov_base = b->buffer + i * b->stride_bytes + (link ? 0 : SLR_LINK_HEAD_BYTES);
+        b->msg[i].msg_hdr = (struct msghdr){.msg_name = link ? NULL : &b->to[i],
+                                            .msg_namelen = link ? 0 : sizeof b->to[i],
                                             .msg_iov = &b->iov[i],
                                             .msg_iovlen = 1};
     }
@@ -37,13 +39,17 @@ void slr_batch_close(struct slr_batch *b)
 
 uint8_t *slr_batch_at(struct slr_batch *b)
 {
-    return b->buffer + b->count * b->stride_bytes;
+    return b->buffer + b->count * b->stride_bytes + SLR_LINK_HEAD_BYTES;
 }
 
 void slr_batch_add(struct slr_batch *b, const struct sockaddr_in *to, size_t len_bytes)
 {
-    b->to[b->count] = *to;
-    b->iov[b->count].iov_len = len_bytes;
+    if (b->link) {
+        slr_link_head(b->link, to, len_bytes, b->iov[b->count].iov_base);
+    } else {
+        b->to[b->count] = *to;
+    }
+    b->iov[b->count].iov_len = len_bytes + (b->link ? SLR_LINK_HEAD_BYTES : 0);
     b->bytes += len_bytes;
     b->count++;
 }

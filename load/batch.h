@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 
 #include "common/err.h"
+#include "load/link.h"
 
 #define SLR_BATCH_PACKETS 64u
 
 struct slr_batch {
     int fd;
+    const struct slr_link *link; /* NULL: fd is a UDP socket */
     uint32_t count;
     size_t stride_bytes;
     uint8_t *buffer;
@@ -24,8 +26,9 @@ struct slr_batch {
     uint64_t packets, bytes, waits, errors;
 };
 
-/* A batch on a socket of the caller's, packets of at most packet_bytes. */
-enum slr_err slr_batch_open(struct slr_batch *b, int fd, size_t packet_bytes) SLR_CHECKED;
+/* A batch on a UDP socket of the caller's, or on a link, packets of at most packet_bytes. */
+enum slr_err slr_batch_open(struct slr_batch *b, int fd, const struct slr_link *link,
+                            size_t packet_bytes) SLR_CHECKED;
 void slr_batch_close(struct slr_batch *b);
 
 /* Where the next packet is to be written. There is room unless count is SLR_BATCH_PACKETS. */

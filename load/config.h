@@ -18,8 +18,10 @@
 struct slr_load_config {
     const char *sip;               /* ADDR:PORT of the recorder's control plane */
     const char *seam;              /* or the engine's control socket */
+    const char *stats;             /* with sip: the control socket, for counters */
     const char *data;              /* the recorder's --data directory, to check the recordings */
     const char *state;             /* its --state directory, whose size is told */
+    const char *raw;               /* device that frames are given to; NULL: a UDP socket */
     const char *local_ip;          /* where RTP comes from; NULL: the way to the recorder */
     uint32_t calls, seconds, ramp; /* ramp: calls set up a second */
     uint32_t churn;                /* calls that end, and others that begin, a second */
@@ -35,7 +37,7 @@ struct slr_load_config {
     const char *srtp;
     struct slr_option_list codec;
     struct slr_option_list pid; /* processes whose CPU time is reported */
-    const char *seed_text;
+    const char *seed_text, *label;
     bool measure_sender;
 
     /* derived */

@@ -140,7 +140,7 @@ int slr_measure_sender(const struct slr_load_config *cfg, FILE *out)
         }
         return 2;
     }
-    if (open_sinks(&s) && slr_batch_open(&b, fd, SLR_PACKET_MAX_BYTES) == SLR_OK &&
+    if (open_sinks(&s) && slr_batch_open(&b, fd, NULL, SLR_PACKET_MAX_BYTES) == SLR_OK &&
         pthread_create(&thread, NULL, drain, &s) == 0) {
         int64_t before = time_of(CLOCK_THREAD_CPUTIME_ID);
         double wall_s = send_all(cfg, &cast, &s, &b);

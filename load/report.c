@@ -9,6 +9,8 @@
 #include "common/clock.h"
 #include "load/ledger_view.h"
 
+#define NAME_SIZE 256
+
 static double ms(int64_t ns)
 {
     return (double)ns / (double)SLR_NS_PER_MS;
@@ -36,7 +38,8 @@ static void name_of(const struct slr_result *r, const char *what, char *out, siz
 {
     bool g711 = strcmp(r->codecs, "PCMA") == 0 || strcmp(r->codecs, "PCMU") == 0 ||
                 strcmp(r->codecs, "PCMA+PCMU") == 0;
-    snprintf(out, size, "load/%s%s-dual/calls=%u", what, g711 ? "g711" : r->codecs, r->calls);
+    snprintf(out, size, "load/%s%s-dual/calls=%u%s", what, g711 ? "g711" : r->codecs, r->calls,
+             r->label ? r->label : "");
 }
 
 static void line(json_t *row, FILE *out)
@@ -88,7 +91,7 @@ static json_t *lost_by(const struct slr_verdict *v)
 
 static json_t *verdict_row(const struct slr_load_config *cfg, const struct slr_result *r)
 {
-    char name[128];
+    char name[NAME_SIZE];
     const struct slr_verdict *v = &r->verdict;
     name_of(r, "", name, sizeof name);
     json_t *row = json_pack("{s:s,s:I,s:I,s:f,s:s,s:s,s:I}", "bench", name, "calls",
@@ -149,7 +152,7 @@ static void process_rows(const struct slr_result *r, FILE *out)
     for (uint32_t i = 0; i < r->after.process_count; i++) {
         const struct slr_usage_process *a = &r->after.process[i];
         const struct slr_usage_process *b = &r->before.process[i];
-        char name[160];
+        char name[NAME_SIZE];
         char what[48];
         json_t *threads = json_object();
         snprintf(what, sizeof what, "cpu/%s/", a->name);
@@ -174,7 +177,7 @@ static void process_rows(const struct slr_result *r, FILE *out)
 
 static void kernel_row(const struct slr_result *r, FILE *out)
 {
-    char name[128];
+    char name[NAME_SIZE];
     uint64_t softirq = 0;
     uint64_t drops = 0;
     json_t *cpus = json_array();
@@ -202,7 +205,7 @@ static void kernel_row(const struct slr_result *r, FILE *out)
 
 static void memory_row(const struct slr_result *r, FILE *out)
 {
-    char name[128];
+    char name[NAME_SIZE];
     const struct slr_usage_process *p = &r->after.process[0];
     double streams = (double)r->up_most * SLR_LOAD_LEGS;
     name_of(r, "memory/", name, sizeof name);
@@ -218,7 +221,7 @@ static void memory_row(const struct slr_result *r, FILE *out)
 /* The engine's counters that changed in the measured time, as they are called there. */
 static void counters_row(const struct slr_result *r, FILE *out)
 {
-    char name[128];
+    char name[NAME_SIZE];
     const char *key;
     json_t *value;
     json_t *changed = json_object();
@@ -240,7 +243,7 @@ static void counters_row(const struct slr_result *r, FILE *out)
 static void time_row(const struct slr_result *r, const char *what, const char *unit,
                      const struct slr_hist *h, FILE *out)
 {
-    char name[128];
+    char name[NAME_SIZE];
     name_of(r, what, name, sizeof name);
     line(json_pack("{s:s,s:f,s:s,s:f,s:f,s:I}", "bench", name, "value", ms(slr_hist_at(h, 99)),
                    "unit", unit, "p50_ms", ms(slr_hist_at(h, 50)), "max_ms", ms(h->max_ns), "count",
@@ -250,7 +253,7 @@ static void time_row(const struct slr_result *r, const char *what, const char *u
 
 void slr_report_json(const struct slr_load_config *cfg, const struct slr_result *r, FILE *out)
 {
-    char name[128];
+    char name[NAME_SIZE];
     line(verdict_row(cfg, r), out);
     process_rows(r, out);
     kernel_row(r, out);

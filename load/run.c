@@ -53,6 +53,7 @@ static enum slr_err open_all(struct run *x)
     const struct slr_load_config *cfg = x->cfg;
     const struct slr_setup_ops *ops = cfg->seam ? &slr_setup_seam : &slr_setup_sip;
     char local_ip[64];
+    char media_ip[64];
     enum slr_err err = slr_cast_open(&x->cast, &cfg->codec, cfg->codecs, cfg->seed);
     if (err == SLR_OK) {
         err = say(slr_book_open(&x->book, cfg, slr_director_calls_max(cfg)), "memory");
@@ -62,13 +63,14 @@ static enum slr_err open_all(struct run *x)
     }
     struct slr_setup_config sc = {
         .cfg = cfg, .cast = &x->cast, .book = &x->book, .hooks = slr_director_hooks(&x->director)};
-    err = say(ops->open(&sc, local_ip, &x->setup), "the recorder can't be reached");
+    err = say(ops->open(&sc, local_ip, media_ip, &x->setup), "the recorder can't be reached");
     if (err != SLR_OK) {
         return err;
     }
     struct slr_sender_config tc = {.cfg = cfg,
                                    .cast = &x->cast,
                                    .local_ip = local_ip,
+                                   .media_ip = media_ip,
                                    .streams_max = (cfg->calls + cfg->inflight) * SLR_LOAD_LEGS};
     err = say(slr_sender_open(&tc, &x->sender), "sender");
     x->director = (struct slr_director){.cfg = cfg,
@@ -136,6 +138,7 @@ enum slr_err slr_run_once(const struct slr_load_config *cfg, struct slr_result *
     struct run x = {.cfg = cfg, .r = r};
     memset(r, 0, sizeof *r);
     r->calls = cfg->calls;
+    r->label = cfg->label;
     enum slr_err err = open_all(&x);
     if (err == SLR_OK && cfg->churn > 0 && !cfg->no_check) { /* as they come */
         err = say(slr_files_open(cfg, &x.cast, &x.book, &x.files), "checker");

@@ -16,6 +16,7 @@
 #include "load/verdict.h"
 
 struct slr_result {
+    const char *label; /* the configuration's */
     char codecs[64];
     uint32_t calls; /* asked for */
     uint32_t set_up, failed, end_failed, up_most, churned;

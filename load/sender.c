@@ -50,6 +50,7 @@ struct slr_sender {
     struct slr_sender_config sc;
     int fd;
     uint16_t port;
+    struct slr_link link; /* fd below 0: not used */
     pthread_t thread;
     clockid_t cpu_clock;
     _Atomic bool quit, measuring;
@@ -307,7 +308,13 @@ static enum slr_err open_socket(struct slr_sender *s)
         return slr_err_from_errno(errno);
     }
     s->port = ntohs(at.sin_port);
-    return SLR_OK;
+    if (!s->sc.cfg->raw) {
+        return SLR_OK;
+    }
+    struct in_addr to; /* the UDP socket stays, so that nobody else gets its port */
+    return inet_pton(AF_INET, s->sc.media_ip, &to) == 1
+               ? slr_link_open(&s->link, s->sc.cfg->raw, &at, to)
+               : SLR_INVAL;
 }
 
 static enum slr_err open_memory(struct slr_sender *s)
@@ -335,7 +342,7 @@ static enum slr_err open_memory(struct slr_sender *s)
     enum slr_err err = slr_ring_init(&s->to_sender, ring);
     err = err == SLR_OK ? slr_ring_init(&s->to_director, ring) : err;
     if (err == SLR_OK) {
-        err = slr_batch_open(&s->batch, s->fd,
+        err = slr_batch_open(&s->batch, s->fd, s->link.fd >= 0 ? &s->link : NULL,
                              SLR_PACKET_MAX_BYTES - SLR_VOICE_MAX_BYTES +
                                  slr_cast_payload_max(s->sc.cast) + SLR_PACKET_REPORT_BYTES);
     }
@@ -372,6 +379,7 @@ enum slr_err slr_sender_open(const struct slr_sender_config *sc, struct slr_send
     memset(s, 0, sizeof *s);
     s->sc = *sc;
     s->stop_ns = INT64_MAX;
+    s->fd = s->link.fd = -1;
     enum slr_err err = open_socket(s);
     err = err == SLR_OK ? open_memory(s) : err;
     err = err == SLR_OK ? start(s) : err;
@@ -396,6 +404,9 @@ void slr_sender_close(struct slr_sender *s)
     }
     if (s->fd >= 0) {
         close(s->fd);
+    }
+    if (s->link.fd >= 0) {
+        close(s->link.fd);
     }
     slr_batch_close(&s->batch);
     slr_ring_fini(&s->to_sender);

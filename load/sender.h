@@ -21,6 +21,7 @@ struct slr_sender_config {
     const struct slr_load_config *cfg;
     const struct slr_cast *cast;
     const char *local_ip; /* address that RTP comes from */
+    const char *media_ip; /* with cfg->raw: the recorder's */
     uint32_t streams_max;
 };
 

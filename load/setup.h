@@ -34,9 +34,10 @@ struct slr_setup;
 
 struct slr_setup_ops {
     const char *name;
-    /* Connects. *local_ip: where RTP comes from unless cfg says otherwise. */
+    /* Connects. *local_ip: where RTP comes from unless cfg says otherwise; *media_ip: where the
+     * recorder takes it, as far as is known. */
     enum slr_err (*open)(const struct slr_setup_config *sc, char local_ip[static 64],
-                         struct slr_setup **out);
+                         char media_ip[static 64], struct slr_setup **out);
     void (*close)(struct slr_setup *s);
     /* What to poll for. */
     void (*poll)(const struct slr_setup *s, struct pollfd *out);
@@ -48,6 +49,10 @@ struct slr_setup_ops {
     /* The engine's counters by name, a new object; waits up to 2 s. NULL: none to be had. */
     json_t *(*stats)(struct slr_setup *s);
 };
+
+/* The engine's counters by a connection of its own that commands nothing; at `path` is its control
+ * socket. NULL: not to be had. Waits up to 2 s. */
+json_t *slr_setup_stats(const struct slr_load_config *cfg, const char *path);
 
 extern const struct slr_setup_ops slr_setup_seam; /* cfg->seam */
 extern const struct slr_setup_ops slr_setup_sip;  /* cfg->sip */

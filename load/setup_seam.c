@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/seam.h"
+#include "load/draw.h"
 #include "load/local.h"
 #include "load/setup.h"
 
@@ -26,7 +27,7 @@ struct slr_setup {
     struct slr_setup_config sc;
     struct slr_seam_conn *conn;
     struct waits *waits; /* by call */
-    char local_ip[64];
+    char local_ip[64], media_ip[64];
     int64_t epoch;
     uint64_t event, acked; /* newest event number, and told so */
     uint32_t asks;
@@ -145,9 +146,9 @@ static json_t *ask(struct slr_setup *s, const char *cmd, const char *more)
     return answer;
 }
 
-/* Greets the engine; a newer owner's epoch is taken over once. The first greeting tells how far its
- * events are, the second asks for those after. */
-static enum slr_err greet(struct slr_setup *s)
+/* Greets the engine, with the epoch of its owner or, to take over, a newer one. The first greeting
+ * tells how far its events are, the second asks for those after. */
+static enum slr_err greet(struct slr_setup *s, const char *path, bool take_over)
 {
     char more[96];
     json_t *hello = NULL;
@@ -156,7 +157,7 @@ static enum slr_err greet(struct slr_setup *s)
         json_decref(hello);
         slr_seam_close(s->conn);
         s->conn = NULL;
-        enum slr_err err = slr_seam_connect(s->sc.cfg->seam, &s->conn);
+        enum slr_err err = slr_seam_connect(path, &s->conn);
         if (err != SLR_OK) {
             return err;
         }
@@ -167,7 +168,7 @@ static enum slr_err greet(struct slr_setup *s)
             return SLR_TIMEOUT;
         }
         if (slr_json_str(hello, "err")) {
-            s->epoch = slr_json_i64(hello, "owner_epoch", s->epoch) + 1;
+            s->epoch = slr_json_i64(hello, "owner_epoch", s->epoch) + take_over;
             continue;
         }
         if (slr_json_u64(hello, "last", 0) <= from + 1000 || turn == 3) {
@@ -177,6 +178,7 @@ static enum slr_err greet(struct slr_setup *s)
     }
     const json_t *ips = json_object_get(hello, "media_ips");
     const char *ip = json_string_value(json_array_get(ips, 0));
+    snprintf(s->media_ip, sizeof s->media_ip, "%s", ip ? ip : "");
     enum slr_err err = ip ? slr_local_ip_towards(ip, 9, s->local_ip) : SLR_FORMAT;
     json_decref(hello);
     return err;
@@ -193,7 +195,7 @@ static void close_it(struct slr_setup *s)
 }
 
 static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[static 64],
-                            struct slr_setup **out)
+                            char media_ip[static 64], struct slr_setup **out)
 {
     struct slr_setup *s = calloc(1, sizeof *s);
     if (!s) {
@@ -202,7 +204,7 @@ static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[sta
     s->sc = *sc;
     s->epoch = 1;
     s->waits = calloc(sc->book->size, sizeof *s->waits);
-    enum slr_err err = s->waits ? greet(s) : SLR_NOMEM;
+    enum slr_err err = s->waits ? greet(s, sc->cfg->seam, true) : SLR_NOMEM;
     if (err != SLR_OK) {
         close_it(s);
         return err;
@@ -211,6 +213,7 @@ static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[sta
         snprintf(s->local_ip, sizeof s->local_ip, "%s", sc->cfg->local_ip);
     }
     memcpy(local_ip, s->local_ip, 64);
+    memcpy(media_ip, s->media_ip, 64);
     *out = s;
     return SLR_OK;
 }
@@ -299,6 +302,23 @@ static json_t *stats(struct slr_setup *s)
     json_t *answer = ask(s, "stats", "");
     json_t *counters = json_incref(json_object_get(answer, "counters"));
     json_decref(answer);
+    return counters;
+}
+
+json_t *slr_setup_stats(const struct slr_load_config *cfg, const char *path)
+{
+    struct slr_setup *s = calloc(1, sizeof *s);
+    json_t *counters = NULL;
+    if (!s) {
+        return NULL;
+    }
+    s->sc.cfg = cfg;
+    s->epoch = 1;
+    s->asks = (uint32_t)slr_draw_mix((uint64_t)slr_clock_mono(slr_clock_real()).ns);
+    if (greet(s, path, false) == SLR_OK) {
+        counters = stats(s);
+    }
+    close_it(s);
     return counters;
 }
 

@@ -34,7 +34,7 @@ struct slr_setup {
     struct slr_setup_config sc;
     int fd;
     uint16_t port;
-    char local_ip[64];
+    char local_ip[64], media_ip[64];
     struct dialog *dialog; /* by call and leg */
     bool *failed;          /* by call: was told */
     uint32_t *active;      /* dialogs with a request under way */
@@ -262,6 +262,7 @@ static enum slr_err connect_it(struct slr_setup *s)
         return SLR_INVAL;
     }
     slr_addr_format_ip(&to, ip);
+    memcpy(s->media_ip, ip, sizeof s->media_ip);
     if (s->sc.cfg->local_ip) {
         snprintf(s->local_ip, sizeof s->local_ip, "%s", s->sc.cfg->local_ip);
     } else {
@@ -288,7 +289,7 @@ static enum slr_err connect_it(struct slr_setup *s)
 }
 
 static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[static 64],
-                            struct slr_setup **out)
+                            char media_ip[static 64], struct slr_setup **out)
 {
     struct slr_setup *s = calloc(1, sizeof *s);
     if (!s) {
@@ -306,6 +307,7 @@ static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[sta
         return err;
     }
     memcpy(local_ip, s->local_ip, 64);
+    memcpy(media_ip, s->media_ip, 64);
     *out = s;
     return SLR_OK;
 }
@@ -317,8 +319,7 @@ static void poll_it(const struct slr_setup *s, struct pollfd *out)
 
 static json_t *stats(struct slr_setup *s)
 {
-    (void)s;
-    return NULL;
+    return s->sc.cfg->stats ? slr_setup_stats(s->sc.cfg, s->sc.cfg->stats) : NULL;
 }
 
 const struct slr_setup_ops slr_setup_sip = {.name = "sip",
