@@ -181,7 +181,12 @@ static enum slr_err make_workers(struct slr_engine *e)
         w->number = i;
         w->count = e->worker_count;
         w->silence_ns = (int64_t)e->cfg->silence_timeout_s * SLR_NS_PER_S;
-        enum slr_err err = w->plain && w->drops_seen ? open_capture(e, &w->capture) : SLR_NOMEM;
+        enum slr_err err = w->plain && w->drops_seen ? slr_srtp_aes_open(&w->aes) : SLR_NOMEM;
+        if (err != SLR_OK) {
+            SLR_ERROR("srtp_open_failed", "err=%s", slr_err_name(err));
+            return err;
+        }
+        err = open_capture(e, &w->capture);
         if (err != SLR_OK) {
             SLR_ERROR("capture_open_failed", "capture=%s err=%s",
                       SLR_Q(e->cfg->capture ? e->cfg->capture : "uring"), slr_err_name(err));

@@ -114,7 +114,7 @@ enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t leg, const struct 
 enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t leg,
                                     const struct slr_packet *pkt) SLR_CHECKED;
 /* Keys of a leg that is over are forgotten. */
-void slr_engine_secure_end(struct slr_engine *e, uint32_t leg);
+void slr_engine_secure_end(struct slr_worker *w, uint32_t leg);
 /* Nothing of what an earlier leg in the slot had is left. */
 void slr_engine_secure_reset(struct slr_engine *e, uint32_t leg);
 /* After a restart: open legs go on with their keys, all others lose them. */

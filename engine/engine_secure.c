@@ -41,10 +41,12 @@ enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t slot,
     return err;
 }
 
-void slr_engine_secure_end(struct slr_engine *e, uint32_t slot)
+void slr_engine_secure_end(struct slr_worker *w, uint32_t slot)
 {
-    if (e->state->srtp[slot].turn != 0) {
-        slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
+    struct slr_srtp *s = &w->place.state->srtp[slot];
+    if (s->turn != 0) {
+        slr_srtp_wipe(s, &w->srtp[slot]);
+        slr_srtp_aes_forget(w->aes);
     }
 }
 
@@ -85,6 +87,8 @@ void slr_engine_secure_close(struct slr_engine *e)
         if (e->worker[i].plain) {
             slr_srtp_crypt_wipe(e->worker[i].plain, SLR_WORKER_PLAIN_BYTES);
         }
+        slr_srtp_aes_close(e->worker[i].aes);
+        e->worker[i].aes = NULL;
         free(e->worker[i].plain);
         free(e->worker[i].drops_seen);
         e->worker[i].plain = NULL;

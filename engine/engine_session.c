@@ -328,7 +328,7 @@ static void leg_stop(struct slr_worker *w, void *arg)
     remember_port(c->e, &w->place.state->leg[c->slot]);
     atomic_store_explicit(&w->place.state->leg[c->slot].state, SLR_LEG_CLOSED,
                           memory_order_release);
-    slr_engine_secure_end(c->e, c->slot);
+    slr_engine_secure_end(w, c->slot);
 }
 
 static void fill_leg(struct slr_engine *e, struct slr_leg *leg, const struct slr_leg_params *p)

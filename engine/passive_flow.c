@@ -67,7 +67,7 @@ struct slr_flow *slr_passive_new_flow(struct slr_engine *e, const struct slr_pac
     struct slr_flow *flow = slr_flow_add(&e->flows, &pkt->src, &pkt->dst, slot, pkt->arrival);
     if (!flow && is_unclaimed(e, slot)) {
         e->flows.unclaimed--;
-        slr_engine_secure_end(e, slot);
+        slr_engine_secure_end(&e->worker[0], slot);
         atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
     }
     return flow;
@@ -212,7 +212,7 @@ static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
     slr_flows_close_leg(&e->flows, slot, now);
     e->flows.unclaimed--;
     slr_queue_reset(e->state, slot);
-    slr_engine_secure_end(e, slot);
+    slr_engine_secure_end(&e->worker[0], slot);
     atomic_store(&leg_at(e, slot)->state, SLR_LEG_FREE);
 }
 
@@ -556,7 +556,7 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     e->state->run[slot].on = false;
     atomic_store(&leg->session, (uint32_t)(s - e->state->session));
     atomic_store(&s->leg[index], slot);
-    slr_engine_secure_end(e, old_slot);
+    slr_engine_secure_end(&e->worker[0], old_slot);
     atomic_store(&leg_at(e, old_slot)->state, SLR_LEG_FREE);
 }
 

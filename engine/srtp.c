@@ -3,7 +3,10 @@
  */
 #include "engine/srtp.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/prefetch.h"
 
 #define INDEX_MAX ((INT64_C(1) << 48) - 1)
 #define SCAN_TRIES 8u   /* rollover counters tried for one packet */
@@ -12,9 +15,11 @@
 #define ROLLOVER_S 100  /* a rollover counter changes no faster: 655 packets a second */
 #define RTCP_WORD_BYTES 4u
 #define RTCP_CLEAR_BYTES 8u
+#define MORE_KEYS (SLR_SRTP_KEYS - 1)
 
 /* A packet as its parts lie; which of them are there depends on the key. */
 struct parts {
+    struct slr_srtp_aes *aes;
     struct slr_slice packet;
     size_t header_bytes; /* RTP: not encrypted */
     uint32_t ssrc;
@@ -129,17 +134,17 @@ static int64_t guess_index(int64_t max, uint16_t seq)
     return roc * 65536 + seq;
 }
 
-static bool try_index(struct slr_srtp_crypt *crypt, struct parts *p, size_t body_bytes,
+static bool try_index(const struct slr_srtp_crypt *crypt, struct parts *p, size_t body_bytes,
                       const uint8_t *tag, int64_t index)
 {
     return index >= 0 && index <= INDEX_MAX &&
-           slr_srtp_crypt_rtp(crypt, p->packet.at, p->header_bytes, body_bytes, tag,
+           slr_srtp_crypt_rtp(p->aes, crypt, p->packet.at, p->header_bytes, body_bytes, tag,
                               (uint64_t)index, p->out);
 }
 
 /* Rollover counters beyond the expected one, a few for each packet; the next packet goes on where
  * this one stopped. -1: none of them. */
-static int64_t scan(struct slr_srtp_box *box, struct slr_srtp_crypt *crypt, struct parts *p,
+static int64_t scan(struct slr_srtp_box *box, const struct slr_srtp_crypt *crypt, struct parts *p,
                     size_t body_bytes, const uint8_t *tag, int64_t first_roc, int64_t range)
 {
     for (uint32_t i = 0; i < SCAN_TRIES && i < range; i++) {
@@ -153,7 +158,7 @@ static int64_t scan(struct slr_srtp_box *box, struct slr_srtp_crypt *crypt, stru
 
 /* Where a new group has not heard an SSRC: senders go on counting or begin anew. */
 static enum slr_srtp_result take_unheard(struct slr_srtp *s, struct slr_srtp_box *box,
-                                         uint32_t which, struct slr_srtp_crypt *crypt,
+                                         uint32_t which, const struct slr_srtp_crypt *crypt,
                                          struct parts *p, size_t body_bytes, const uint8_t *tag)
 {
     struct slr_srtp_group *g = &s->group[which];
@@ -175,7 +180,7 @@ static enum slr_srtp_result take_unheard(struct slr_srtp *s, struct slr_srtp_box
 }
 
 static enum slr_srtp_result take_heard(struct slr_srtp_box *box, struct slr_srtp_group *g,
-                                       struct slr_srtp_ssrc *c, struct slr_srtp_crypt *crypt,
+                                       struct slr_srtp_ssrc *c, const struct slr_srtp_crypt *crypt,
                                        struct parts *p, size_t body_bytes, const uint8_t *tag)
 {
     int64_t max = atomic_load_explicit(&c->index_max, memory_order_relaxed);
@@ -215,6 +220,12 @@ static bool mki_is(const struct slr_srtp_key *key, const uint8_t *at)
     return v == key->mki;
 }
 
+static const struct slr_srtp_crypt *crypt_of(const struct slr_srtp_box *box, uint32_t which,
+                                             uint32_t k)
+{
+    return k == 0 ? &box->first[which] : &box->more[which][k - 1];
+}
+
 static enum slr_srtp_result try_rtp(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which,
                                     uint32_t k, struct parts *p)
 {
@@ -235,9 +246,9 @@ static enum slr_srtp_result try_rtp(struct slr_srtp *s, struct slr_srtp_box *box
     struct slr_srtp_ssrc *c = find_ssrc(g, p->ssrc);
     p->out_bytes = body_bytes;
     if (c && atomic_load_explicit(&c->index_max, memory_order_relaxed) >= 0) {
-        return take_heard(box, g, c, box->crypt[which][k], p, body_bytes, tag);
+        return take_heard(box, g, c, crypt_of(box, which, k), p, body_bytes, tag);
     }
-    return take_unheard(s, box, which, box->crypt[which][k], p, body_bytes, tag);
+    return take_unheard(s, box, which, crypt_of(box, which, k), p, body_bytes, tag);
 }
 
 static enum slr_srtp_result try_rtcp(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which,
@@ -268,7 +279,8 @@ static enum slr_srtp_result try_rtcp(struct slr_srtp *s, struct slr_srtp_box *bo
         return SLR_SRTP_REPLAY;
     }
     p->out_bytes = body_bytes;
-    if (!slr_srtp_crypt_rtcp(box->crypt[which][k], p->packet.at, body_bytes, tag, word, p->out)) {
+    if (!slr_srtp_crypt_rtcp(p->aes, crypt_of(box, which, k), p->packet.at, body_bytes, tag, word,
+                             p->out)) {
         return SLR_SRTP_AUTH;
     }
     keep_rtcp(g, c, p, index);
@@ -282,12 +294,36 @@ static uint32_t newest(const struct slr_srtp_box *box)
     return box->turn[1] > box->turn[0] ? 1 : 0;
 }
 
+static void close_keys(struct slr_srtp_crypt *first, struct slr_srtp_crypt **more)
+{
+    slr_srtp_crypt_wipe(first, sizeof *first);
+    if (*more) {
+        slr_srtp_crypt_wipe(*more, MORE_KEYS * sizeof **more);
+        free(*more);
+        *more = NULL;
+    }
+}
+
+static enum slr_err open_keys(const struct slr_srtp_key *key, uint32_t count,
+                              struct slr_srtp_crypt *first, struct slr_srtp_crypt **more)
+{
+    enum slr_err err = count <= SLR_SRTP_KEYS ? SLR_OK : SLR_INVAL;
+    *more = err == SLR_OK && count > 1 ? calloc(MORE_KEYS, sizeof **more) : NULL;
+    if (err == SLR_OK && count > 1 && !*more) {
+        err = SLR_NOMEM;
+    }
+    for (uint32_t k = 0; k < count && err == SLR_OK; k++) {
+        err = slr_srtp_crypt_open(&key[k], k == 0 ? first : &(*more)[k - 1]);
+    }
+    if (err != SLR_OK) {
+        close_keys(first, more);
+    }
+    return err;
+}
+
 static void close_group(struct slr_srtp_box *box, uint32_t which)
 {
-    for (uint32_t k = 0; k < SLR_SRTP_KEYS; k++) {
-        slr_srtp_crypt_close(box->crypt[which][k]);
-        box->crypt[which][k] = NULL;
-    }
+    close_keys(&box->first[which], &box->more[which]);
     box->turn[which] = 0;
 }
 
@@ -328,7 +364,7 @@ static enum slr_srtp_result try_group(struct slr_srtp *s, struct slr_srtp_box *b
 {
     const struct slr_srtp_group *g = &s->group[which];
     enum slr_srtp_result worst = SLR_SRTP_NO_KEY;
-    for (uint32_t k = 0; k < g->key_count && box->crypt[which][k]; k++) {
+    for (uint32_t k = 0; k < g->key_count; k++) {
         enum slr_srtp_result r =
             rtcp ? try_rtcp(s, box, which, k, p) : try_rtp(s, box, which, k, p);
         if (r == SLR_SRTP_OK) {
@@ -366,16 +402,18 @@ static bool read_parts(struct slr_slice packet, bool rtcp, struct parts *p)
 }
 
 /* Whether a group may be tried; one whose time is over is forgotten. */
-static bool is_live(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which, slr_mono now)
+static bool is_live(struct slr_srtp *s, struct slr_srtp_box *box, uint32_t which,
+                    const struct parts *p)
 {
     const struct slr_srtp_group *g = &s->group[which];
     if (box->turn[which] == 0) {
         return false;
     }
-    if (atomic_load_explicit(&g->until_ns, memory_order_relaxed) >= now.ns) {
+    if (atomic_load_explicit(&g->until_ns, memory_order_relaxed) >= p->now.ns) {
         return true;
     }
     forget_group(s, box, which);
+    slr_srtp_aes_forget(p->aes);
     return false;
 }
 
@@ -384,8 +422,8 @@ static enum slr_srtp_result take(struct slr_srtp *s, struct slr_srtp_box *box, b
 {
     uint32_t which = newest(box);
     enum slr_srtp_result r =
-        is_live(s, box, which, p->now) ? try_group(s, box, which, rtcp, p) : SLR_SRTP_NO_KEY;
-    if (r == SLR_SRTP_OK || !is_live(s, box, 1 - which, p->now)) {
+        is_live(s, box, which, p) ? try_group(s, box, which, rtcp, p) : SLR_SRTP_NO_KEY;
+    if (r == SLR_SRTP_OK || !is_live(s, box, 1 - which, p)) {
         return r;
     }
     enum slr_srtp_result old = try_group(s, box, 1 - which, rtcp, p);
@@ -393,10 +431,10 @@ static enum slr_srtp_result take(struct slr_srtp *s, struct slr_srtp_box *box, b
 }
 
 enum slr_srtp_result slr_srtp_take(struct slr_srtp *s, struct slr_srtp_box *box,
-                                   struct slr_slice packet, bool rtcp, slr_mono now, uint8_t *out,
-                                   size_t *out_bytes)
+                                   struct slr_srtp_aes *x, struct slr_slice packet, bool rtcp,
+                                   slr_mono now, uint8_t *out, size_t *out_bytes)
 {
-    struct parts p = {.now = now, .out = out};
+    struct parts p = {.aes = x, .now = now, .out = out};
     enum slr_srtp_result r = read_parts(packet, rtcp, &p) ? take(s, box, rtcp, &p) : SLR_SRTP_SHORT;
     if (r == SLR_SRTP_OK) {
         slr_count_own(rtcp ? &s->rtcp_opened : &s->opened, 1);
@@ -407,6 +445,32 @@ enum slr_srtp_result slr_srtp_take(struct slr_srtp *s, struct slr_srtp_box *box,
     }
     *out_bytes = r == SLR_SRTP_OK ? p.out_bytes : 0;
     return r;
+}
+
+void slr_srtp_fetch_box(const struct slr_srtp *s, const struct slr_srtp_box *box)
+{
+    slr_prefetch((uintptr_t)s, offsetof(struct slr_srtp, group));
+    slr_prefetch_read((uintptr_t)box, offsetof(struct slr_srtp_box, first[0].rtcp));
+}
+
+/* As if the first key and the first SSRC were the packet's. */
+void slr_srtp_fetch_keys(const struct slr_srtp *s, const struct slr_srtp_box *box,
+                         struct slr_slice packet)
+{
+    uint32_t which = newest(box);
+    const struct slr_srtp_group *g = &s->group[which];
+    const struct slr_srtp_ssrc *c = &g->ssrc[0];
+    uint16_t first = 0, seq = 0;
+    if (box->turn[which] == 0 || !slr_slice_take_u16(&packet, &first) ||
+        !slr_slice_take_u16(&packet, &seq)) {
+        return;
+    }
+    slr_prefetch_read((uintptr_t)g, offsetof(struct slr_srtp_group, key) + 2);
+    slr_prefetch((uintptr_t)c, offsetof(struct slr_srtp_ssrc, seen));
+    slr_prefetch((uintptr_t)&c->seen[seq / 32 % SLR_SRTP_SEEN_WORDS], sizeof c->seen[0]);
+    if (which == 1) {
+        slr_prefetch_read((uintptr_t)&box->first[1], offsetof(struct slr_srtp_crypt, rtcp));
+    }
 }
 
 /* ---- keys come and go ---- */
@@ -462,8 +526,7 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
     uint32_t last = newest(box);
     bool was_secure =
         atomic_load(&s->group[last].turn) != 0 && atomic_load(&s->plain_until_ns) != INT64_MAX;
-    struct slr_srtp_crypt *crypt[SLR_SRTP_KEYS] = {NULL};
-    enum slr_err err = count <= SLR_SRTP_KEYS ? SLR_OK : SLR_INVAL;
+    struct slr_srtp_crypt first, *more;
     if (count == 0) {
         go_plain(s, now);
         return SLR_OK;
@@ -475,13 +538,8 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
         }
         return SLR_OK;
     }
-    for (uint32_t k = 0; k < count && err == SLR_OK; k++) {
-        err = slr_srtp_crypt_open(&key[k], &crypt[k]);
-    }
+    enum slr_err err = open_keys(key, count, &first, &more);
     if (err != SLR_OK) {
-        for (uint32_t k = 0; k < SLR_SRTP_KEYS; k++) {
-            slr_srtp_crypt_close(crypt[k]);
-        }
         return err;
     }
     uint32_t which = atomic_load(&s->group[last].turn) ? 1 - last : last;
@@ -491,7 +549,9 @@ enum slr_err slr_srtp_install(struct slr_srtp *s, struct slr_srtp_box *box,
     memcpy(g->key, key, count * sizeof *key);
     g->key_count = count;
     atomic_store(&g->until_ns, INT64_MAX);
-    memcpy(box->crypt[which], crypt, sizeof crypt);
+    box->first[which] = first;
+    box->more[which] = more;
+    slr_srtp_crypt_wipe(&first, sizeof first);
     box->turn[which] = ++s->turn;
     s->suite = key[0].suite;
     atomic_store(&s->plain_until_ns, plain_ns);
@@ -504,18 +564,22 @@ enum slr_err slr_srtp_restore(const struct slr_srtp *s, struct slr_srtp_box *box
     enum slr_err err = SLR_OK;
     for (uint32_t i = 0; i < 2; i++) {
         const struct slr_srtp_group *g = &s->group[i];
-        box->turn[i] = atomic_load(&g->turn);
-        for (uint32_t k = 0; box->turn[i] && k < g->key_count && err == SLR_OK; k++) {
-            err = slr_srtp_crypt_open(&g->key[k], &box->crypt[i][k]);
+        uint32_t turn = atomic_load(&g->turn);
+        if (turn != 0 && err == SLR_OK) {
+            err = open_keys(g->key, g->key_count, &box->first[i], &box->more[i]);
         }
+        box->turn[i] = err == SLR_OK ? turn : 0;
     }
     return err;
 }
 
 void slr_srtp_box_close(struct slr_srtp_box *box)
 {
-    close_group(box, 0);
-    close_group(box, 1);
+    for (uint32_t which = 0; which < 2; which++) {
+        if (box->turn[which] != 0) { /* most are as they were given: pages nobody has touched */
+            close_group(box, which);
+        }
+    }
 }
 
 void slr_srtp_wipe(struct slr_srtp *s, struct slr_srtp_box *box)

@@ -74,10 +74,12 @@ struct slr_srtp {
     slr_counter failed[SLR_SRTP_RESULTS];
 };
 
+/* The keys of most legs, one of a group, lie in it: those of all legs in few pages. */
 struct slr_srtp_box {
-    uint32_t turn[2]; /* as in the groups */
-    uint32_t scan;    /* which rollover counters are tried next */
-    struct slr_srtp_crypt *crypt[2][SLR_SRTP_KEYS];
+    uint32_t turn[2];               /* as in the groups */
+    uint32_t scan;                  /* which rollover counters are tried next */
+    struct slr_srtp_crypt *more[2]; /* those after the first, NULL: none */
+    struct slr_srtp_crypt first[2];
 };
 
 /*
@@ -100,10 +102,16 @@ void slr_srtp_box_close(struct slr_srtp_box *box);
 void slr_srtp_wipe(struct slr_srtp *s, struct slr_srtp_box *box);
 
 /* One packet; out has room for the packet and gets *out_bytes. Anything but OK: out is of no use.
- * `rtcp` as slr_rtp_classify says. Counts the result. Worker. */
+ * `rtcp` as slr_rtp_classify says. Counts the result. Worker; x is its own. */
 enum slr_srtp_result slr_srtp_take(struct slr_srtp *s, struct slr_srtp_box *box,
-                                   struct slr_slice packet, bool rtcp, slr_mono now, uint8_t *out,
-                                   size_t *out_bytes);
+                                   struct slr_srtp_aes *x, struct slr_slice packet, bool rtcp,
+                                   slr_mono now, uint8_t *out, size_t *out_bytes);
+
+/* Ask for the memory that slr_srtp_take of a packet of RTP needs, one after the other: what the
+ * second reads is what the first asked for. */
+void slr_srtp_fetch_box(const struct slr_srtp *s, const struct slr_srtp_box *box);
+void slr_srtp_fetch_keys(const struct slr_srtp *s, const struct slr_srtp_box *box,
+                         struct slr_slice packet);
 
 /* "auth", "replay" ...: the word for a failure in ledger and metrics. */
 const char *slr_srtp_result_name(enum slr_srtp_result result);

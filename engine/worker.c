@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/prefetch.h"
 #include "engine/queue.h"
 #include "engine/rtcp.h"
 #include "engine/steady.h"
@@ -88,7 +89,7 @@ static enum slr_verdict take_secure(struct slr_worker *w, uint32_t leg, bool rtc
         return SLR_VERDICT_MALFORMED;
     }
     enum slr_srtp_result result = slr_srtp_take(
-        &w->place.state->srtp[leg], &w->srtp[leg], slr_slice_of(pkt->at, pkt->len_bytes),
+        &w->place.state->srtp[leg], &w->srtp[leg], w->aes, slr_slice_of(pkt->at, pkt->len_bytes),
         kind == SLR_IS_RTCP, pkt->arrival, w->plain, &bytes);
     if (result == SLR_SRTP_PLAIN) {
         return take_plain(w, leg, rtcp_port, kind, pkt);
@@ -107,6 +108,11 @@ static enum slr_verdict take_secure(struct slr_worker *w, uint32_t leg, bool rtc
     return take_plain(w, leg, rtcp_port, kind, &plain);
 }
 
+static bool is_secure(const struct slr_placement *p, uint32_t leg)
+{
+    return atomic_load_explicit(&p->state->run[leg].secure, memory_order_relaxed) != 0;
+}
+
 static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool rtcp_port,
                                       const struct slr_packet *pkt)
 {
@@ -114,8 +120,7 @@ static enum slr_verdict take_datagram(struct slr_worker *w, uint32_t leg, bool r
         return SLR_VERDICT_TRUNCATED;
     }
     enum slr_payload_kind kind = slr_rtp_classify(slr_slice_of(pkt->at, pkt->len_bytes));
-    if (atomic_load_explicit(&w->place.state->run[leg].secure, memory_order_relaxed) &&
-        (kind == SLR_IS_RTP || kind == SLR_IS_RTCP)) {
+    if (is_secure(&w->place, leg) && (kind == SLR_IS_RTP || kind == SLR_IS_RTCP)) {
         return take_secure(w, leg, rtcp_port, kind, pkt);
     }
     return take_plain(w, leg, rtcp_port, kind, pkt);
@@ -154,20 +159,39 @@ void slr_worker_packet(struct slr_worker *w, uint32_t leg, bool rtcp_port,
  * all of them. */
 #define AHEAD 8u
 
+/* The second and the third thing to ask for; the leg's run is there. */
+static void fetch_more(const struct slr_worker *w, const struct slr_packet *pkt)
+{
+    uint32_t leg = pkt->tag >> 1;
+    slr_steady_fetch_queue(&w->place, leg, pkt->arrival);
+    if (is_secure(&w->place, leg)) {
+        slr_srtp_fetch_box(&w->place.state->srtp[leg], &w->srtp[leg]);
+    }
+}
+
+static void fetch_last(const struct slr_worker *w, const struct slr_packet *pkt)
+{
+    uint32_t leg = pkt->tag >> 1;
+    slr_steady_fetch_session(&w->place, leg, pkt->arrival);
+    if (is_secure(&w->place, leg)) {
+        slr_srtp_fetch_keys(&w->place.state->srtp[leg], &w->srtp[leg],
+                            slr_slice_of(pkt->at, pkt->len_bytes));
+    }
+}
+
 void slr_worker_burst(struct slr_worker *w, const struct slr_packet *burst, uint32_t count)
 {
     const struct slr_placement *p = &w->place;
     for (uint32_t i = 0; i < count + 3 * AHEAD; i++) {
         if (i < count) {
             slr_steady_fetch_run(p, burst[i].tag >> 1);
+            slr_prefetch_read((uintptr_t)burst[i].at, burst[i].len_bytes);
         }
         if (i >= AHEAD && i - AHEAD < count) {
-            const struct slr_packet *pkt = &burst[i - AHEAD];
-            slr_steady_fetch_queue(p, pkt->tag >> 1, pkt->arrival);
+            fetch_more(w, &burst[i - AHEAD]);
         }
         if (i >= 2 * AHEAD && i - 2 * AHEAD < count) {
-            const struct slr_packet *pkt = &burst[i - 2 * AHEAD];
-            slr_steady_fetch_session(p, pkt->tag >> 1, pkt->arrival);
+            fetch_last(w, &burst[i - 2 * AHEAD]);
         }
         if (i >= 3 * AHEAD) {
             const struct slr_packet *pkt = &burst[i - 3 * AHEAD];

@@ -24,6 +24,7 @@ struct slr_worker {
     uint32_t batch_us;
     int64_t silence_ns;        /* -t */
     struct slr_srtp_box *srtp; /* one for each leg slot */
+    struct slr_srtp_aes *aes;
     /* own */
     int64_t housekeeping_ns;
     uint8_t *plain; /* a decrypted packet, SLR_WORKER_PLAIN_BYTES */

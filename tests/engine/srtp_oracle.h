@@ -1,5 +1,5 @@
 /*
- * srtp_oracle: libsrtp2 as the sender, for tests of our receiver.
+ * srtp_oracle: libsrtp2 as the sender, and as the other receiver, for tests of our receiver.
  */
 #ifndef SLR_TEST_ENGINE_SRTP_ORACLE_H
 #define SLR_TEST_ENGINE_SRTP_ORACLE_H
@@ -41,9 +41,9 @@ static inline void oracle_suite(enum slr_srtp_suite suite, srtp_policy_t *policy
     }
 }
 
-/* A sender with those keys; SRTCP not encrypted where `clear_rtcp`. */
-static inline void oracle_open(struct oracle *o, const struct slr_srtp_key *key, uint32_t count,
-                               bool clear_rtcp)
+/* A sender or receiver with those keys; SRTCP not encrypted where `clear_rtcp`. */
+static inline void oracle_open_as(struct oracle *o, const struct slr_srtp_key *key, uint32_t count,
+                                  bool clear_rtcp, bool sends)
 {
     srtp_policy_t policy;
     srtp_master_key_t *list[SLR_SRTP_KEYS];
@@ -53,7 +53,7 @@ static inline void oracle_open(struct oracle *o, const struct slr_srtp_key *key,
     if (clear_rtcp) {
         policy.rtcp.sec_serv = sec_serv_auth;
     }
-    policy.ssrc.type = ssrc_any_outbound;
+    policy.ssrc.type = sends ? ssrc_any_outbound : ssrc_any_inbound;
     policy.window_size = 1024;
     policy.allow_repeat_tx = 1;
     o->with_mki = key->mki_len > 0;
@@ -75,6 +75,12 @@ static inline void oracle_open(struct oracle *o, const struct slr_srtp_key *key,
         policy.key = o->secret[0];
     }
     cr_assert_eq(srtp_create(&o->session, &policy), srtp_err_status_ok);
+}
+
+static inline void oracle_open(struct oracle *o, const struct slr_srtp_key *key, uint32_t count,
+                               bool clear_rtcp)
+{
+    oracle_open_as(o, key, count, clear_rtcp, true);
 }
 
 static inline void oracle_close(struct oracle *o)

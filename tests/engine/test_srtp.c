@@ -3,6 +3,7 @@
  * an attacker can do to numbers, keys and bytes.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@
 struct rig {
     struct slr_srtp *s;
     struct slr_srtp_box box;
+    struct slr_srtp_aes *aes;
     struct slr_srtp_key key[SLR_SRTP_KEYS];
     struct oracle peer;
     slr_mono now;
@@ -52,6 +54,7 @@ static void rig_open(struct rig *r, enum slr_srtp_suite suite, uint8_t mki_len, 
     for (uint32_t i = 0; i < keys; i++) {
         r->key[i] = some_key(suite, 77 + i, mki_len);
     }
+    cr_assert_eq(slr_srtp_aes_open(&r->aes), SLR_OK);
     cr_assert_eq(slr_srtp_install(r->s, &r->box, r->key, keys, false, r->now), SLR_OK);
     oracle_open(&r->peer, r->key, keys, false);
 }
@@ -60,6 +63,7 @@ static void rig_close(struct rig *r)
 {
     oracle_close(&r->peer);
     slr_srtp_wipe(r->s, &r->box);
+    slr_srtp_aes_close(r->aes);
     free(r->s);
 }
 
@@ -88,7 +92,8 @@ static enum slr_srtp_result give(struct rig *r, const uint8_t *at, size_t len, b
 {
     r->now.ns += SLR_NS_PER_MS;
     memset(r->out, 0xee, sizeof r->out);
-    return slr_srtp_take(r->s, &r->box, slr_slice_of(at, len), rtcp, r->now, r->out, &r->out_bytes);
+    return slr_srtp_take(r->s, &r->box, r->aes, slr_slice_of(at, len), rtcp, r->now, r->out,
+                         &r->out_bytes);
 }
 
 /* Protects and gives one packet, and compares what comes out. */
@@ -529,39 +534,146 @@ static size_t unhex(const char *text, uint8_t *out)
 }
 
 /* Packets published with libsrtp, made with the keys of RFC 3711 B.3 and of counting bytes. */
+static const struct {
+    enum slr_srtp_suite suite;
+    const char *key, *salt, *wire, *plain;
+} published[] = {
+    {SLR_SRTP_AES_CM_128_80, "e1f97a0d3e018be0d64fa32c06de4139", "0ec675ad498afeebb6960b3aabe6",
+     "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb",
+     "800f1234decafbadcafebabeabababababababababababababababab"},
+    {SLR_SRTP_AEAD_AES_128, "000102030405060708090a0b0c0d0e0f", "a0a1a2a3a4a5a6a7a8a9aaab",
+     "800f1234decafbadcafebabec5002ede04cfdd2eb91159e0880aa06ed2976826f796b201df3131a127e8a392",
+     "800f1234decafbadcafebabeabababababababababababababababab"},
+    /* of no sender: the key is used, and the packet refused */
+    {SLR_SRTP_AEAD_AES_256, "000102030405060708090a0b0c0d0e0f0011223344556677ffeeddccbbaa9988",
+     "a0a1a2a3a4a5a6a7a8a9aaab", "800f1234decafbadcafebabe00000000000000000000000000000000", NULL},
+};
+
 Test(srtp, published_packets_open)
 {
-    static const struct {
-        enum slr_srtp_suite suite;
-        bool rtcp;
-        const char *key, *salt, *wire, *plain;
-    } cases[] = {
-        {SLR_SRTP_AES_CM_128_80, false, "e1f97a0d3e018be0d64fa32c06de4139",
-         "0ec675ad498afeebb6960b3aabe6",
-         "800f1234decafbadcafebabe4e55dc4ce79978d88ca4d215949d2402b78d6acc99ea179b8dbb",
-         "800f1234decafbadcafebabeabababababababababababababababab"},
-        {SLR_SRTP_AEAD_AES_128, false, "000102030405060708090a0b0c0d0e0f",
-         "a0a1a2a3a4a5a6a7a8a9aaab",
-         "800f1234decafbadcafebabec5002ede04cfdd2eb91159e0880aa06ed2976826f796b201df3131a127e8a392",
-         "800f1234decafbadcafebabeabababababababababababababababab"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct slr_srtp_key key = {.suite = (uint8_t)cases[i].suite};
+    for (size_t i = 0; i < sizeof published / sizeof published[0] && published[i].plain; i++) {
+        struct slr_srtp_key key = {.suite = (uint8_t)published[i].suite};
         struct slr_srtp *s = calloc(1, sizeof *s);
         struct slr_srtp_box box = {.scan = 0};
+        struct slr_srtp_aes *aes = NULL;
         uint8_t wire[128], plain[128], out[128];
         size_t out_bytes = 0;
-        unhex(cases[i].key, key.key);
-        unhex(cases[i].salt, key.salt);
-        size_t n = unhex(cases[i].wire, wire);
-        size_t want = unhex(cases[i].plain, plain);
+        unhex(published[i].key, key.key);
+        unhex(published[i].salt, key.salt);
+        size_t n = unhex(published[i].wire, wire);
+        size_t want = unhex(published[i].plain, plain);
         cr_assert_eq(slr_srtp_install(s, &box, &key, 1, false, (slr_mono){1}), SLR_OK);
-        cr_assert_eq(slr_srtp_take(s, &box, slr_slice_of(wire, n), cases[i].rtcp, (slr_mono){2},
-                                   out, &out_bytes),
+        cr_assert_eq(slr_srtp_aes_open(&aes), SLR_OK);
+        cr_assert_eq(slr_srtp_take(s, &box, aes, slr_slice_of(wire, n), false, (slr_mono){2}, out,
+                                   &out_bytes),
                      SLR_SRTP_OK, "case %zu", i);
         cr_assert_eq(out_bytes, want);
         cr_assert_eq(memcmp(out, plain, want), 0);
         slr_srtp_wipe(s, &box);
+        slr_srtp_aes_close(aes);
+        free(s);
+    }
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLOW_MEMORY true /* and some of it must not be touched */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SLOW_MEMORY true
+#endif
+#endif
+#ifndef SLOW_MEMORY
+#define SLOW_MEMORY false
+#endif
+
+/* Of what lies below: the linker saves registers there when it binds a function at its first call,
+ * whatever was in them. */
+static void clear_stack(void)
+{
+    uint8_t below[65536];
+    slr_srtp_crypt_wipe(below, sizeof below);
+}
+
+/* Whether what `kept` is the complement of lies anywhere in what this process can write to. */
+static bool is_in_memory(const uint8_t *kept, size_t len)
+{
+    char line[512];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    cr_assert(maps != NULL);
+    while (!found && fgets(line, sizeof line, maps)) {
+        char *mode = NULL;
+        const uint8_t *at = (const uint8_t *)(uintptr_t)strtoull(line, &mode, 16);
+        const uint8_t *to = (const uint8_t *)(uintptr_t)strtoull(mode + 1, &mode, 16);
+        if (strncmp(mode, " rw", 3) != 0) {
+            continue;
+        }
+        for (; !found && at + len <= to; at++) {
+            size_t n = 0;
+            while (n < len && (at[n] ^ kept[n]) == 0xff) {
+                n++;
+            }
+            found = n == len;
+        }
+    }
+    fclose(maps);
+    return found;
+}
+
+/* Master, RTP and RTCP cipher and authentication keys, complemented so that they are no copies. */
+static void keep_secrets(const struct slr_srtp_key *key, uint8_t kept[5][32], size_t len[5])
+{
+    const struct slr_srtp_suite_row *row = slr_srtp_suite_row((enum slr_srtp_suite)key->suite);
+    for (int i = 0; i < 5; i++) {
+        static const int labels[5] = {-1, 0, 1, 3, 4};
+        uint8_t secret[32];
+        memcpy(secret, key->key, sizeof secret);
+        len[i] = i == 2 || i == 4 ? 20 : row->key_bytes;
+        if (labels[i] >= 0) {
+            cr_assert(slr_srtp_crypt_derive(key, (enum slr_srtp_label)labels[i], secret, len[i]));
+        }
+        for (size_t k = 0; k < len[i]; k++) {
+            kept[i][k] = secret[k] ^ 0xff;
+        }
+        slr_srtp_crypt_wipe(secret, sizeof secret);
+    }
+}
+
+Test(srtp, no_key_of_a_leg_that_is_over_is_anywhere_in_memory)
+{
+    if (SLOW_MEMORY) {
+        cr_skip("under a sanitizer");
+    }
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        static uint8_t kept[5][32];
+        size_t len[5];
+        uint8_t wire[128], out[128];
+        size_t out_bytes = 0;
+        struct slr_srtp_key key = {.suite = (uint8_t)published[i].suite};
+        struct slr_srtp *s = calloc(1, sizeof *s);
+        struct slr_srtp_box box = {.scan = 0};
+        struct slr_srtp_aes *aes = NULL;
+        unhex(published[i].key, key.key);
+        unhex(published[i].salt, key.salt);
+        keep_secrets(&key, kept, len);
+        cr_assert_eq(slr_srtp_aes_open(&aes), SLR_OK);
+        cr_assert_eq(slr_srtp_install(s, &box, &key, 1, false, (slr_mono){1}), SLR_OK);
+        slr_srtp_crypt_wipe(&key, sizeof key);
+        size_t n = unhex(published[i].wire, wire);
+        bool opens = published[i].plain != NULL;
+        cr_assert_eq(slr_srtp_take(s, &box, aes, slr_slice_of(wire, n), false, (slr_mono){2}, out,
+                                   &out_bytes),
+                     opens ? SLR_SRTP_OK : SLR_SRTP_AUTH);
+        cr_assert(is_in_memory(kept[0], len[0]), "it is seen while it is there");
+        cr_assert(is_in_memory(kept[1], len[1]));
+        slr_srtp_wipe(s, &box);
+        cr_assert(is_in_memory(kept[1], len[1]), "the thread has it still");
+        slr_srtp_aes_forget(aes);
+        clear_stack();
+        for (int k = 0; k < 5; k++) {
+            cr_assert_not(is_in_memory(kept[k], len[k]), "case %zu key %d", i, k);
+        }
+        slr_srtp_aes_close(aes);
         free(s);
     }
 }

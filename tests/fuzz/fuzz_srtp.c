@@ -76,15 +76,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct slr_srtp_group before[2];
     static uint8_t out[65536];
+    static struct slr_srtp_aes *aes;
     size_t out_bytes = 0;
     read_texts(data, size);
     if (size < 2 || size > sizeof out) {
         return 0;
     }
+    require(aes || slr_srtp_aes_open(&aes) == SLR_OK);
     struct one *o = make(1 + data[0] % (SLR_SRTP_SUITE_COUNT - 1u), data[0] >> 6);
     memcpy(before, o->state.group, sizeof before);
     struct slr_slice packet = slr_slice_of(data + 2, size - 2);
-    enum slr_srtp_result r = slr_srtp_take(&o->state, &o->box, packet, (data[1] & 1) != 0,
+    enum slr_srtp_result r = slr_srtp_take(&o->state, &o->box, aes, packet, (data[1] & 1) != 0,
                                            (slr_mono){SLR_NS_PER_S}, out, &out_bytes);
     if (r == SLR_SRTP_OK) {
         require(out_bytes >= 8 && out_bytes < packet.len_bytes);
