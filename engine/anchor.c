@@ -444,14 +444,6 @@ static int64_t back_to_line(struct slr_place *x, int64_t want)
     return r->line_ticks - r->start_ticks;
 }
 
-/* Comfort noise may go by the clock of another codec, of which no sound told yet. */
-static bool may_count_otherwise(const struct slr_place *x)
-{
-    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
-    return (x->rec.flags & SLR_REC_COMFORT) &&
-           slr_leg_codecs_clock(c, x->leg, slr_place_anchor(x->st)->clock_hz) != 0;
-}
-
 /* The least delayed packet moves all the others to where they belong. */
 static void refine(struct slr_place *x)
 {
@@ -473,7 +465,7 @@ static void refine(struct slr_place *x)
     if (quarter > r->quarter) {
         end_quarter(r, x->p->window_ticks, quarter);
     }
-    if (want < shift - STEP_TICKS && may_count_otherwise(x)) {
+    if (want < shift - STEP_TICKS && x->other_clock) {
         return;
     }
     r->packets++;
@@ -485,9 +477,28 @@ static void refine(struct slr_place *x)
     }
 }
 
+/* Comfort noise goes by the sound's clock, and that of another codec may be taken while nothing of
+ * it is heard: would time fit its timestamps better then? */
+static bool fits_another_clock(const struct slr_place *x)
+{
+    const struct slr_leg *leg = x->leg;
+    const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
+    int64_t units = x->ts_ext - x->st->ts_last_ext;
+    int64_t passed = slr_ticks_from_ns(x->pkt->arrival.ns - x->st->pos_last_arrival_ns);
+    int64_t off = llabs(slr_ticks_from_rtp(units, slr_place_anchor(x->st)->clock_hz) - passed);
+    bool better = false;
+    for (uint32_t i = 0; i < leg->pt_count && !better; i++) {
+        bool sound = (leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO;
+        better = sound && llabs(slr_ticks_from_rtp(units, leg->pt[i].clock_hz) - passed) < off;
+    }
+    return better;
+}
+
 void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first)
 {
     struct slr_stream *st = x->st;
+    x->other_clock =
+        (x->rec.flags & SLR_REC_COMFORT) && x->newest && !first && fits_another_clock(x);
     if (first) {
         anchor_first(x, clock_hz);
     } else if (x->newest) {
@@ -563,7 +574,7 @@ static void note_offset(struct slr_place *x)
     int64_t pos = slr_place_start(x);
     int64_t offset = pos - x->arrival_ticks;
     bool begins = run->offset_since_ns == 0 || (x->rec.flags & SLR_REC_NEW_SEGMENT);
-    if (((x->rec.flags & SLR_REC_EVENT) || may_count_otherwise(x)) && !begins) {
+    if (((x->rec.flags & SLR_REC_EVENT) || x->other_clock) && !begins) {
         return; /* an event began when its first packet came, and that may be long ago */
     }
     if (begins) {
@@ -601,7 +612,7 @@ void slr_anchor_comfort(struct slr_place *x)
     uint32_t clock_hz = slr_place_anchor(x->st)->clock_hz;
     int64_t on_time = x->arrival_ticks + best_offset(x->leg);
     int64_t ahead = slr_place_start(x) - slr_most(on_time, slr_place_highest(x->leg));
-    if (ahead > STEP_TICKS && may_count_otherwise(x)) {
+    if (ahead > STEP_TICKS && x->other_clock) {
         x->rec.pos_ticks = slr_clock_down(x->rec.pos_ticks - ahead, clock_hz);
     }
 }

@@ -20,8 +20,8 @@ void slr_anchor_place(struct slr_place *x, uint32_t clock_hz, bool first);
  * arrival for streams to come, and notes a clock of another speed. */
 void slr_anchor_heard(struct slr_place *x);
 
-/* Comfort noise that may go by a clock of which no sound told yet is never ahead of the leg's time:
- * it lies where it comes then. */
+/* Comfort noise of another clock (x->other_clock) is never ahead of the leg's time: it lies where
+ * it comes then. */
 void slr_anchor_comfort(struct slr_place *x);
 
 /* A record of the packet is in the queue. */

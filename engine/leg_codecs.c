@@ -146,12 +146,10 @@ static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_l
     return false;
 }
 
-uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg,
-                              uint32_t but_hz)
+uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg)
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO &&
-            leg->pt[i].clock_hz != but_hz) {
+        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO) {
             return leg->pt[i].clock_hz;
         }
     }

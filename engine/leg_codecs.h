@@ -39,10 +39,8 @@ enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *
                                       const struct slr_pt_map *pt, uint32_t count,
                                       const uint8_t *accept) SLR_CHECKED;
 
-/* The RTP clock of the leg's first codec in force that goes by another one than that (0: by any);
- * 0: there is none. */
-uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg,
-                              uint32_t but_hz);
+/* The RTP clock of the leg's first codec in force; 0: there is none. */
+uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg);
 
 /* Fills in the static payload types (RFC 3551) that a codec of ours decodes and, where `accept`
  * (128 flags) is not NULL, that are allowed. 101 is taken as telephone-event. Returns the count. */

@@ -25,8 +25,9 @@ struct slr_place {
     int64_t ts_ext;
     int64_t end_ticks; /* moved by the segment's shift */
     bool newest;
-    bool restart; /* first of a new sequence that is believed */
-    bool held;    /* it was counted when it came (held.c) */
+    bool restart;     /* first of a new sequence that is believed */
+    bool held;        /* it was counted when it came (held.c) */
+    bool other_clock; /* comfort noise that seems to count by a clock of which no sound told yet */
 };
 
 static inline int64_t slr_place_shift(const struct slr_leg *leg, uint32_t segment)

@@ -257,7 +257,7 @@ static uint32_t clock_to_come(const struct slr_place *x, uint32_t own_hz)
     if (leg->current != SLR_NONE && leg->stream[leg->current].clock_hz != 0) {
         return leg->stream[leg->current].clock_hz;
     }
-    uint32_t first_hz = slr_leg_codecs_clock(&x->p->codecs[x->leg_index], leg, 0);
+    uint32_t first_hz = slr_leg_codecs_clock(&x->p->codecs[x->leg_index], leg);
     return first_hz ? first_hz : own_hz;
 }
 

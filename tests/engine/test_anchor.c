@@ -64,7 +64,7 @@ static enum slr_verdict feed(struct one *o, int64_t at_us, uint32_t ssrc, uint32
 static struct fx_packet long_audio(uint32_t k)
 {
     struct fx_packet p = {
-        .pt = 8, .seq = (uint16_t)(100 + k), .ts = TS0 + k * 320u, .ssrc = OLD, .len_bytes = 320};
+        .pt = 8, .seq = (uint16_t)(150 + k), .ts = TS0 + k * 320u, .ssrc = OLD, .len_bytes = 320};
     for (uint32_t i = 0; i < 320; i++) {
         p.at[i] = fx_sample(OLD, (int64_t)k * 320 + i);
     }
@@ -346,5 +346,36 @@ Test(anchor, noise_before_any_sound_counts_by_the_clock_of_the_sound_to_come)
     cr_assert_eq(highest, 9725 * FX_MS / 10, "%.3f ms", (double)highest / FX_MS);
     cr_assert_eq(leg->clock_notes.count, 0u);
     end(&o, 1100);
+    done(&o);
+}
+
+/* Both clocks are agreed on, and the timestamps leap by less than a jump: noise is believed like
+ * sound. */
+Test(anchor, noise_of_the_same_clock_that_leaps_is_believed)
+{
+    struct one o;
+    struct slr_pt_map rows[3];
+    begin(&o);
+    fx_row(&rows[0], 8, "PCMA");
+    fx_row(&rows[1], 97, "L16");
+    fx_row(&rows[2], 13, "CN");
+    rows[1].clock_hz = 48000;
+    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
+    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, k * 20000, OLD, k, TS0), SLR_VERDICT_TAKEN);
+    }
+    for (uint32_t k = 0; k < 3; k++) {
+        struct fx_packet p = {.pt = 13,
+                              .seq = (uint16_t)(150 + k),
+                              .ts = TS0 + (2400 + k * 200) * 8,
+                              .ssrc = OLD,
+                              .len_bytes = 1};
+        cr_assert_eq(give(&o, 2000000 + k * 200000, &p), SLR_VERDICT_COMFORT);
+    }
+    int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
+    cr_assert_eq(highest, 2800 * FX_MS, "%.3f ms", (double)highest / FX_MS);
+    end(&o, 3000);
     done(&o);
 }
