@@ -254,8 +254,16 @@ static void judge_source(struct slr_place *x, bool plausible)
 static uint32_t clock_to_come(const struct slr_place *x, uint32_t own_hz)
 {
     const struct slr_leg *leg = x->leg;
-    if (leg->current != SLR_NONE && leg->stream[leg->current].clock_hz != 0) {
-        return leg->stream[leg->current].clock_hz;
+    const struct slr_stream *before = NULL;
+    uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct slr_stream *st = &leg->stream[i];
+        bool known = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN &&
+                     st->clock_hz != 0;
+        before = known && (!before || st->last_arrival_ns > before->last_arrival_ns) ? st : before;
+    }
+    if (before) {
+        return before->clock_hz;
     }
     uint32_t first_hz = slr_leg_codecs_clock(&x->p->codecs[x->leg_index], leg);
     return first_hz ? first_hz : own_hz;

@@ -379,3 +379,35 @@ Test(anchor, noise_of_the_same_clock_that_leaps_is_believed)
     end(&o, 3000);
     done(&o);
 }
+
+/* A new SSRC that was signalled begins with noise: it counts by the clock of the one before, not by
+ * that of a codec that was never heard. */
+Test(anchor, noise_of_a_new_stream_counts_by_the_clock_of_the_stream_before)
+{
+    struct one o;
+    struct slr_pt_map rows[3];
+    begin(&o);
+    fx_row(&rows[0], 97, "L16");
+    fx_row(&rows[1], 8, "PCMA");
+    fx_row(&rows[2], 13, "CN");
+    rows[0].clock_hz = 16000;
+    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
+    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    leg->ssrc_signalled[0] = NEW;
+    leg->ssrc_signalled_count = 1;
+    for (uint32_t k = 0; k < 50; k++) {
+        cr_assert_eq(feed(&o, k * 20000, OLD, k, TS0), SLR_VERDICT_TAKEN);
+    }
+    for (uint32_t k = 0; k < 5; k++) {
+        struct fx_packet p = {
+            .pt = 13, .seq = (uint16_t)(95 + k), .ts = DAY + k * 1600, .ssrc = NEW, .len_bytes = 1};
+        (void)give(&o, 2000000 + k * 200000, &p);
+    }
+    for (uint32_t k = 0; k < 10; k++) {
+        cr_assert_eq(feed(&o, 3000000 + k * 20000, NEW, k, DAY + 8000), SLR_VERDICT_TAKEN);
+    }
+    cr_assert_eq(leg->clock_notes.count, 0u);
+    end(&o, 3300);
+    done(&o);
+}
