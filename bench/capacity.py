@@ -7,7 +7,8 @@ in a recording, nothing else is; 1: not so; 2: could not be tried).
 
   bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket]
                     [--setup sip|seam] [--net auto|netns|loopback] [--steer sender|recorder|both]
-                    [--send auto|udp|raw] [--streams N] [--keep] [-- more options of slr-load]
+                    [--send auto|udp|raw] [--streams N] [--realtime] [--keep]
+                    [-- more options of slr-load]
 
 Recorder and generator run on a core each. As root they get a network namespace each, joined by a veth
 pair (all of it removed at the end), and the kernel's receive work is done where --steer says: on the
@@ -161,6 +162,7 @@ class Recorder:
         self.slr = self.core = None
 
     def _start(self, argv, cpu):
+        argv = ["chrt", "-r", "1", *argv] if self.args.realtime else argv
         return subprocess.Popen(self.net.recorder(pinned(argv, cpu)), stdout=self.log, stderr=self.log)
 
     def start(self):
@@ -196,6 +198,8 @@ def run(args, net, steer, base, state):
         sys.exit(f"capacity: on {net.name} the kernel's receive work can't be steered to the {steer}'s core")
     print(json.dumps({"bench": "load/environment", "net": net.name, "receive_work": steer, "setup": args.setup,
                       "capture": args.capture, "recorder_cpu": cores()[0], "generator_cpu": cores()[1],
+                      "realtime": args.realtime,
+                      "load": os.getloadavg()[0],
                       "kernel": os.uname().release}), flush=True)
     try:
         load = [f"{args.bin}/slr-load", *recorder.start(), "--calls", str(args.calls), "--seconds", str(args.seconds),
@@ -219,7 +223,9 @@ def main():
     parser.add_argument("--send", choices=("auto", "udp", "raw"), default="auto",
                         help="by a UDP socket, or (cheaper, in namespaces) as frames")
     parser.add_argument("--slr-arg", action="append", default=[], help="one more argument of slr, repeatable")
-    parser.add_argument("--keep", action="store_true", help="leave recordings and log where they are, and say where")
+    parser.add_argument("--realtime", action="store_true",
+                        help="the recorder goes before whatever else this machine does (as the generator always does)")
+    parser.add_argument("--keep", action="store_true", help="leave recordings and log where they are")
     parser.add_argument("more", nargs="*", help="after --: options of slr-load")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))

@@ -32,6 +32,7 @@ struct slr_call_leg {
     struct sockaddr_in rtp, rtcp; /* where the recorder wants them */
     int64_t start_ns;             /* monotonic: when frame 0 was due */
     struct slr_secure *secure;    /* NULL: plain RTP; while it sends */
+    int64_t late_ns;              /* the least that the first ones of them were late by us */
     uint32_t frames;              /* that were due, sent or not */
 };
 

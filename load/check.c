@@ -111,6 +111,8 @@ static void compare(struct work *w)
         if (want_frame(w, &m) && is_at(w, place)) {
             w->state[frame] = FOUND;
             w->r->found++;
+        } else if (frame < w->r->first_bad) {
+            w->r->first_bad = frame;
         }
     }
     w->noise += noise_in(w, silent_from, (int64_t)w->t->samples);
@@ -199,6 +201,7 @@ enum slr_err slr_check_leg(const struct slr_check_leg *c, const struct slr_check
                      .silence = silence_of(t->format)};
     struct slr_mark first = own_mark(&w, 0);
     memset(r, 0, sizeof *r);
+    r->first_bad = c->frames;
     if (!want_frame(&w, &first)) {
         return SLR_UNSUPPORTED;
     }

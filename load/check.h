@@ -53,6 +53,7 @@ struct slr_check_result {
     uint64_t lost_by[SLR_KIND_COUNT]; /* what the ledger says of the place of a lost one */
     uint64_t lost_unsaid;             /* the ledger says that it is there, or nothing */
     int64_t anchor;                   /* where frame 0 lies */
+    uint32_t first_bad;               /* frame at which something is amiss, else frames */
     bool anchored;                    /* one frame at least was found */
 };
 

@@ -190,6 +190,7 @@ enum slr_err slr_check_sound(const struct slr_check_leg *c, const struct slr_che
                      .samples = (int64_t)t->samples,
                      .frame_samples = c->voice->frame_samples};
     memset(r, 0, sizeof *r);
+    r->first_bad = c->frames;
     if (t->format != SLR_SAMPLE_S16 || c->voice->row->exact) {
         return SLR_UNSUPPORTED;
     }
@@ -204,8 +205,10 @@ enum slr_err slr_check_sound(const struct slr_check_leg *c, const struct slr_che
         find_other(&w);
     }
     for (uint32_t f = 0; f < c->frames; f++) {
+        uint64_t found = r->found;
         if (sent(c, f)) {
             check_frame(&w, f);
+            r->first_bad = r->found == found && f < r->first_bad ? f : r->first_bad;
         }
     }
     int64_t end = r->anchor + c->frames * w.frame_samples;

@@ -31,22 +31,49 @@ static void account(struct slr_director *d, int64_t now)
     }
 }
 
+/* How long a call sends. With churn: those of the ramp end evenly spread over a mean call's time
+ * from the end of the ramp on, so that from then on `churn` a second end; those that follow them
+ * hold for half to one and a half times that. */
+static int64_t hold_of(const struct slr_director *d, const struct slr_call *call, int64_t now)
+{
+    if (d->cfg->churn == 0) {
+        return INT64_MAX;
+    }
+    int64_t mean_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->churn;
+    uint64_t bits = slr_draw(d->cfg->seed, SLR_DRAW_HOLD, call->index, 0, 0);
+    int64_t drawn_ns = (int64_t)((double)mean_ns * (double)(bits >> 40) / (double)(1u << 24));
+    if (call->index >= d->cfg->calls) {
+        return mean_ns / 2 + drawn_ns;
+    }
+    int64_t ramp_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->ramp;
+    int64_t left_ns = d->start_ns + ramp_ns - now;
+    return (left_ns > 0 ? left_ns : 0) + drawn_ns + SLR_NS_PER_S / 2;
+}
+
+static void begin_sending(struct slr_director *d, struct slr_call *call, int64_t now)
+{
+    account(d, now);
+    d->sending++;
+    d->up_most = d->sending > d->up_most ? d->sending : d->up_most;
+    call->hold_ns = hold_of(d, call, now);
+    atomic_store(&call->state, SLR_CALL_SENDING);
+    if (!slr_book_secure(d->book, call)) { /* it goes on without: the recorder will not take it */
+        fprintf(stderr, "slr-load: no memory for keys\n");
+    }
+    (void)slr_sender_put(d->sender, call); /* its ring has room for all that may send */
+}
+
 static void on_ready(void *ctx, struct slr_call *call)
 {
     struct slr_director *d = ctx;
     int64_t now = now_ns();
     call->ready_ns = now;
     slr_hist_add(&d->setup_latency, now - call->asked_ns, 1);
-    account(d, now);
     d->setting_up--;
     d->set_up++;
-    d->sending++;
-    d->up_most = d->sending > d->up_most ? d->sending : d->up_most;
-    atomic_store(&call->state, SLR_CALL_SENDING);
-    if (!slr_book_secure(d->book, call)) { /* it goes on without: the recorder will not take it */
-        fprintf(stderr, "slr-load: no memory for keys\n");
+    if (!d->silent) {
+        begin_sending(d, call, now);
     }
-    (void)slr_sender_put(d->sender, call); /* its ring has room for all that may send */
 }
 
 static void on_failed(void *ctx, struct slr_call *call, const char *why)
@@ -89,25 +116,6 @@ uint32_t slr_director_calls_max(const struct slr_load_config *cfg)
     return all < UINT32_MAX / 4 ? (uint32_t)all : UINT32_MAX / 4;
 }
 
-/* How long a call sends. With churn: those of the ramp end evenly spread over a mean call's time
- * from the end of the ramp on, so that from then on `churn` a second end; those that follow them
- * hold for half to one and a half times that. */
-static int64_t hold_of(const struct slr_director *d, const struct slr_call *call, int64_t now)
-{
-    if (d->cfg->churn == 0) {
-        return INT64_MAX;
-    }
-    int64_t mean_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->churn;
-    uint64_t bits = slr_draw(d->cfg->seed, SLR_DRAW_HOLD, call->index, 0, 0);
-    int64_t drawn_ns = (int64_t)((double)mean_ns * (double)(bits >> 40) / (double)(1u << 24));
-    if (call->index >= d->cfg->calls) {
-        return mean_ns / 2 + drawn_ns;
-    }
-    int64_t ramp_ns = (int64_t)d->cfg->calls * SLR_NS_PER_S / d->cfg->ramp;
-    int64_t left_ns = d->start_ns + ramp_ns - now;
-    return (left_ns > 0 ? left_ns : 0) + drawn_ns + SLR_NS_PER_S / 2;
-}
-
 static void open_calls(struct slr_director *d, uint32_t due, int64_t now)
 {
     while (d->asked < due && d->setting_up < d->cfg->inflight) {
@@ -118,7 +126,6 @@ static void open_calls(struct slr_director *d, uint32_t due, int64_t now)
         d->asked++;
         d->setting_up++;
         call->asked_ns = now;
-        call->hold_ns = hold_of(d, call, now);
         atomic_store(&call->state, SLR_CALL_ASKED);
         d->ops->begin(d->setup, call, now);
     }
@@ -187,6 +194,26 @@ static void measure(struct slr_director *d, bool on, int64_t now)
     d->measuring = on;
 }
 
+/* Calls that were set up in silence begin to send, as many a second as were to be set up. */
+static enum slr_err begin_all(struct slr_director *d)
+{
+    enum slr_err err = SLR_OK;
+    uint32_t done = 0;
+    d->silent = false;
+    d->start_ns = now_ns();
+    while (done < d->asked && err == SLR_OK) {
+        int64_t now = now_ns();
+        uint32_t due = due_at(d, now - d->start_ns);
+        for (; done < d->asked && done < due; done++) {
+            if (atomic_load(&d->book->call[done].state) == SLR_CALL_ASKED) {
+                begin_sending(d, &d->book->call[done], now);
+            }
+        }
+        err = round_of(d, 0);
+    }
+    return err;
+}
+
 enum slr_err slr_director_run(struct slr_director *d)
 {
     enum slr_err err = SLR_OK;
@@ -196,8 +223,13 @@ enum slr_err slr_director_run(struct slr_director *d)
     if (!d->queue) {
         return SLR_NOMEM;
     }
+    d->silent = d->cfg->silent_setup;
     while (err == SLR_OK && d->set_up + d->failed < d->cfg->calls) {
         err = round_of(d, due_at(d, now_ns() - d->start_ns) + d->churned);
+    }
+    d->setup_s = (double)(now_ns() - d->start_ns) / (double)SLR_NS_PER_S;
+    if (err == SLR_OK && d->silent) {
+        err = begin_all(d);
     }
     if (err == SLR_OK && d->set_up == 0) {
         return SLR_TIMEOUT;

@@ -28,6 +28,7 @@ struct slr_director {
     uint32_t set_up, failed, ended, end_failed; /* calls */
     uint32_t churned;                           /* calls that ended while others went on */
     uint32_t up_most;
+    double setup_s; /* the ramp */
     double measured_s;
     double call_seconds; /* in the measured time */
     struct slr_hist setup_latency;
@@ -37,7 +38,7 @@ struct slr_director {
     struct slr_call **queue; /* calls that are over, in the order in which they may be ended */
     int64_t start_ns, tail_ns;
     int64_t last_ns; /* the newest change of `up` in the measured time */
-    bool measuring;
+    bool measuring, silent;
     char why[64]; /* why the first set-up failed */
 };
 

@@ -26,6 +26,7 @@
 #include "storage/wav_read.h"
 
 #define LOOK_MS 250
+#define TOLD_MAX 8u
 #define SEARCH_MS 2000 /* how far from its place a leg is looked for */
 
 struct slr_files {
@@ -115,7 +116,8 @@ static void describe(const struct one *o, uint32_t leg, struct slr_check_leg *ou
     const struct slr_voice *voice = slr_cast_voice(o->cast, o->call->index);
     const struct slr_call_leg *l = &o->call->leg[leg];
     int64_t hz = voice->use.sample_hz;
-    int64_t since_ns = o->view ? l->start_ns + o->cfg->wall_offset_ns - o->view->start_wall_ns : 0;
+    int64_t since_ns =
+        o->view ? l->start_ns + l->late_ns + o->cfg->wall_offset_ns - o->view->start_wall_ns : 0;
     *out = (struct slr_check_leg){.voice = voice,
                                   .impair = &o->cfg->impair,
                                   .run_id = o->cfg->run_id,
@@ -124,6 +126,24 @@ static void describe(const struct one *o, uint32_t leg, struct slr_check_leg *ou
                                   .frames = l->frames,
                                   .expect = since_ns / 1000 * hz / 1000000,
                                   .search = SEARCH_MS * hz / 1000};
+}
+
+/* A line for people, for the first recordings that are not right. */
+static void tell(const struct one *o, uint32_t leg, const struct slr_check_result *r)
+{
+    if (r->found == r->expected && r->leaked == 0 && r->damaged == 0) {
+        return;
+    }
+    if (++o->v->legs_bad <= TOLD_MAX) {
+        fprintf(stderr,
+                "slr-load: %s leg %u: %llu of %llu found, %llu lost, %llu misplaced, %llu leaked, "
+                "%llu damaged, the first at %.2f s\n",
+                o->view->file, leg, (unsigned long long)r->found, (unsigned long long)r->expected,
+                (unsigned long long)r->lost, (unsigned long long)r->misplaced,
+                (unsigned long long)r->leaked, (unsigned long long)r->damaged,
+                (double)r->anchor / (double)o->info.shape.sample_hz +
+                    (r->found > 0 ? r->first_bad : 0) * 0.02);
+    }
 }
 
 /* The channel in its leg's own time; frees `mono` where that is another one. NULL: no memory. */
@@ -183,6 +203,7 @@ static bool check_leg(struct one *o, const struct slr_view_leg *vl, uint32_t leg
         o->v->offset_max_ns = off;
     }
     add_result(o->v, &r);
+    tell(o, leg, &r);
     return true;
 }
 

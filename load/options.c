@@ -35,6 +35,8 @@ static const struct slr_option table[] = {
     {'r', "ramp", SLR_OPT_U32, AT(ramp), 1, 5000, "N", "200", "calls set up a second"},
     {0, "churn", SLR_OPT_U32, AT(churn), 0, 2000, "N", "0",
      "calls that end, and new ones that begin, a second while --calls stay up"},
+    {0, "silent-setup", SLR_OPT_FLAG, AT(silent_setup), 0, 0, NULL, NULL,
+     "no call sends before all are set up; then --ramp a second begin"},
     {0, "inflight", SLR_OPT_U32, AT(inflight), 1, 4096, "N", "16",
      "calls that are being set up, or ended, at once"},
     {0, "tolerance", SLR_OPT_U32, AT(tolerance_ms), 1, 1000, "MS", "10",

@@ -94,10 +94,11 @@ static json_t *verdict_row(const struct slr_load_config *cfg, const struct slr_r
     char name[NAME_SIZE];
     const struct slr_verdict *v = &r->verdict;
     name_of(r, "", name, sizeof name);
-    json_t *row = json_pack("{s:s,s:I,s:I,s:f,s:s,s:s,s:I}", "bench", name, "calls",
-                            (json_int_t)r->calls, "seconds", (json_int_t)cfg->seconds,
-                            "call_seconds", r->call_seconds, "setup", cfg->seam ? "seam" : "sip",
-                            "profile", cfg->profile, "seed", (json_int_t)cfg->seed);
+    json_t *row =
+        json_pack("{s:s,s:I,s:I,s:f,s:s,s:f,s:s,s:I}", "bench", name, "calls", (json_int_t)r->calls,
+                  "seconds", (json_int_t)cfg->seconds, "call_seconds", r->call_seconds, "setup",
+                  cfg->seam ? "seam" : "sip", "setup_s", r->setup_s, "profile", cfg->profile,
+                  "seed", (json_int_t)cfg->seed);
     const struct {
         const char *name;
         uint64_t value;
@@ -116,6 +117,7 @@ static json_t *verdict_row(const struct slr_load_config *cfg, const struct slr_r
                    {"leaked", v->leaked},
                    {"damaged", v->damaged},
                    {"recordings", v->recordings},
+                   {"legs_bad", v->legs_bad},
                    {"missing", v->missing},
                    {"unpaired", v->unpaired},
                    {"unreadable", v->unreadable},
@@ -301,8 +303,8 @@ void slr_report_table(const struct slr_load_config *cfg, const struct slr_result
     uint64_t softirq = 0;
     fprintf(out, "%u calls of %s for %u s through %s: %s\n", r->calls, r->codecs, cfg->seconds,
             cfg->seam ? "the seam" : "SIP", r->ok ? "ok" : "NOT OK");
-    fprintf(out, "  calls     %u set up, %u refused%s%s; set-up p50 %.1f ms, p99 %.1f ms\n",
-            r->set_up, r->failed, r->why[0] ? ": " : "", r->why,
+    fprintf(out, "  calls     %u set up in %.1f s, %u refused%s%s; each p50 %.1f ms, p99 %.1f ms\n",
+            r->set_up, r->setup_s, r->failed, r->why[0] ? ": " : "", r->why,
             ms(slr_hist_at(&r->setup_latency, 50)), ms(slr_hist_at(&r->setup_latency, 99)));
     table_verdict(r, out);
     for (uint32_t i = 0; i < r->after.process_count; i++) {

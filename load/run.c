@@ -111,6 +111,7 @@ static void gather(struct run *x)
     r->up_most = d->up_most;
     r->churned = d->churned;
     memcpy(r->why, d->why, sizeof r->why);
+    r->setup_s = d->setup_s;
     r->measured_s = d->measured_s;
     r->call_seconds = d->call_seconds;
     r->setup_latency = d->setup_latency;

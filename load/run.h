@@ -21,7 +21,7 @@ struct slr_result {
     uint32_t calls; /* asked for */
     uint32_t set_up, failed, end_failed, up_most, churned;
     char why[64]; /* the first failure's reason */
-    double measured_s, call_seconds;
+    double setup_s, measured_s, call_seconds;
     struct slr_sender_stats sent, sent_before; /* in all; before the measured time */
     int64_t sender_cpu_ns;                     /* in the measured time */
     struct slr_hist late, setup_latency;       /* late: in the measured time */

@@ -27,6 +27,7 @@
 #define NONE UINT32_MAX
 #define START_NS (30 * SLR_NS_PER_MS) /* between the answer and the first packet */
 #define REPORT_FRAMES 250u
+#define ANCHOR_FRAMES 37u /* by the least delayed of these a recorder places a leg */
 #define HELD_PER_STREAM 4u
 
 struct stream {
@@ -34,6 +35,7 @@ struct stream {
     struct slr_call *call;
     struct slr_packet_leg packet;
     int64_t start_ns, start_slot, end_ns;
+    int64_t late_ns; /* the least that its first packets were late */
     uint32_t frame, next;
     int32_t ppm;
     uint32_t reports;
@@ -63,6 +65,7 @@ struct slr_sender {
     struct held *held;
     uint32_t stream_free, held_free;
     uint32_t streams_at[CALENDAR], held_at[CALENDAR];
+    int64_t late_ns; /* how far behind it is */
     int64_t slot_ns; /* nominal time of the slot that is being sent */
     struct slr_hist late;
     slr_counter packets, bytes, dropped, copies, delayed, comfort, waits, errors, behind, failed;
@@ -146,6 +149,7 @@ static void finish(struct slr_sender *s, uint32_t stream)
     struct slr_call *call = st->call;
     slr_pace_leave(&s->pace, st->start_slot);
     call->leg[st->packet.leg].start_ns = st->start_ns;
+    call->leg[st->packet.leg].late_ns = st->frame > 0 ? st->late_ns : 0;
     call->leg[st->packet.leg].frames = st->frame;
     st->next = s->stream_free;
     s->stream_free = stream;
@@ -166,6 +170,9 @@ static void send_frame(struct slr_sender *s, uint32_t stream)
             finish(s, stream);
         }
         return;
+    }
+    if (st->frame < ANCHOR_FRAMES && s->late_ns < st->late_ns) {
+        st->late_ns = s->late_ns;
     }
     slr_impair_fate(im, st->packet.voice->row->comfort, st->call->index, st->packet.leg, st->frame,
                     &fate);
@@ -235,6 +242,7 @@ static void begin_leg(struct slr_sender *s, struct slr_call *call, uint32_t leg,
     int64_t slot = slr_pace_join(&s->pace, from_slot);
     *st = (struct stream){.to = call->leg[leg].rtp,
                           .call = call,
+                          .late_ns = INT64_MAX,
                           .ppm = slr_impair_skew_ppm(&s->sc.cfg->impair, leg),
                           .start_slot = slot,
                           .start_ns = slr_pace_time(&s->pace, slot)};
@@ -282,6 +290,7 @@ static void *run(void *ctx)
         take_calls(s);
         int64_t slot = slr_pace_next(&s->pace, now);
         s->slot_ns = slr_pace_time(&s->pace, slot);
+        s->late_ns = now - s->slot_ns;
         if (now - s->slot_ns > SLR_PACE_SLOT_NS) {
             slr_count_own(&s->behind, 1);
         }

@@ -12,6 +12,7 @@
 struct slr_verdict {
     uint32_t recordings;  /* of this run, looked at */
     uint32_t legs;        /* of them, with a channel that could be read */
+    uint32_t legs_bad;    /* of them, not as they should be */
     uint32_t missing;     /* calls that ended and have no (whole) recording */
     uint32_t unpaired;    /* recordings that do not have all legs of their call */
     uint64_t corrections; /* of the clock, undone before the comparison */
