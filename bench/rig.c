@@ -74,7 +74,7 @@ void rig_open(struct rig *b, const char *root, uint32_t streams, rig_answer answ
     b->rec_fd = open(b->dir, O_RDONLY | O_DIRECTORY);
     snprintf(b->state_dir, sizeof b->state_dir, "/dev/shm/slr-bench-XXXXXX");
     rig_must(mkdtemp(b->state_dir) != NULL, "mkdtemp");
-    rig_must(slr_state_open(b->state_dir, streams, streams * 10 + 64, &b->state) == SLR_OK,
+    rig_must(slr_state_open(b->state_dir, streams, streams * 12 + 64, &b->state) == SLR_OK,
              "state");
     b->codecs = calloc(streams, sizeof *b->codecs);
     b->active = calloc(streams, sizeof *b->active);
@@ -96,8 +96,8 @@ void rig_open(struct rig *b, const char *root, uint32_t streams, rig_answer answ
                                     .rec_fd = b->rec_fd,
                                     .count = 1,
                                     .window_ticks = SLR_TICKS_HZ,
-                                    .block_ticks = SLR_TICKS_HZ / 2,
-                                    .open_max = 4000,
+                                    .block_ticks = SLR_TICKS_HZ,
+                                    .open_max = 16000,
                                     .dirty_bytes = &b->dirty};
     rig_must(slr_writer_init(&b->writer) == SLR_OK, "writer");
     for (uint32_t i = 0; i < streams / 2; i++) {

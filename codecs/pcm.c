@@ -4,6 +4,7 @@
 #include "codecs/pcm.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codecs/g711.h"
@@ -63,13 +64,16 @@ static void measure(const int16_t *pcm, uint32_t count, struct slr_pcm_sums *out
     *out = p;
 }
 
-static int64_t sizes(const int16_t *pcm, uint32_t count, uint32_t stride)
+static void sizes(const int16_t *pcm, uint32_t count, uint32_t cells, uint32_t stride,
+                  uint32_t *out)
 {
-    int64_t sum = 0;
-    for (uint32_t i = 0; i < count; i += stride) {
-        sum += pcm[i] < 0 ? -pcm[i] : pcm[i];
+    for (uint32_t c = 0; c < cells; c++, pcm += count) {
+        uint32_t sum = 0;
+        for (uint32_t i = 0; i < count; i += stride) {
+            sum += (uint32_t)abs(pcm[i]);
+        }
+        out[c] = sum;
     }
-    return sum;
 }
 
 static uint32_t beyond(const int16_t *pcm, uint32_t count, int16_t size)
@@ -108,21 +112,21 @@ const struct slr_pcm slr_pcm_plain = {
     .pair16 = pair16,
 };
 
-const struct slr_pcm *slr_pcm_row(uint32_t i)
+const struct slr_pcm *slr_pcm(void)
 {
-    if (i == 0) {
-        return &slr_pcm_plain;
-    }
 #ifdef __x86_64__
-    if (i == 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) {
+    if (__builtin_cpu_supports("avx2")) {
         return &slr_pcm_avx2;
     }
 #endif
-    return NULL;
+    return &slr_pcm_plain;
 }
 
-const struct slr_pcm *slr_pcm(void)
+const struct slr_pcm *slr_pcm_row(uint32_t i)
 {
-    const struct slr_pcm *best = slr_pcm_row(1);
-    return best ? best : &slr_pcm_plain;
+    const struct slr_pcm *best = slr_pcm();
+    if (i == 0) {
+        return &slr_pcm_plain;
+    }
+    return i == 1 && best != &slr_pcm_plain ? best : NULL;
 }

@@ -22,9 +22,10 @@ struct slr_pcm {
     void (*from_ulaw)(const uint8_t *law, uint32_t count, int16_t *out);
     /* count: 1 to 65536. */
     void (*measure)(const int16_t *pcm, uint32_t count, struct slr_pcm_sums *out);
-    /* Sum of the sizes of every `stride`-th of `count` samples, the first one included. stride: 1
-     * or more; count: up to 65536. */
-    int64_t (*sizes)(const int16_t *pcm, uint32_t count, uint32_t stride);
+    /* Of each of `cells` stretches of `count` samples, one after the other: sum of the sizes of
+     * every stride-th, the first one included. stride: 1 or more; count: 1 to 65536. */
+    void (*sizes)(const int16_t *pcm, uint32_t count, uint32_t cells, uint32_t stride,
+                  uint32_t *out);
     /* How many are at least that far from 0. size: 1 or more; count: up to 65536. */
     uint32_t (*beyond)(const int16_t *pcm, uint32_t count, int16_t size);
     /* Two channels of `count` samples of one or two bytes; out: twice as many. */

@@ -1,6 +1,7 @@
 /*
- * pcm_avx2: the row for processors with AVX2, chosen at run time. What is left over after whole
- * vectors is done by the plain row. No state; any thread, allocates nothing.
+ * pcm_avx2: the row for processors with AVX2 (all of which count bits, too), chosen at run time.
+ * What is left over after whole vectors is done by the plain row. No state; any thread, allocates
+ * nothing.
  */
 #include "codecs/pcm.h"
 
@@ -75,15 +76,11 @@ AVX2 static void from_ulaw(const uint8_t *law, uint32_t count, int16_t *out)
     slr_pcm_plain.from_ulaw(law + i, count - i, out + i);
 }
 
-AVX2 static inline int64_t add_lanes32(__m256i v)
+AVX2 static inline int32_t add_lanes32(__m256i v)
 {
-    int32_t lane[8];
-    int64_t sum = 0;
-    store(lane, v);
-    for (int i = 0; i < 8; i++) {
-        sum += lane[i];
-    }
-    return sum;
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 
 AVX2 static inline uint64_t add_lanes64(__m256i v)
@@ -143,30 +140,37 @@ AVX2 static void measure(const int16_t *pcm, uint32_t count, struct slr_pcm_sums
     }
 }
 
-/* One where a lane counts: lanes 0, 3, 6 ... from the third-th on. */
-AVX2 static inline __m256i every_third(uint32_t first)
+/* One where a lane counts, which is every third of all, if so many lanes went before. */
+AVX2 static inline __m256i every_third(uint32_t before)
 {
     static const int16_t lane[LANES + 2] = {1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0};
-    return load(lane + (3 - first) % 3);
+    return load(lane + before % 3);
 }
 
 /* What the speech detector asks for: one of three. */
-AVX2 static int64_t sizes(const int16_t *pcm, uint32_t count, uint32_t stride)
+AVX2 static void sizes(const int16_t *pcm, uint32_t count, uint32_t cells, uint32_t stride,
+                       uint32_t *out)
 {
-    const __m256i take[3] = {every_third(0), every_third(2), every_third(1)};
-    __m256i sum = _mm256_setzero_si256();
-    uint32_t i = 0;
+    const __m256i take[3] = {every_third(0), every_third(LANES), every_third(2 * LANES)};
     if (stride != 3) {
-        return slr_pcm_plain.sizes(pcm, count, stride);
+        slr_pcm_plain.sizes(pcm, count, cells, stride, out);
+        return;
     }
-    for (uint32_t k = 0; i + LANES <= count; i += LANES, k = k == 2 ? 0 : k + 1) {
-        __m256i v = load(pcm + i);
-        /* the weight has the sample's sign: 32 bits hold the size of -32768 */
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, _mm256_sign_epi16(take[k], v)));
+    for (uint32_t c = 0; c < cells; c++, pcm += count) {
+        __m256i sum = _mm256_setzero_si256();
+        uint32_t rest = 0;
+        uint32_t i = 0;
+        for (uint32_t k = 0; i + LANES <= count; i += LANES, k = k == 2 ? 0 : k + 1) {
+            __m256i v = load(pcm + i);
+            /* the weight has the sample's sign: 32 bits hold the size of -32768 */
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, _mm256_sign_epi16(take[k], v)));
+        }
+        uint32_t next = (i + 2) / 3 * 3;
+        if (next < count) {
+            slr_pcm_plain.sizes(pcm + next, count - next, 1, 3, &rest);
+        }
+        out[c] = (uint32_t)add_lanes32(sum) + rest;
     }
-    uint32_t next = (i + 2) / 3 * 3;
-    int64_t rest = next < count ? slr_pcm_plain.sizes(pcm + next, count - next, 3) : 0;
-    return add_lanes32(sum) + rest;
 }
 
 AVX2 static uint32_t beyond(const int16_t *pcm, uint32_t count, int16_t size)

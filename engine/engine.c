@@ -204,7 +204,7 @@ static enum slr_err make_writers(struct slr_engine *e)
     if (!e->writer || !e->to_sealer) {
         return SLR_NOMEM;
     }
-    uint32_t block_ms = e->cfg->block_ms ? e->cfg->block_ms : 500;
+    uint32_t block_ms = e->cfg->block_ms ? e->cfg->block_ms : 1000;
     for (uint32_t i = 0; i < e->writer_count; i++) {
         struct slr_writer *w = &e->writer[i];
         w->state = e->state;

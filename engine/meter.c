@@ -29,11 +29,19 @@ static const double edge[SLR_METER_BINS] = {
 #undef EDGE
 };
 
+/* As ilogb, of a number that is not too small for that. */
+static int exponent_of(double x)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &x, sizeof bits);
+    return (int)(bits >> 52 & 0x7ff) - 1023;
+}
+
 /* The logarithm decides; it is only asked where the table's last digit might matter. */
 static uint32_t bin_of(double power)
 {
     if (power >= 1) {
-        int octaves = 29 - ilogb(power); /* whole ones below full scale: at most 29, 87.3 dB */
+        int octaves = 29 - exponent_of(power); /* whole ones below full scale: at most 29 */
         uint32_t first = octaves > 0 ? (uint32_t)octaves * 301u / 100u : 0;
         uint32_t bin = first;
         for (uint32_t i = 1; i <= 4; i++) {
@@ -53,7 +61,7 @@ static uint32_t bin_of(double power)
 static bool end_frame(struct slr_meter *m)
 {
     bool dead = m->frame_max - m->frame_min <= SLR_METER_DEAD_RANGE;
-    m->bin[bin_of((double)m->frame_squares / m->frame_samples)]++;
+    m->bin[bin_of((double)(int64_t)m->frame_squares / m->frame_samples)]++;
     m->frames++;
     m->dead_frames += dead;
     m->frame_squares = 0;

@@ -90,13 +90,7 @@ enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_sess
     if (err != SLR_OK) {
         return err;
     }
-    slr_recfile_name_spans(s->id, name);
-    f->spans_fd = openat(rec_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (f->spans_fd < 0) {
-        err = slr_err_from_errno(errno);
-        f->media.base.ops->close(&f->media.base);
-        return err;
-    }
+    f->spans_fd = -1;
     f->is_open = true;
     f->since_checkpoint = 0;
     err = wav->begin(f->state, &s->shape, NULL, &f->media.base, slr_session_commit(s)->frames);
@@ -107,6 +101,25 @@ enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_sess
         slr_recfile_close(f);
     }
     return err;
+}
+
+enum slr_err slr_recfile_open_spans(struct slr_recfile *f, int rec_fd, const char *id)
+{
+    char name[SLR_REC_NAME_SIZE];
+    if (f->spans_fd >= 0) {
+        return SLR_OK;
+    }
+    slr_recfile_name_spans(id, name);
+    f->spans_fd = openat(rec_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return f->spans_fd >= 0 ? SLR_OK : slr_err_from_errno(errno);
+}
+
+static void close_spans(struct slr_recfile *f)
+{
+    if (f->spans_fd >= 0) {
+        close(f->spans_fd);
+        f->spans_fd = -1;
+    }
 }
 
 static enum slr_err append_spans(int fd, uint64_t offset, const struct slr_span_buffer *spans)
@@ -128,7 +141,7 @@ static enum slr_err append_spans(int fd, uint64_t offset, const struct slr_span_
     return SLR_OK;
 }
 
-enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *commit,
+enum slr_err slr_recfile_append(struct slr_recfile *f, int rec_fd, const struct slr_session *s,
                                 const struct slr_block *block, const struct slr_span_buffer *spans)
 {
     const struct slr_container *wav = slr_container_by_name("wav");
@@ -136,14 +149,24 @@ enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *
     if (block->frames > 0) {
         err = wav->append(f->state, block->at, block->frames);
     }
-    if (err == SLR_OK && spans->count > 0) {
-        err = append_spans(f->spans_fd, commit->spans_bytes, spans);
+    if (spans->count == 0) {
+        close_spans(f); /* most recordings need it for a few blocks only */
+    } else if (err == SLR_OK) {
+        err = slr_recfile_open_spans(f, rec_fd, s->id);
+        if (err == SLR_OK) {
+            err = append_spans(f->spans_fd, slr_session_commit(s)->spans_bytes, spans);
+        }
     }
     if (err == SLR_OK && ++f->since_checkpoint >= CHECKPOINT_BLOCKS) {
         f->since_checkpoint = 0;
         err = wav->checkpoint(f->state);
     }
     return err;
+}
+
+uint32_t slr_recfile_fds(const struct slr_recfile *f)
+{
+    return f->is_open ? 1u + (f->spans_fd >= 0) : 0;
 }
 
 void slr_recfile_close(struct slr_recfile *f)
@@ -153,5 +176,5 @@ void slr_recfile_close(struct slr_recfile *f)
     }
     f->is_open = false;
     f->media.base.ops->close(&f->media.base);
-    close(f->spans_fd);
+    close_spans(f);
 }

@@ -20,7 +20,7 @@
 struct slr_recfile {
     bool is_open;
     struct slr_sink_posix media;
-    int spans_fd;
+    int spans_fd; /* -1: not needed now */
     _Alignas(16) uint8_t state[SLR_CONTAINER_STATE_BYTES];
     uint32_t since_checkpoint; /* blocks */
 };
@@ -35,11 +35,16 @@ void slr_recfile_name_final(const char *id, const char *extension,
 /* rec_fd: descriptor of DIR/rec. Makes what is missing. A file that lost what the commit says is in
  * it is filled up with silence, and s->damaged is set. Errors of the disk. */
 enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_session *s) SLR_CHECKED;
-/* Appends a block and its spans at the places of `commit`; counts nothing as written before both
- * succeeded. After an error close the file: the next open goes on from the commit. */
-enum slr_err slr_recfile_append(struct slr_recfile *f, const struct slr_commit *commit,
+/* Opens the span journal too, or makes it: it is not there before a span is over. Errors of the
+ * disk. */
+enum slr_err slr_recfile_open_spans(struct slr_recfile *f, int rec_fd, const char *id) SLR_CHECKED;
+/* Appends a block and its spans at the places of the session's commit; counts nothing as written
+ * before both succeeded. After an error close the file: the next open goes on from the commit. */
+enum slr_err slr_recfile_append(struct slr_recfile *f, int rec_fd, const struct slr_session *s,
                                 const struct slr_block *block,
                                 const struct slr_span_buffer *spans) SLR_CHECKED;
+/* Descriptors that it has open: 0 to 2. */
+uint32_t slr_recfile_fds(const struct slr_recfile *f);
 void slr_recfile_close(struct slr_recfile *f);
 
 #endif

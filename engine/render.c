@@ -205,8 +205,24 @@ struct slr_note slr_render_note(const struct slr_render_item *item)
     return note;
 }
 
+/* Does it go on where that ends, in every respect? */
+static bool continues(const struct slr_note *last, const struct slr_note *note)
+{
+    return last->end_ticks == note->start_ticks && slr_note_last_seq(last) + 1 == note->seq_ext &&
+           last->stream == note->stream && last->flags == 0 && note->flags == 0 &&
+           last->kind == SLR_SPAN_RECEIVED && note->kind == SLR_SPAN_RECEIVED && last->sound &&
+           note->sound && last->segment == note->segment && note->end_ticks > note->start_ticks &&
+           slr_note_dur(last) == note->end_ticks - note->start_ticks;
+}
+
 void slr_render_tell(struct slr_render *r, const struct slr_note *note)
 {
+    struct slr_track *t = r->track;
+    if (t->note_count > 0 && continues(&t->note[t->note_count - 1], note)) {
+        t->note[t->note_count - 1].end_ticks = note->end_ticks;
+        t->note[t->note_count - 1].more++;
+        return;
+    }
     struct slr_note *told = slr_track_note(r->track);
     if (told) {
         *told = *note;

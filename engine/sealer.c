@@ -110,6 +110,9 @@ static enum slr_err finish_media(struct slr_sealer *s, struct slr_session *sessi
     }
     err = wav->finish(f.state);
     if (err == SLR_OK) {
+        err = slr_recfile_open_spans(&f, s->rec_fd, session->id);
+    }
+    if (err == SLR_OK) {
         err = read_journal(session, sealed, f.spans_fd, journal);
     }
     if (err == SLR_OK) {

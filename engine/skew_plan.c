@@ -53,11 +53,14 @@ static int32_t sample(const struct slr_track *t, uint32_t i)
     return v;
 }
 
-/* Mean of every stride-th sample's size. */
-static float size_of(struct slr_track *t, uint32_t from, uint32_t count, uint32_t stride)
+/* Mean size of every stride-th sample of each cell. */
+static void sizes_of(const struct plan *p, uint32_t stride, float *size)
 {
-    int64_t sum = slr_pcm()->sizes(slr_track_pcm(t) + from, count, stride);
-    return (float)sum * (float)stride / (float)count;
+    uint32_t sum[CELLS_MAX];
+    slr_pcm()->sizes(slr_track_pcm(p->track), p->cell_frames, p->cells, stride, sum);
+    for (uint32_t c = 0; c < p->cells; c++) {
+        size[c] = (float)sum[c] * (float)stride / (float)p->cell_frames;
+    }
 }
 
 /* The noise is the least of the last seconds, speech the most. */
@@ -127,38 +130,43 @@ static bool gap_is_pause(const struct plan *p, int64_t at_ticks)
     for (uint32_t i = 0; i < t->note_count; i++) {
         const struct slr_note *n = &t->note[i];
         if (n->start_ticks >= at_ticks) {
-            return before && before->stream == n->stream && n->seq_ext == before->seq_ext + 1;
+            return before && before->stream == n->stream &&
+                   n->seq_ext == slr_note_last_seq(before) + 1;
         }
         before = n;
     }
     return false;
 }
 
-/* Of the last note that stays in the block, whatever is inserted. */
+/* Of the last packet that stays in the block, whatever is inserted. */
 static int64_t last_start(const struct plan *p)
 {
     const struct slr_track *t = p->track;
     int64_t last = INT64_MIN;
     int64_t end = t->first_frame + (int64_t)p->frames - (p->left > 0 ? p->left : 0);
+    int64_t end_ticks = end * p->tpf;
     for (uint32_t i = 0; i < t->note_count; i++) {
-        int64_t start = t->note[i].start_ticks;
-        last = start < end * slr_ticks_per_frame(&t->shape) ? start : last;
+        const struct slr_note *n = &t->note[i];
+        if (n->start_ticks < end_ticks) {
+            last = n->start_ticks + slr_note_more_before(n, end_ticks) * slr_note_dur(n);
+        }
     }
     return last;
 }
 
-/* What each cell is; learns on the way. Cells from the last note on are left alone. */
+/* What each cell is; learns on the way. Cells from the last packet on are left alone. */
 static void look(struct plan *p, struct slr_skew_level *level)
 {
-    struct slr_track *t = p->track;
+    const struct slr_track *t = p->track;
+    float size[CELLS_MAX];
     uint32_t note = 0;
     int64_t last = last_start(p);
+    sizes_of(p, 1, size);
     for (uint32_t c = 0; c < p->cells; c++) {
-        float size = size_of(t, c * p->cell_frames, p->cell_frames, 1);
         enum cell kind = t->note_count > 0 ? kind_of(p, c, &note) : BARRED;
         if (kind == SPEECH) {
-            learn(level, size);
-            kind = is_quiet(level, size) ? QUIET : SPEECH;
+            learn(level, size[c]);
+            kind = is_quiet(level, size[c]) ? QUIET : SPEECH;
         } else if (kind == EMPTY && !gap_is_pause(p, ticks_of(p, c))) {
             kind = BARRED;
         }
@@ -166,15 +174,40 @@ static void look(struct plan *p, struct slr_skew_level *level)
     }
 }
 
-/* Where nothing is to be done a look at some of the samples will do. */
-static void glance(struct plan *p, struct slr_skew_level *level)
+/* Where sound goes on for long: how many cells from there on it fills, all else being out of the
+ * question. 0: ask for each. */
+static uint32_t filled_cells(const struct plan *p, uint32_t cell, uint32_t first_note)
 {
-    struct slr_track *t = p->track;
+    const struct slr_track *t = p->track;
+    const struct slr_note *n = &t->note[first_note];
+    int64_t from = ticks_of(p, cell);
+    bool sound = n->kind == SLR_SPAN_RECEIVED && n->start_ticks <= from && n->end_ticks > from;
+    bool last = first_note + 1 == t->note_count;
+    if (!p->open || !sound || (!last && n[1].start_ticks < n->end_ticks)) {
+        return 0;
+    }
+    int64_t cells = (n->end_ticks - from) / (p->cell_frames * p->tpf);
+    return cells < (int64_t)(p->cells - cell) ? (uint32_t)cells : p->cells - cell;
+}
+
+/* Where nothing is to be done a look at some of the samples will do. */
+static void glance(const struct plan *p, struct slr_skew_level *level)
+{
+    const struct slr_track *t = p->track;
     uint32_t stride = t->shape.sample_hz / LOOK_HZ;
+    float size[CELLS_MAX];
     uint32_t note = 0;
-    for (uint32_t c = 0; c < p->cells && t->note_count > 0; c++) {
-        if (kind_of(p, c, &note) == SPEECH) {
-            learn(level, size_of(t, c * p->cell_frames, p->cell_frames, stride ? stride : 1));
+    if (t->note_count == 0) {
+        return;
+    }
+    sizes_of(p, stride ? stride : 1, size);
+    for (uint32_t c = 0; c < p->cells;) {
+        bool speech = kind_of(p, c, &note) == SPEECH;
+        uint32_t count = speech ? filled_cells(p, c, note) : 0;
+        for (uint32_t end = c + (count > 0 ? count : 1); c < end; c++) {
+            if (speech) {
+                learn(level, size[c]);
+            }
         }
     }
 }

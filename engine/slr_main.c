@@ -68,7 +68,7 @@ static const struct slr_option options[] = {
     STR("sniffer-key", sniffer_key, "FILE", NULL, "file with the key sniffer readers must give"),
     {0, "hep-send", SLR_OPT_LIST, AT(hep_send), 0, 0, "udp|tcp:HOST:PORT", NULL,
      "push HEP to HOMER, sngrep"},
-    U32(0, "block", block_ms, 20, 60000, "MS", "500", "how often a recording is written"),
+    U32(0, "block", block_ms, 20, 60000, "MS", "1000", "how often a recording is written"),
     U32(0, "workers", workers, 1, 64, "N", "1", "receiving threads"),
     U32(0, "writers", writers, 1, 64, "N", "1", "writing threads"),
     U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),

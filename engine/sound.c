@@ -35,11 +35,12 @@ static bool frames_of(const struct slr_track *t, int64_t start_ticks, int64_t en
     return *count > 0;
 }
 
-static bool measure(struct slr_sound *sound, struct slr_track *t, const struct slr_note *n)
+static bool measure(struct slr_sound *sound, struct slr_track *t, int64_t start_ticks,
+                    int64_t end_ticks)
 {
     uint32_t from = 0;
     uint32_t count = 0;
-    if (!frames_of(t, n->start_ticks, n->end_ticks, &from, &count)) {
+    if (!frames_of(t, start_ticks, end_ticks, &from, &count)) {
         return false;
     }
     return slr_meter_put(&sound->meter, slr_track_pcm(t) + from, count, t->shape.sample_hz);
@@ -121,36 +122,48 @@ static void note_alive(struct slr_sound *sound, int64_t at_ticks)
     sound->dead_ticks = sound->comfort_ticks = sound->undecoded_ticks = 0;
 }
 
+/* One packet, or what was made of none; [start, stop): as far as it lies in the track. */
+static void take(struct slr_sound *sound, struct slr_track *track, const struct slr_note *n,
+                 int64_t start, int64_t stop)
+{
+    int64_t len = stop > start ? stop - start : 0;
+    switch (n->kind) {
+    case SLR_SPAN_RECEIVED:
+        if (measure(sound, track, n->start_ticks, n->end_ticks)) {
+            note_alive(sound, stop);
+        } else {
+            sound->dead_ticks += len;
+        }
+        break;
+    case SLR_SPAN_EVENT:
+        note_alive(sound, stop); /* somebody presses keys */
+        break;
+    case SLR_SPAN_COMFORT:
+        sound->comfort_ticks += len + 1;
+        break;
+    case SLR_SPAN_CONCEALED:
+        sound->undecoded_ticks += n->filler ? 0 : len + 1; /* some have no length */
+        break;
+    default:
+        break;
+    }
+}
+
 void slr_sound_track(struct slr_sound *sound, const struct slr_session *s, struct slr_track *track)
 {
     int64_t tpf = slr_ticks_per_frame(&track->shape);
+    int64_t from = track->first_frame * tpf;
     int64_t end = (track->first_frame + (int64_t)track->frames) * tpf;
     for (uint32_t i = 0; i < track->note_count; i++) {
-        const struct slr_note *n = &track->note[i];
-        int64_t start =
-            n->start_ticks > track->first_frame * tpf ? n->start_ticks : track->first_frame * tpf;
-        int64_t stop = n->end_ticks < end ? n->end_ticks : end;
-        int64_t len = stop > start ? stop - start : 0;
-        count_packet(sound, s, n);
-        switch (n->kind) {
-        case SLR_SPAN_RECEIVED:
-            if (measure(sound, track, n)) {
-                note_alive(sound, stop);
-            } else {
-                sound->dead_ticks += len;
-            }
-            break;
-        case SLR_SPAN_EVENT:
-            note_alive(sound, stop); /* somebody presses keys */
-            break;
-        case SLR_SPAN_COMFORT:
-            sound->comfort_ticks += len + 1;
-            break;
-        case SLR_SPAN_CONCEALED:
-            sound->undecoded_ticks += n->filler ? 0 : len + 1; /* some have no length */
-            break;
-        default:
-            break;
+        struct slr_note n = track->note[i];
+        int64_t dur = slr_note_dur(&n);
+        for (uint32_t k = track->note[i].more + 1; k > 0; k--) {
+            n.end_ticks = n.start_ticks + dur;
+            count_packet(sound, s, &n);
+            take(sound, track, &n, n.start_ticks > from ? n.start_ticks : from,
+                 n.end_ticks < end ? n.end_ticks : end);
+            n.start_ticks = n.end_ticks;
+            n.seq_ext++;
         }
     }
 }
@@ -278,13 +291,29 @@ static void watch_leg(const struct slr_sound_watch *w, const struct slr_session 
     emit(w, s, leg, cause, 0);
 }
 
-void slr_sound_watch(const struct slr_sound_watch *w, struct slr_session *s, slr_mono now)
+/* Whatever happens, there is no alarm of the leg before (judge: both times only grow). */
+static int64_t next_ns(const struct slr_sound_watch *w, const struct slr_session *s,
+                       const struct slr_leg *leg)
 {
+    const struct slr_sound *sound = &leg->cursor[atomic_load(&s->commit_index) & 1].sound;
+    int64_t heard_ns = later(slr_leg_run(leg)->heard_ns, leg->joined_ns);
+    int64_t alive_ns =
+        sound->heard ? s->start.ns + slr_ns_from_ticks(sound->alive_ticks) : leg->joined_ns;
+    return (heard_ns < alive_ns ? heard_ns : alive_ns) + w->alarm_ns - SOON_NS;
+}
+
+int64_t slr_sound_watch(const struct slr_sound_watch *w, struct slr_session *s, slr_mono now)
+{
+    int64_t next = INT64_MAX;
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     for (uint32_t i = 0; w->alarm_ns > 0 && i < n; i++) {
         struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
         if (atomic_load_explicit(&leg->state, memory_order_acquire) == SLR_LEG_OPEN) {
             watch_leg(w, s, leg, now);
+            int64_t at = next_ns(w, s, leg);
+            bool on = atomic_load(&leg->silence.cause) != SLR_SILENCE_NONE;
+            next = !on && at < next ? at : next;
         }
     }
+    return next;
 }

@@ -33,7 +33,8 @@ struct slr_sound_watch {
     int64_t alarm_ns; /* --silent-alarm; 0: off */
 };
 
-/* Looks at each leg of a running session; an alarm begins and ends once. */
-void slr_sound_watch(const struct slr_sound_watch *w, struct slr_session *s, slr_mono now);
+/* Looks at each leg of a running session; an alarm begins and ends once. Returns before when no
+ * other look is needed, unless a block is written. */
+int64_t slr_sound_watch(const struct slr_sound_watch *w, struct slr_session *s, slr_mono now);
 
 #endif

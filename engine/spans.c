@@ -250,8 +250,9 @@ static enum slr_span_kind why(const struct slr_span_run *run, const struct slr_n
     return slr_spans_loss(note->flags);
 }
 
-/* Closes the gap before the note, then covers what of it is in the piece [from, to). A packet that
- * came when the place of its beginning was written already is not in the audio there. */
+/* note: its packets that begin before the piece ends. Closes the gap before it, then covers what of
+ * it is in the piece [from, to). A packet that came when the place of its beginning was written
+ * already is not in the audio there. */
 static void put_note(struct slr_span_run *run, const struct slr_note *note, int64_t from,
                      int64_t to)
 {
@@ -264,7 +265,7 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
             gap(run, until < note->start_ticks ? until : note->start_ticks, base, 0, 0);
             base = SLR_SPAN_COMFORT;
         }
-        gap(run, note->start_ticks, base, missing, note->end_ticks - note->start_ticks);
+        gap(run, note->start_ticks, base, missing, slr_note_dur(note));
     }
     if (note->start_ticks < from && run->cursor.at_ticks < from) {
         gap(run, from < note->end_ticks ? from : note->end_ticks, SLR_SPAN_LOST_NETWORK, 0, 0);
@@ -277,8 +278,9 @@ static void put_note(struct slr_span_run *run, const struct slr_note *note, int6
         return;
     }
     run->cursor.last_cause = note->filler ? note->cause : 0;
-    if (run->cursor.last_stream != note->stream || note->seq_ext > run->cursor.last_seq_ext) {
-        run->cursor.last_seq_ext = note->seq_ext;
+    int64_t last_seq = slr_note_last_seq(note);
+    if (run->cursor.last_stream != note->stream || last_seq > run->cursor.last_seq_ext) {
+        run->cursor.last_seq_ext = last_seq;
         run->cursor.last_stream = note->stream;
         run->cursor.last_segment = note->segment;
         run->cursor.last_undecoded = (note->flags & SLR_REC_UNDECODED) != 0;
@@ -292,9 +294,12 @@ void slr_spans_track(struct slr_span_run *run, const struct slr_track *track,
     run->corrections = corrections;
     run->corrections_told = run->removed_told = 0;
     for (uint32_t i = 0; i < track->note_count; i++) {
-        const struct slr_note *note = &track->note[i];
-        if (note->start_ticks < to_ticks) {
-            put_note(run, note, from_ticks, to_ticks);
+        struct slr_note note = track->note[i];
+        if (note.start_ticks < to_ticks) {
+            int64_t dur = slr_note_dur(&note);
+            note.more = slr_note_more_before(&note, to_ticks);
+            note.end_ticks = note.start_ticks + dur * ((int64_t)note.more + 1);
+            put_note(run, &note, from_ticks, to_ticks);
         }
     }
     assert(run->corrections_told == corrections->count);

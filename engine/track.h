@@ -30,10 +30,12 @@
 /* And more beyond its end: what voices make of the last packet (leg_voices.h). */
 #define SLR_TRACK_AHEAD_FRAMES 48000u
 
-/* What a record, or a time without one, came to be. Leg time; `end` may lie beyond the track. */
+/* What a record, or a time without one, came to be. Leg time; `end` may lie beyond the track. Usual
+ * packets that follow each other in every respect, and have the same length, share one. */
 struct slr_note {
     int64_t start_ticks, end_ticks;
-    int64_t seq_ext;
+    int64_t seq_ext; /* of the first one */
+    uint32_t more;   /* packets after that */
     uint32_t stream; /* generation << 8 | slot */
     uint32_t info;   /* concealed loss: packets missing */
     uint8_t flags;   /* of the record, SLR_REC_* */
@@ -43,6 +45,26 @@ struct slr_note {
     bool filler;     /* not a record: made for the time before the next one */
     bool sound;      /* it put samples into the track */
 };
+
+static inline int64_t slr_note_last_seq(const struct slr_note *n)
+{
+    return n->seq_ext + n->more;
+}
+/* Of each of its packets. */
+static inline int64_t slr_note_dur(const struct slr_note *n)
+{
+    return n->more == 0 ? n->end_ticks - n->start_ticks
+                        : (n->end_ticks - n->start_ticks) / ((int64_t)n->more + 1);
+}
+/* So many of its packets after the first begin before that; the first one does. */
+static inline uint32_t slr_note_more_before(const struct slr_note *n, int64_t ticks)
+{
+    if (n->more == 0) {
+        return 0;
+    }
+    int64_t more = (ticks - n->start_ticks - 1) / slr_note_dur(n);
+    return more < (int64_t)n->more ? (uint32_t)more : n->more;
+}
 
 struct slr_track {
     uint8_t *at; /* samples of shape.format, one channel whatever shape.channels says */
@@ -61,7 +83,7 @@ struct slr_track {
 
 /*
  * Samples that were put in or taken out, in order of at_frame (leg time, within the track and below
- * the start of its last note, so that the spans around are decided in this piece).
+ * the start of its last packet, so that the spans around are decided in this piece).
  * frames > 0: so many were inserted before at_frame; < 0: [at_frame, at_frame - frames) was
  * removed.
  */

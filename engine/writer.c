@@ -22,8 +22,14 @@ enum slr_err slr_writer_init(struct slr_writer *w)
     w->block_at = malloc(w->block_bytes);
     w->plane_at = malloc(w->block_bytes);
     w->voices = calloc(w->state->leg_max, sizeof *w->voices);
+    w->look = malloc(w->state->session_max * sizeof *w->look);
+    w->due = malloc(w->state->session_max * sizeof *w->due);
     enum slr_err err = slr_track_init(&w->track);
-    return w->block_at && w->plane_at && w->voices ? err : SLR_NOMEM;
+    bool all = w->block_at && w->plane_at && w->voices && w->look && w->due;
+    for (uint32_t i = 0; w->look && i < w->state->session_max; i++) {
+        w->look[i].legs = SLR_NONE;
+    }
+    return all ? err : SLR_NOMEM;
 }
 
 void slr_writer_fini(struct slr_writer *w)
@@ -37,7 +43,11 @@ void slr_writer_fini(struct slr_writer *w)
         slr_leg_voices_close(w->voices[i]);
     }
     free(w->voices);
+    free(w->look);
+    free(w->due);
     w->voices = NULL;
+    w->look = NULL;
+    w->due = NULL;
     w->block_at = w->plane_at = NULL;
     w->spans.at = NULL;
 }
@@ -276,10 +286,8 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
 
 static void close_file(struct slr_writer *w, struct slr_recfile *f)
 {
-    if (f->is_open) {
-        slr_recfile_close(f);
-        w->open_count--;
-    }
+    w->open_count -= slr_recfile_fds(f);
+    slr_recfile_close(f);
 }
 
 /* Writes `frames` more frames (0: only what finish adds). */
@@ -288,14 +296,14 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
 {
     struct slr_recfile *f = &w->file[s - w->state->session];
     struct slr_block block = {w->block_at, s->shape, slr_session_commit(s)->frames, frames};
-    bool was_open = f->is_open;
+    uint32_t before = slr_recfile_fds(f);
     enum slr_err err = slr_recfile_open(f, w->rec_fd, s);
     if (err == SLR_OK) {
-        w->open_count += !was_open;
         render_block(w, s, &block, finish, end_ticks);
-        err = w->spans.overflow ? SLR_NOMEM
-                                : slr_recfile_append(f, slr_session_commit(s), &block, &w->spans);
+        err =
+            w->spans.overflow ? SLR_NOMEM : slr_recfile_append(f, w->rec_fd, s, &block, &w->spans);
     }
+    w->open_count += slr_recfile_fds(f) - before;
     if (err != SLR_OK) {
         slr_count(&w->counters.at[SLR_CTR_WRITE_ERRORS], 1);
         SLR_ERROR("write_failed", "session=%s err=%s", s->id, slr_err_name(err));
@@ -419,6 +427,13 @@ static void close_legs(struct slr_writer *w, const struct slr_session *s)
     }
 }
 
+/* Where blocks are as long as pieces can be, less than one waits for the next time: one write a
+ * block, and not another one for the little that came since it was due. */
+static int64_t piece_least(const struct slr_writer *w, const struct slr_session *s)
+{
+    return w->block_ticks >= SLR_TICKS_HZ ? (int64_t)s->shape.sample_hz : 1;
+}
+
 /* A session's part of a step. False: the disk refused. */
 static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono now)
 {
@@ -449,7 +464,8 @@ static bool step_session(struct slr_writer *w, struct slr_session *s, slr_mono n
         atomic_store_explicit(&s->end_ticks, end, memory_order_release);
     }
     int64_t want = to / tpf;
-    while (have < want) {
+    int64_t least = closing ? 1 : piece_least(w, s);
+    while (want - have >= least) {
         uint32_t piece =
             (uint32_t)(want - have < s->shape.sample_hz ? want - have : s->shape.sample_hz);
         if (write_piece(w, s, piece, false, 0) != SLR_OK) {
@@ -474,8 +490,55 @@ static bool hand_to_sealer(struct slr_writer *w, uint32_t slot)
     if (!slr_ring_put(w->to_sealer, (void *)(uintptr_t)(slot + 1))) {
         return false;
     }
+    w->look[slot].legs = SLR_NONE;
     atomic_store(&w->active[slot], 0);
     return true;
+}
+
+/* The file follows the wall, or the leg that is least ahead of it, but a window (step_session). */
+static void set_look(struct slr_writer *w, const struct slr_session *s, int64_t watch_ns)
+{
+    struct slr_writer_look *look = &w->look[s - w->state->session];
+    look->watch_ns = watch_ns;
+    look->block_ticks = slr_session_written_ticks(s) + w->window_ticks + w->block_ticks;
+    look->corr_ticks = 0;
+    look->legs = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    for (uint32_t i = 0; i < look->legs; i++) {
+        int64_t corr = atomic_load(&w->state->leg[atomic_load(&s->leg[i])].corr_ticks);
+        look->corr_ticks = corr > look->corr_ticks ? corr : look->corr_ticks;
+    }
+    look->legs = s->shape.sample_hz == 0 ? SLR_NONE : look->legs;
+}
+
+/* Most sessions of most steps are not: they are asked as little as possible. */
+static bool is_due(const struct slr_writer *w, uint32_t slot, slr_mono now)
+{
+    const struct slr_session *s = &w->state->session[slot];
+    const struct slr_writer_look *look = &w->look[slot];
+    if (atomic_load_explicit(&s->leg_count, memory_order_acquire) != look->legs ||
+        atomic_load_explicit(&s->state, memory_order_acquire) != SLR_SESSION_OPEN ||
+        now.ns >= look->watch_ns || slr_session_ticks(s, now) >= look->block_ticks) {
+        return true;
+    }
+    for (uint32_t i = 0; i < look->legs; i++) {
+        const struct slr_leg_run *run = &w->state->run[atomic_load(&s->leg[i])];
+        int64_t highest = atomic_load_explicit(&run->highest_ticks, memory_order_relaxed);
+        if (highest != INT64_MIN && highest + look->corr_ticks >= look->block_ticks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t find_due(struct slr_writer *w, slr_mono now)
+{
+    uint32_t count = 0;
+    for (uint32_t i = w->number; i < w->state->session_max; i += w->count) {
+        if (atomic_load_explicit(&w->active[i], memory_order_acquire) && is_due(w, i, now)) {
+            w->due[count++] = i;
+        }
+    }
+    return count;
 }
 
 uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
@@ -484,15 +547,14 @@ uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
     if (now.ns < w->error_until_ns) {
         return 0;
     }
-    for (uint32_t i = w->number; i < w->state->session_max; i += w->count) {
-        if (!atomic_load_explicit(&w->active[i], memory_order_acquire)) {
-            continue;
-        }
+    uint32_t count = find_due(w, now);
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t i = w->due[k];
         struct slr_session *s = &w->state->session[i];
         uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
         if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
             waiting += !step_session(w, s, now);
-            slr_sound_watch(&w->watch, s, now);
+            set_look(w, s, slr_sound_watch(&w->watch, s, now));
             state = atomic_load_explicit(&s->state, memory_order_acquire);
         }
         if (state == SLR_SESSION_SEALING) {

@@ -16,6 +16,14 @@
  * is late, and placement gives it a new anchor. */
 #define SLR_WRITER_BEHIND_TICKS (10 * SLR_TICKS_HZ)
 
+/* What is known of a session since it was looked at last. */
+struct slr_writer_look {
+    int64_t watch_ns;    /* no alarm is due before */
+    int64_t block_ticks; /* no block is while neither the wall nor any leg has come that far */
+    int64_t corr_ticks;  /* most of its legs', 0 or more */
+    uint32_t legs;       /* so many it had; SLR_NONE: it must be looked at */
+};
+
 struct slr_writer {
     struct slr_state *state;
     const struct slr_leg_codecs *codecs;
@@ -27,7 +35,7 @@ struct slr_writer {
     uint32_t number, count; /* this one of how many */
     int64_t window_ticks, block_ticks;
     bool comfort_noise, event_tones; /* as in struct slr_render */
-    uint32_t open_max;               /* files kept open between blocks */
+    uint32_t open_max;               /* descriptors kept open between blocks */
     _Atomic uint64_t *dirty_bytes;   /* written since the last sync */
     struct slr_sound_watch watch;    /* alarm of silent legs */
     struct slr_counters counters;
@@ -41,6 +49,8 @@ struct slr_writer {
     struct slr_corrections corrections;
     struct slr_render_scratch scratch;
     struct slr_leg_voices **voices; /* for each leg slot, NULL: none */
+    struct slr_writer_look *look;   /* for each session slot */
+    uint32_t *due;                  /* slots of this step */
     int64_t error_until_ns;         /* after a failed write: no new try before */
     pthread_t thread;
     _Atomic bool stop;

@@ -53,11 +53,8 @@ static void end(struct one *o)
     free(o);
 }
 
-static void render(struct one *o, struct slr_block *b)
+static void render_track(struct one *o)
 {
-    static const struct slr_corrections none;
-    slr_render_silence(b);
-    slr_track_begin(&o->track, &b->shape, (int64_t)b->first_frame, b->frames);
     struct slr_render r = {.state = o->f.e.state,
                            .session = o->s,
                            .leg_index = o->slot,
@@ -68,6 +65,14 @@ static void render(struct one *o, struct slr_block *b)
                            .counters = &o->f.writer.counters};
     slr_render_leg(&r);
     cr_assert_null(o->voices);
+}
+
+static void render(struct one *o, struct slr_block *b)
+{
+    static const struct slr_corrections none;
+    slr_render_silence(b);
+    slr_track_begin(&o->track, &b->shape, (int64_t)b->first_frame, b->frames);
+    render_track(o);
     struct slr_block channel[2] = {*b, *b};
     const uint8_t *plane[2];
     for (uint32_t c = 0; c < 2; c++) {
@@ -78,6 +83,49 @@ static void render(struct one *o, struct slr_block *b)
     }
     slr_track_store(&o->track, &none, o->plane[1], b->frames, false);
     slr_track_join(&b->shape, plane, b->frames, b->at);
+}
+
+static uint32_t noted(const struct slr_track *t)
+{
+    uint32_t packets = 0;
+    for (uint32_t i = 0; i < t->note_count; i++) {
+        packets += 1 + t->note[i].more;
+    }
+    return packets;
+}
+
+/* Usual packets share a note; what is not like the one before, or not next to it, has its own. */
+Test(render, packets_that_follow_each_other_share_a_note)
+{
+    struct one *o = begin();
+    for (uint32_t k = 0; k < 20; k++) {
+        struct fx_packet p = fx_audio(SSRC, k, 1, 1);
+        p.kernel_drops = k == 12 ? 1 : 0;
+        if (k != 5 && k != 11) {
+            cr_assert_eq(fx_rtp(&o->f, o->slot, k * 20, p), SLR_VERDICT_TAKEN);
+        }
+    }
+    static const struct {
+        int64_t start, end, seq;
+        uint32_t more;
+    } want[] = {{0, 5, 0, 4}, {6, 11, 6, 4}, {12, 13, 12, 0}, {13, 20, 13, 6}};
+    struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
+    for (uint32_t k = 0; k < 2; k++) { /* without the first, of which a part is left */
+        slr_track_begin(&o->track, &b.shape, k * 200, 4000);
+        render_track(o);
+        cr_assert_eq(o->track.note_count, 4u);
+        int64_t seq = o->track.note[0].seq_ext - k;
+        for (uint32_t i = 0; i < 4; i++) {
+            const struct slr_note *n = &o->track.note[i];
+            uint32_t gone = i == 0 ? k : 0;
+            cr_assert_eq(n->start_ticks, (want[i].start + gone) * SLR_TICKS_HZ / 50);
+            cr_assert_eq(n->end_ticks, want[i].end * SLR_TICKS_HZ / 50);
+            cr_assert_eq(n->seq_ext, seq + want[i].seq + gone);
+            cr_assert_eq(n->more, want[i].more - gone);
+            cr_assert_eq(slr_note_dur(n), SLR_TICKS_HZ / 50);
+        }
+    }
+    end(o);
 }
 
 /* Blocks of 400 frames and packets of 160: every bound falls into a packet. */
@@ -154,7 +202,7 @@ Test(render, many_records_for_one_moment)
     cr_assert_gt(taken, 4096u);
     struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
     render(o, &b);
-    cr_assert_eq(o->track.note_count, taken);
+    cr_assert_eq(noted(&o->track), taken);
     for (uint32_t i = 0; i < 8; i++) {
         cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, 5999 % 7 * 160 + i));
     }
@@ -179,7 +227,7 @@ Test(render, records_in_the_reverse_order)
     int64_t low = atomic_load(&slr_leg_run(leg)->highest_ticks) / (SLR_TICKS_HZ / 8000) - 900;
     struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, (uint64_t)low);
     render(o, &b);
-    cr_assert_eq(o->track.note_count, 400u);
+    cr_assert_eq(noted(&o->track), 400u);
     for (uint32_t i = 0; i < 400; i++) {
         cr_assert_eq(o->at[2 * i + 1], fx_sample(SSRC, i + 1), "frame %u", i);
     }

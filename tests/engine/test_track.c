@@ -265,3 +265,17 @@ Test(track, samples_as_pcm)
         slr_track_fini(&o.t);
     }
 }
+
+Test(track, packets_that_share_a_note)
+{
+    struct slr_note n = {.start_ticks = -10, .end_ticks = 30, .seq_ext = 65534, .more = 3};
+    cr_assert_eq(slr_note_last_seq(&n), 65537);
+    cr_assert_eq(slr_note_dur(&n), 10);
+    static const uint32_t more[] = {0, 0, 1, 1, 2, 2, 3, 3, 3};
+    for (int64_t at = -9; at <= 31; at += 5) {
+        cr_assert_eq(slr_note_more_before(&n, at), more[(at + 9) / 5], "%d", (int)at);
+    }
+    n.more = 0;
+    cr_assert_eq(slr_note_dur(&n), 40);
+    cr_assert_eq(slr_note_more_before(&n, 31), 0u);
+}

@@ -415,3 +415,37 @@ Test(writer, a_lead_won_in_a_pause_is_not_cut)
     fx_assert_audio(&t.r, 0, (int64_t)t.r.wav.frames - 1600, 1600, A, 250LL * 160);
     done(&t);
 }
+
+/* Blocks of a second are written once a second, whole, and the journal is only there when a span is
+ * over, and open while there are more of them. */
+Test(writer, one_write_a_block)
+{
+    struct two t;
+    begin(&t, 8, 8);
+    t.f.writer.block_ticks = SLR_TICKS_HZ;
+    const struct slr_recfile *file = &t.f.e.file[t.s - t.f.e.state->session];
+    const slr_counter *blocks = &t.f.writer.counters.at[SLR_CTR_BLOCKS];
+    for (uint32_t k = 0; k < 1000; k++) {
+        feed(&t.f, t.slot[0], k * 20, A, k, 8);
+        if (k < 400 || (k % 10 != 0 && k < 600) || k >= 600) {
+            feed(&t.f, t.slot[1], k * 20, B, k, 8);
+        }
+        if (k % 12 == 11) { /* in the thread's time of a quarter, about */
+            uint64_t before = slr_count_get(blocks);
+            fx_write(&t.f, k * 20 + 19);
+            cr_assert_leq(slr_count_get(blocks) - before, 1u);
+            cr_assert_eq(slr_session_commit(t.s)->frames % 8000, 0u);
+            int64_t ms = slr_session_written_ticks(t.s) / FX_MS;
+            uint32_t open = ms == 0 ? 0 : (ms > 8000 && ms <= 12000 ? 2 : 1);
+            cr_assert_eq(slr_recfile_fds(file), open, "%u at %d", open, (int)ms);
+            cr_assert_eq(t.f.writer.open_count, open);
+        }
+    }
+    cr_assert_geq(slr_count_get(blocks), 17u);
+    end(&t, 20000);
+    fx_assert_audio(&t.r, 0, 0, 160000, A, 0);
+    fx_assert_audio(&t.r, 1, 0, 64000, B, 0);
+    fx_assert_audio(&t.r, 1, 96000, 64000, B, 96000);
+    fx_assert_spans(&t.r, 0, "received 0+20000");
+    done(&t);
+}
