@@ -147,6 +147,12 @@ AVX2 static inline __m256i every_third(uint32_t before)
     return load(lane + before % 3);
 }
 
+/* Their sums in pairs: the weight has the sample's sign, so 32 bits hold the size of -32768. */
+AVX2 static inline __m256i sizes_in(__m256i v, __m256i weight)
+{
+    return _mm256_madd_epi16(v, _mm256_sign_epi16(weight, v));
+}
+
 /* What the speech detector asks for: one of three. */
 AVX2 static void sizes(const int16_t *pcm, uint32_t count, uint32_t cells, uint32_t stride,
                        uint32_t *out)
@@ -160,10 +166,13 @@ AVX2 static void sizes(const int16_t *pcm, uint32_t count, uint32_t cells, uint3
         __m256i sum = _mm256_setzero_si256();
         uint32_t rest = 0;
         uint32_t i = 0;
-        for (uint32_t k = 0; i + LANES <= count; i += LANES, k = k == 2 ? 0 : k + 1) {
-            __m256i v = load(pcm + i);
-            /* the weight has the sample's sign: 32 bits hold the size of -32768 */
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, _mm256_sign_epi16(take[k], v)));
+        for (; i + 3 * LANES <= count; i += 3 * LANES) {
+            sum = _mm256_add_epi32(sum, sizes_in(load(pcm + i), take[0]));
+            sum = _mm256_add_epi32(sum, sizes_in(load(pcm + i + LANES), take[1]));
+            sum = _mm256_add_epi32(sum, sizes_in(load(pcm + i + 2 * LANES), take[2]));
+        }
+        for (uint32_t k = 0; i + LANES <= count; i += LANES, k++) {
+            sum = _mm256_add_epi32(sum, sizes_in(load(pcm + i), take[k]));
         }
         uint32_t next = (i + 2) / 3 * 3;
         if (next < count) {

@@ -33,6 +33,7 @@ struct slr_engine_config {
     struct slr_option_list hep_send; /* udp|tcp:HOST:PORT */
     uint32_t block_ms;               /* how often a session is written */
     uint32_t workers, writers;
+    const char *pin_workers, *pin_writers; /* lists of processors, NULL: any */
     uint32_t batch_us;
     uint32_t stall_memory_mb; /* packet memory pool */
     const char *digits;       /* keep | mask | drop default policy */

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/nofile.h"
+#include "engine/pin.h"
 
 #define SEAL_RING_SIZE 65536u
 
@@ -220,7 +221,7 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
         w->comfort_noise = e->cfg->comfort && strcmp(e->cfg->comfort, "noise") == 0;
         w->event_tones = e->cfg->event_tones;
-        w->open_max = 4000 / e->writer_count;
+        w->open_max = SLR_NOFILE_FILES / e->writer_count;
         w->dirty_bytes = &e->dirty_bytes;
         w->watch.state = e->state;
         w->watch.sink = &e->sink;
@@ -286,17 +287,38 @@ static void *sync_run(void *arg)
     return NULL;
 }
 
+/* A thread that was just started goes where its option says. */
+static enum slr_err pin(const char *list, uint32_t number, pthread_t thread, const char *option)
+{
+    struct slr_pin cpus;
+    enum slr_err err = slr_pin_parse(list, &cpus);
+    if (err == SLR_OK) {
+        err = slr_pin_thread(&cpus, number, thread);
+    }
+    if (err != SLR_OK) {
+        SLR_ERROR("bad_option", "option=%s value=%s expected=%s", option, SLR_Q(list),
+                  SLR_Q("processors that are there, as 0,2-3"));
+    }
+    return err;
+}
+
 static enum slr_err start_threads(struct slr_engine *e)
 {
     enum slr_err err = SLR_OK;
     for (uint32_t i = 0; i < e->worker_count && err == SLR_OK; i++) {
         err = slr_worker_start(&e->worker[i]);
+        if (err == SLR_OK) {
+            err = pin(e->cfg->pin_workers, i, e->worker[i].thread, "pin-workers");
+        }
     }
     if (err == SLR_OK) {
         slr_engine_restore_sockets(e);
     }
     for (uint32_t i = 0; i < e->writer_count && err == SLR_OK; i++) {
         err = slr_writer_start(&e->writer[i]);
+        if (err == SLR_OK) {
+            err = pin(e->cfg->pin_writers, i, e->writer[i].thread, "pin-writers");
+        }
     }
     if (err == SLR_OK) {
         err = slr_sealer_start(&e->sealer);

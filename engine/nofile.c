@@ -9,14 +9,13 @@
 
 #include "common/log.h"
 
-#define FILES_MAX 8000u /* beyond this the writers open and close files for each block */
 #define OTHERS 256u
 
 uint64_t slr_nofile_needed(uint32_t streams, uint32_t tables)
 {
     /* legs of closing sessions overlap with new ones: a quarter more slots than streams */
     uint64_t slots = (uint64_t)streams + streams / 4 + 16;
-    uint64_t files = streams < FILES_MAX ? streams : FILES_MAX;
+    uint64_t files = streams < SLR_NOFILE_FILES ? streams : SLR_NOFILE_FILES;
     uint64_t with_tables = (slots * 2 + files + OTHERS) / (tables + 1) + 1;
     return with_tables > files + OTHERS ? with_tables : files + OTHERS;
 }

@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 
+/* Of recordings: beyond this the writers open and close files for each block. */
+#define SLR_NOFILE_FILES 8000u
+
 /* What `streams` streams at once can take: RTP and RTCP socket of each, files, and the rest.
  * tables: so many tables of direct descriptors (uring: one a worker) have room for as many sockets
  * each as the limit says and count for nothing themselves. */
