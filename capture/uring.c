@@ -6,14 +6,14 @@
  * does not fit into the table keeps its file descriptor.
  * Completions are moved from the kernel's queue into a stash of our own and handed out from there,
  * so that remove can look for the end of one request without losing the others' packets. A batch is
- * what has gathered in batch_us: the thread waits for far more completions than will come, with
- * that time as the limit (min_wait since Linux 6.12, which needs one call for that and for an idle
- * line); with DEFER_TASKRUN nothing runs on its core until then. The kernel runs deferred work in
- * small portions unless many completions are asked for, so many are asked for, also without
- * waiting; and no more than a share of the buffers, so that they do not run out and stay in the
- * core's cache. The ring belongs to the thread that makes the first call after open. Wake calls
- * take effect at the end of the present batch_us. Of a direct socket, drops that no later packet
- * tells are known since Linux 6.7; before 6.4 its port is free up to a second after remove.
+ * what has gathered in batch_us, during which the thread sleeps outside of the ring; with
+ * DEFER_TASKRUN nothing runs on its core meanwhile, and a call to wake takes effect at once. (A
+ * wait in the ring for many completions, min_wait or not, would hold it up until the batch's end.)
+ * Then many completions are asked for in one call, since the kernel runs deferred work in small
+ * portions otherwise; and no more than a share of the buffers, so that they do not run out. Of the
+ * buffers only so many are in use as batches need, since a core's cache holds few. The ring belongs
+ * to the thread that makes the first call after open. Of a direct socket, drops that no later
+ * packet tells are known since Linux 6.7; before 6.4 its port is free up to a second after remove.
  * State: struct uring, owned by one worker thread (wake: any thread). Allocates at open and add;
  * kernel and buffer memory follow from max_sockets.
  */
@@ -41,9 +41,7 @@
 #define BATCH_SHARE 2u      /* of the buffers in use: more is not asked for at once */
 #define COMPLETIONS_MAX 65536u
 #define NO_FILE UINT32_MAX
-/* Newer than the liburing of Debian 12. */
-#define FEAT_MIN_TIMEOUT (1u << 15)
-#define SOCKET_GETSOCKOPT 2u
+#define SOCKET_GETSOCKOPT 2u /* newer than the liburing of Debian 12 */
 #define BUFFER_GROUP 0
 /* Room for sockaddr_in6, rounded up so that the control messages after it are aligned. */
 #define NAME_BYTES 32u
@@ -70,14 +68,6 @@ struct request {
     bool closing;  /* being removed: its completions are thrown away */
 };
 
-/* io_uring_getevents_arg as it is since Linux 6.12; where min_wait_us is now, a pad was. */
-struct wait_arg {
-    uint64_t sigmask;
-    uint32_t sigmask_bytes;
-    uint32_t min_wait_us;
-    uint64_t timespec;
-};
-
 struct uring {
     struct slr_capture base;
     struct slr_live live;
@@ -85,7 +75,6 @@ struct uring {
     bool ring_made, enabled, wake_armed, woken;
     bool broken; /* the kernel refused to wait: no call can succeed any more */
     bool more;   /* the last batch was cut off: more may wait in the kernel */
-    bool min_wait;
     int64_t batch_at_ns;
     struct request *request; /* by slot */
     uint32_t unarmed_count;
@@ -273,19 +262,9 @@ static uint32_t reap(struct uring *u)
     return count;
 }
 
-/* Submits, waits until `want` completions are there or the time is up, and takes them. least_ns:
- * after that any completion ends it, before it only `want` of them (0: always `want`). */
-static uint32_t wait_for(struct uring *u, uint32_t want, int64_t ns, int64_t least_ns)
+/* Time that is up, interruptions and a full queue are no errors: what matters is in it. */
+static uint32_t entered(struct uring *u, int result)
 {
-    struct __kernel_timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
-    struct wait_arg arg = {.timespec = (uintptr_t)&ts, .min_wait_us = (uint32_t)(least_ns / 1000)};
-    if (io_uring_sq_ready(&u->ring) > 0) {
-        io_uring_submit(&u->ring);
-    }
-    int result =
-        io_uring_enter2((unsigned)u->ring.ring_fd, 0, want,
-                        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, (void *)&arg, sizeof arg);
-    /* Time that is up, interruptions and a full queue are no errors: what matters is in it. */
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN &&
         result != -EBUSY) {
         SLR_ERROR("capture_wait_failed", "backend=uring text=%s", SLR_Q(strerror(-result)));
@@ -294,54 +273,76 @@ static uint32_t wait_for(struct uring *u, uint32_t want, int64_t ns, int64_t lea
     return reap(u);
 }
 
+/* Submits, waits until `want` completions are there or the time is up, and takes them. */
+static uint32_t wait_for(struct uring *u, uint32_t want, int64_t ns)
+{
+    struct __kernel_timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
+    struct io_uring_cqe *cqe;
+    return entered(u, io_uring_submit_and_wait_timeout(&u->ring, &cqe, want, &ts, NULL));
+}
+
 static uint32_t batch_max(const struct uring *u)
 {
     return u->stocked / BATCH_SHARE;
 }
 
-/* Takes what is there, without waiting. */
+/* Takes what is there. In small portions, since asking for more than there is would put the thread
+ * to sleep, if only for a moment: on a busy machine that is long. */
 static void sweep(struct uring *u)
 {
-    u->more = wait_for(u, batch_max(u), 0, 0) >= batch_max(u);
+    u->more = true;
+    while (u->more && stash_count(u) < batch_max(u)) {
+        u->more = entered(u, io_uring_submit_and_get_events(&u->ring)) > 0;
+    }
 }
 
-/* Waits for a batch, or after its time for anything. */
-static void wait_batch(struct uring *u, int64_t batch_ns, int64_t end_ns)
+/* Takes what is there, where that is likely to be much. */
+static void take_batch(struct uring *u)
 {
-    uint32_t count;
-    if (batch_ns < 1000) {
-        count = wait_for(u, 1, end_ns, 0);
-    } else if (u->min_wait && batch_ns < end_ns) {
-        count = wait_for(u, batch_max(u), end_ns, batch_ns);
-    } else {
-        count = wait_for(u, batch_max(u), batch_ns < end_ns ? batch_ns : end_ns, 0);
-    }
-    u->more = count >= batch_max(u);
-    if (count > 0 && !u->more) {
-        sweep(u); /* the first one may have come with others behind it */
+    u->more = wait_for(u, batch_max(u), 0) >= batch_max(u);
+}
+
+/* Sleeps while packets gather, unless wake is called. */
+static void sleep_ns(struct uring *u, int64_t ns)
+{
+    struct pollfd wake = {.fd = u->live.wake_fd, .events = POLLIN};
+    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
+    if (ppoll(&wake, 1, &ts, NULL) > 0) {
+        u->woken = slr_live_take_wake(&u->live) || u->woken;
     }
 }
 
 /* Fills the empty stash with the next batch. */
 static void gather(struct uring *u, uint32_t timeout_us)
 {
-    if (u->more || timeout_us == 0) {
+    if (timeout_us == 0) {
         sweep(u);
-        if (stash_count(u) > 0 || timeout_us == 0) {
+        return;
+    }
+    if (u->more) {
+        take_batch(u);
+        if (stash_count(u) > 0) {
             return;
         }
     }
     int64_t now_ns = slr_clock_mono(u->live.clock).ns;
     int64_t end_ns = now_ns + (int64_t)timeout_us * 1000;
     int64_t batch_end_ns = u->batch_at_ns + u->live.batch_ns;
-    /* Anything that completes ends a wait, also what is no packet: hence the loop. */
+    if (batch_end_ns > now_ns) {
+        sleep_ns(u, (batch_end_ns < end_ns ? batch_end_ns : end_ns) - now_ns);
+        take_batch(u);
+        now_ns = slr_clock_mono(u->live.clock).ns;
+        if (u->more && now_ns < batch_end_ns + u->live.batch_ns) {
+            stock(u, u->stocked * 2); /* a batch should fit in */
+        }
+    }
+    /* Anything that completes ends this wait, also what is no packet: hence the loop. */
     while (stash_count(u) == 0 && !u->woken && !u->broken && now_ns < end_ns) {
         arm_wake(u);
-        wait_batch(u, batch_end_ns - now_ns, end_ns - now_ns);
+        if (wait_for(u, 1, end_ns - now_ns) > 0) {
+            sweep(u); /* with others behind it */
+        }
         now_ns = slr_clock_mono(u->live.clock).ns;
-    }
-    if (u->more && now_ns < batch_end_ns - u->live.batch_ns / 4) {
-        stock(u, u->stocked * 2); /* it should have been the time that ended it */
     }
     u->batch_at_ns = now_ns;
 }
@@ -537,7 +538,7 @@ static void cancel(struct uring *u, uint32_t slot)
         io_uring_sqe_set_data64(entry, key_of(u, KIND_CANCEL, slot));
     }
     for (int i = 0; i < CANCEL_TRIES && (u->request[slot].armed || u->asking) && !u->broken; i++) {
-        wait_for(u, 1, CANCEL_WAIT_NS, 0);
+        wait_for(u, 1, CANCEL_WAIT_NS);
     }
     if (u->request[slot].armed) {
         SLR_ERROR("capture_cancel_failed", "backend=uring tag=%u", slot);
@@ -642,7 +643,6 @@ static enum slr_err make_ring(struct uring *u)
         return open_error(result, "setup");
     }
     u->ring_made = true;
-    u->min_wait = (params.features & FEAT_MIN_TIMEOUT) != 0;
     struct io_uring_buf_reg reg = {
         .ring_addr = (uintptr_t)u->buffers, .ring_entries = u->buffer_count, .bgid = BUFFER_GROUP};
     result = io_uring_register_buf_ring(&u->ring, &reg, 0);

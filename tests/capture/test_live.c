@@ -369,6 +369,30 @@ Test(live, wake_from_another_thread)
     each_row(check_wake_while_waiting, 1, 1000);
 }
 
+/* Calls that change legs are carried out by the receiving thread: a batch must not hold them up. */
+static void check_wake_in_a_batch(void)
+{
+    uint16_t port;
+    add(bind_one(&port), 0);
+    send_to(port, "x", 1);
+    next_packet(); /* the next batch is gathered for 20 s */
+    int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
+    for (int i = 0; i < 20; i++) {
+        pthread_t thread;
+        cr_assert_eq(pthread_create(&thread, NULL, wake_thread, capture), 0);
+        next(30000000);
+        pthread_join(thread, NULL);
+    }
+    cr_assert_lt(slr_clock_mono(slr_clock_real()).ns - start_ns, 10 * SLR_NS_PER_S, "%s",
+                 ops->name);
+    ops->remove(capture, 0);
+}
+
+Test(live, wake_ends_a_batch)
+{
+    each_row(check_wake_in_a_batch, 1, 20000000);
+}
+
 static void check_timeout(void)
 {
     int64_t start_ns = slr_clock_mono(slr_clock_real()).ns;
