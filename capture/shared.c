@@ -33,7 +33,8 @@
 #define BUFFER_FACTOR 128u  /* of what one stream's socket would have */
 #define BUFFER_MAX_BYTES (256u << 20)
 #define STAMP_TRIES 100
-#define STAMP_WAIT_NS (SLR_NS_PER_MS / 2)
+#define STAMP_WAIT_MS 100
+#define STAMP_LATE_NS (SLR_NS_PER_MS / 2)
 
 struct message {
     struct sockaddr_storage from;
@@ -170,7 +171,11 @@ static bool is_stamped(struct shared *s)
         sendto(s->fd[0], "", 1, MSG_DONTWAIT, (const struct sockaddr *)&sa, len_bytes) != 1) {
         return false;
     }
-    nanosleep(&(struct timespec){0, STAMP_WAIT_NS}, NULL);
+    struct pollfd came = {.fd = s->fd[0], .events = POLLIN};
+    if (poll(&came, 1, STAMP_WAIT_MS) != 1) {
+        return false;
+    }
+    nanosleep(&(struct timespec){0, STAMP_LATE_NS}, NULL);
     int64_t late_ns = slr_clock_wall(slr_clock_real()).ns;
     msg->msg_namelen = sizeof(struct sockaddr_storage);
     msg->msg_controllen = CONTROL_BYTES;
