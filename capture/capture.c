@@ -25,6 +25,22 @@ const struct slr_capture_ops *slr_capture_find(const char *name)
     return NULL;
 }
 
+const struct slr_capture_ops *slr_capture_named(const char *value, const char **arg)
+{
+    char name[32];
+    const char *colon = strchr(value, ':');
+    size_t len_bytes = colon ? (size_t)(colon - value) : strlen(value);
+    if (arg) {
+        *arg = colon ? colon + 1 : NULL;
+    }
+    if (len_bytes >= sizeof name) {
+        return NULL;
+    }
+    memcpy(name, value, len_bytes);
+    name[len_bytes] = '\0';
+    return slr_capture_find(name);
+}
+
 const struct slr_capture_ops *const *slr_capture_all(void)
 {
     return all_ops;

@@ -1,7 +1,7 @@
 /*
  * capture: the one contract by which packets enter, whatever delivers them.
  *
- * Backends are rows of capture.def (uring, shared, socket, pcapfile; later packet, dpdk, xdp). One
+ * Backends are rows of capture.def (uring, shared, socket, pcapfile, packet; later dpdk, xdp). One
  * instance belongs to one worker thread, which makes all calls. Live backends receive on UDP
  * sockets that the worker adds one by one and that are the backend's from then on: a backend may
  * keep them where no limit of open files counts them. Passive backends deliver everything they see
@@ -46,22 +46,23 @@ struct slr_capture_stats {
     uint64_t drop_link;        /* unknown or malformed link layer */
     uint64_t drop_ip;          /* malformed IP, bad header checksum is not checked */
     uint64_t drop_fragment;    /* fragments never completed, overlapping or over the limit */
-    uint64_t drop_transport;   /* neither UDP nor TCP, or malformed */
+    uint64_t drop_transport;   /* neither UDP nor TCP, malformed, TCP of a port not asked for */
     uint64_t fragments_joined; /* fragments beyond the first of a joined packet (not a drop) */
     uint64_t drop_truncated;   /* cut; delivered with `truncated` set where the ports are known */
-    uint64_t drop_kernel;      /* SO_RXQ_OVFL sum */
+    uint64_t drop_kernel;      /* SO_RXQ_OVFL sum; packet: frames that found the ring full */
     uint64_t drop_stray;       /* shared: came when its port was no longer (or not yet) the tag's */
     uint64_t recv_errors;
-    uint64_t no_buffers;   /* uring: ran out of provided buffers (no loss by itself) */
+    uint64_t no_buffers;   /* uring: out of provided buffers; packet: the ring was full (times) */
     uint64_t time_clamped; /* passive: frames older than the one before (no loss) */
 };
 
 struct slr_capture_config {
-    const struct slr_clock *clock;   /* live: real clock. pcapfile: may be NULL */
-    const char *arg;                 /* pcapfile: path ("-" standard input) */
-    uint32_t max_sockets;            /* live: tags are below that */
-    uint32_t batch_us;               /* live: how long to gather packets before next returns */
-    uint32_t recv_buffer_bytes;      /* SO_RCVBUF of a port's socket (FORCE tried first) */
+    const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
+    const char *arg;               /* pcapfile: path ("-" standard input); packet: packet_spec.h */
+    int64_t wall_base_ns;          /* packet: wall time of packets is monotonic time and this */
+    uint32_t max_sockets;          /* live: tags are below that */
+    uint32_t batch_us;             /* live: how long to gather packets before next returns */
+    uint32_t recv_buffer_bytes;    /* SO_RCVBUF of a port's socket (FORCE tried first) */
     const struct slr_addr *media_ip; /* shared: local addresses of sockets to be added */
     uint32_t media_ip_count;
 };
@@ -90,8 +91,11 @@ struct slr_capture_ops {
      */
     enum slr_err (*next)(struct slr_capture *c, uint32_t timeout_us, struct slr_packet *burst,
                          uint32_t *count);
-    /* Any thread: makes a waiting next return. NULL in passive backends. */
+    /* Any thread: makes a waiting next return. NULL: files. */
     void (*wake)(struct slr_capture *c);
+    /* Passive live backends, else NULL: a descriptor that polls readable when next has something
+     * and then until next found nothing. */
+    int (*fd)(const struct slr_capture *c);
     /* Live backends: any thread. */
     void (*stats)(const struct slr_capture *c, struct slr_capture_stats *out);
     void (*close)(struct slr_capture *c);
@@ -103,6 +107,9 @@ struct slr_capture {
 
 /* Looks a backend up by name; NULL: none of that name. */
 const struct slr_capture_ops *slr_capture_find(const char *name);
+/* The backend of an option's value NAME[:ARG]; *arg: behind the colon, or NULL. arg may be NULL.
+ * NULL: none of that name. */
+const struct slr_capture_ops *slr_capture_named(const char *value, const char **arg);
 /* All rows, ended by NULL. */
 const struct slr_capture_ops *const *slr_capture_all(void);
 

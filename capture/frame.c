@@ -23,6 +23,7 @@ struct slr_frame {
     int dlt;
     bool timed; /* now_ns is set */
     int64_t now_ns;
+    uint32_t tcp_lo, tcp_hi;
     struct slr_ipfrag *ipfrag;
     struct slr_tcpseg *tcpseg;
     struct slr_capture_stats stats; /* without what ipfrag and tcpseg dropped later */
@@ -45,6 +46,7 @@ enum slr_err slr_frame_open(int dlt, struct slr_frame **out)
         return SLR_NOMEM;
     }
     f->dlt = dlt;
+    f->tcp_hi = UINT16_MAX;
     enum slr_err err = slr_ipfrag_open(&frag, &f->ipfrag);
     if (err == SLR_OK) {
         err = slr_tcpseg_open(&tcp, &f->tcpseg);
@@ -134,6 +136,11 @@ static enum slr_verdict put_udp(const struct slr_frame *f, const struct slr_ip *
     return out->truncated ? SLR_VERDICT_TRUNCATED : SLR_VERDICT_TAKEN;
 }
 
+static bool is_asked_for(const struct slr_frame *f, uint16_t port)
+{
+    return port >= f->tcp_lo && port <= f->tcp_hi;
+}
+
 static enum slr_verdict put_tcp(struct slr_frame *f, const struct slr_ip *ip, uint16_t vlan,
                                 slr_wall wall, struct slr_packet *out)
 {
@@ -141,6 +148,9 @@ static enum slr_verdict put_tcp(struct slr_frame *f, const struct slr_ip *ip, ui
     enum slr_verdict v = slr_ip_parse_tcp(ip, &seg.tcp);
     if (v != SLR_VERDICT_TAKEN) {
         return v;
+    }
+    if (!is_asked_for(f, seg.tcp.src_port) && !is_asked_for(f, seg.tcp.dst_port)) {
+        return SLR_VERDICT_TRANSPORT;
     }
     seg.src.port = seg.tcp.src_port;
     seg.dst.port = seg.tcp.dst_port;
@@ -152,13 +162,17 @@ static enum slr_verdict put_tcp(struct slr_frame *f, const struct slr_ip *ip, ui
 }
 
 static enum slr_verdict dissect(struct slr_frame *f, struct slr_slice bytes, bool cut,
-                                slr_wall wall, struct slr_packet *out, uint32_t *frames)
+                                uint16_t vlan, slr_wall wall, struct slr_packet *out,
+                                uint32_t *frames)
 {
     struct slr_link link;
     struct slr_ip part, ip;
     enum slr_verdict v = slr_link_parse(f->dlt, bytes, cut, &link);
     if (v != SLR_VERDICT_TAKEN) {
         return v;
+    }
+    if (link.vlan == 0) {
+        link.vlan = vlan;
     }
     v = slr_ip_parse(link.ip, cut, &part);
     if (v != SLR_VERDICT_TAKEN) {
@@ -185,8 +199,20 @@ static enum slr_verdict dissect(struct slr_frame *f, struct slr_slice bytes, boo
     }
 }
 
+void slr_frame_tcp_ports(struct slr_frame *f, uint32_t lo, uint32_t hi)
+{
+    f->tcp_lo = lo;
+    f->tcp_hi = hi;
+}
+
 bool slr_frame_put(struct slr_frame *f, struct slr_slice bytes, bool cut, slr_wall wall,
                    struct slr_packet *out)
+{
+    return slr_frame_put_tagged(f, bytes, cut, 0, wall, out);
+}
+
+bool slr_frame_put_tagged(struct slr_frame *f, struct slr_slice bytes, bool cut, uint16_t vlan,
+                          slr_wall wall, struct slr_packet *out)
 {
     uint32_t frames = 1;
     f->stats.frames++;
@@ -200,7 +226,7 @@ bool slr_frame_put(struct slr_frame *f, struct slr_slice bytes, bool cut, slr_wa
     slr_ipfrag_expire(f->ipfrag, now);
     slr_tcpseg_expire(f->tcpseg, now);
     *out = (struct slr_packet){.at = NULL};
-    enum slr_verdict v = dissect(f, bytes, cut, wall, out, &frames);
+    enum slr_verdict v = dissect(f, bytes, cut, vlan, wall, out, &frames);
     count(&f->stats, v, frames);
     return v == SLR_VERDICT_TAKEN || (v == SLR_VERDICT_TRUNCATED && out->truncated);
 }

@@ -32,6 +32,13 @@ void slr_frame_close(struct slr_frame *f);
 bool slr_frame_put(struct slr_frame *f, struct slr_slice bytes, bool cut, slr_wall wall,
                    struct slr_packet *out);
 
+/* The same for a frame whose outermost 802.1Q tag was taken out of it: vlan, 0: none. */
+bool slr_frame_put_tagged(struct slr_frame *f, struct slr_slice bytes, bool cut, uint16_t vlan,
+                          slr_wall wall, struct slr_packet *out);
+
+/* From now on TCP of other ports than lo..hi (at either end) is dropped; at open: none is. */
+void slr_frame_tcp_ports(struct slr_frame *f, uint32_t lo, uint32_t hi);
+
 /* The next TCP segment that an earlier put, or flush, released; false: none. */
 bool slr_frame_take(struct slr_frame *f, struct slr_packet *out);
 

@@ -59,7 +59,8 @@ struct slr_core {
     int64_t cursor_posted; /* last that went to the store */
     int64_t reconcile_at;  /* event number from which the snapshot may be compared */
     json_t *snapshot;      /* waits for reconcile_at; NULL: none */
-    bool passive;          /* the engine reads a capture file */
+    bool passive;          /* the engine reads a capture file, or listens on a link */
+    bool live;             /* what it reads happens now; false: a file */
     bool draining;
     bool eof;
     bool stats_pending;

@@ -82,6 +82,7 @@ bool slr_events_up(void *ctx, const json_t *hello)
         return false;
     }
     core->passive = slr_json_bool(hello, "passive", false);
+    core->live = slr_json_bool(hello, "live", !core->passive);
     core->streams_max = (uint32_t)slr_json_u64(hello, "streams_max", 0);
     core->streams_used = (uint32_t)slr_json_u64(hello, "streams_used", 0);
     take_limit(core, json_object_get(hello, "accept_pts"));
@@ -344,7 +345,7 @@ void slr_events_ack(struct slr_core *core)
     if (core->cursor <= core->cursor_posted) {
         return;
     }
-    if (!core->passive) {
+    if (!core->passive || (core->live && core->tracker_pending == 0)) {
         store_cursor(core);
     } else if (core->tracker_pending == 0) {
         core->cursor_posted = core->cursor;

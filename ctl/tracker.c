@@ -51,6 +51,7 @@ struct slr_tracker {
     struct slr_table sessions; /* recording id -> the same */
     struct slr_table media;    /* "dst|dst" -> the open call that holds this media */
     uint32_t messages;
+    int64_t now_ns; /* wall time of the newest message seen */
     uint8_t raw[SLR_TRACK_MESSAGE_MAX_BYTES];
 };
 
@@ -250,7 +251,7 @@ static void open_session(struct slr_tracker *t, struct track_call *c)
     }
     json_t *cmd = json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:I}", "cmd", "session_open", "session",
                             c->session, "call", id, "channels", 2, "reserve", 2, "meta", meta,
-                            "start_wall_ns", (json_int_t)slr_core_now(t->core).ns);
+                            "start_wall_ns", (json_int_t)t->now_ns);
     if (cmd) {
         slr_calls_put_output(t->core->cfg, cmd);
     }
@@ -507,6 +508,7 @@ static bool ask_data(struct slr_tracker *t, const json_t *event)
 void slr_tracker_take(struct slr_tracker *t, const json_t *event)
 {
     slr_core_count(t->core, SLR_CORE_M_TRACKED_MESSAGES);
+    t->now_ns = slr_json_i64(event, "wall_ns", slr_core_now(t->core).ns);
     if (!slr_json_bool(event, "keys", false) || !ask_data(t, event)) {
         take_data(t, slr_json_str(event, "data"));
     }

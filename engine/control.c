@@ -13,6 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "capture/capture.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "engine/control_priv.h"
@@ -123,7 +124,8 @@ static void add_counters(void *ctx, json_t *counters)
 
 static enum slr_err open_log(struct slr_control *c, bool passive)
 {
-    if (passive) {
+    bool file = passive && !c->link;
+    if (file) {
         c->virtual_clock = slr_clock_virtual((slr_wall){0});
         if (!c->virtual_clock) {
             return SLR_NOMEM;
@@ -131,8 +133,8 @@ static enum slr_err open_log(struct slr_control *c, bool passive)
     }
     struct slr_evlog_config lc = {.data_dir = c->cfg->data_dir,
                                   .state_dir = c->cfg->state_dir,
-                                  .clock = passive ? c->virtual_clock : slr_clock_real(),
-                                  .seeded = passive};
+                                  .clock = file ? c->virtual_clock : slr_clock_real(),
+                                  .seeded = file};
     enum slr_err err = slr_evlog_open(&lc, &c->log);
     if (err == SLR_OK) {
         err = slr_mailbox_init(&c->mailbox, MAILBOX_SIZE);
@@ -181,6 +183,7 @@ static enum slr_err open_servers(struct slr_control *c, bool passive)
                                             .env = {.api = c->api,
                                                     .cfg = c->cfg,
                                                     .passive = passive,
+                                                    .live = c->link,
                                                     .sip = &c->sip,
                                                     .add_counters = add_counters,
                                                     .ctx = c}};
@@ -229,7 +232,11 @@ enum slr_err slr_control_open(struct slr_control *c, const struct slr_control_co
     c->cfg = cfg->engine;
     c->api = cfg->api;
     c->thread = pthread_self();
-    c->timer_fd = c->signal_fd = -1;
+    const struct slr_capture_ops *ops =
+        c->cfg->capture ? slr_capture_named(c->cfg->capture, NULL) : NULL;
+    c->link = ops && ops->passive && ops->fd;
+    c->wait_ms = -1;
+    c->timer_fd = c->signal_fd = c->link_watch.fd = -1;
     c->mailbox_watch.fd = c->wake_watch.fd = c->timer_watch.fd = c->signal_watch.fd = -1;
     enum slr_err err = slr_loop_open(&c->loop);
     if (err == SLR_OK) {
@@ -249,7 +256,7 @@ enum slr_err slr_control_open(struct slr_control *c, const struct slr_control_co
 
 bool slr_control_round(struct slr_control *c, bool *more)
 {
-    if (!slr_loop_round(c->loop, *more ? 0 : -1)) {
+    if (!slr_loop_round(c->loop, *more ? 0 : c->wait_ms)) {
         return false;
     }
     *more = false;

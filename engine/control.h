@@ -17,7 +17,8 @@ struct slr_control_config {
 int slr_control_run(const struct slr_control_config *cfg);
 
 /* Works through a capture file (config capture = pcapfile:FILE), in step with a core when one is
- * connected. Returns the exit code; 1 also when the capture cannot be opened. */
+ * connected, or follows a live link (packet:INTERFACE) until SIGTERM or SIGINT, which must be
+ * blocked then. Returns the exit code; 1 also when the capture cannot be opened. */
 int slr_control_run_passive(const struct slr_control_config *cfg);
 
 #endif

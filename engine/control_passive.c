@@ -1,17 +1,24 @@
 /*
  * control_passive: runs a capture file through the engine in step with a core: after each SIP
- * message the clock stands still until the core has acknowledged it (docs/seam.md). Control thread,
- * which is the engine's only one here.
+ * message the clock stands still until the core has acknowledged it (docs/seam.md). A live link
+ * waits for nobody: the core's commands come when they come. Control thread, which is the engine's
+ * only one here (but the sealer's on a link).
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
+#include "capture/capture.h"
 #include "common/log.h"
 #include "engine/control_priv.h"
 #include "engine/sip_blank.h"
 
 #define LEAVE_NS (10 * SLR_NS_PER_S)
+/* A live link's media keys are at hand so long; meanwhile frames wait in the ring. */
+#define KEYS_NS (200 * SLR_NS_PER_MS)
+/* How often time goes on while there are sessions. */
+#define LINK_TICK_MS 50
 
 struct passive {
     struct slr_control c;
@@ -146,8 +153,61 @@ static enum slr_err read_all(struct passive *p)
     }
 }
 
+static void on_link(void *ctx, uint32_t events)
+{
+    (void)ctx; /* it ends the wait */
+    (void)events;
+}
+
+/* A message seen on a live link. Time for the core to ask is given only where there are keys. */
+static enum slr_err tell_link(struct passive *p, json_t *event)
+{
+    if (!event) {
+        return SLR_NOMEM;
+    }
+    uint64_t n = slr_control_append(&p->c, event);
+    p->c.sip.n = n;
+    p->more = true;
+    int64_t until = slr_clock_mono(slr_clock_real()).ns + KEYS_NS;
+    p->c.wait_ms = 1;
+    while (n != 0 && p->c.sip.data && cores(p) > 0 && slr_seam_server_acked(p->c.seam) < n &&
+           slr_clock_mono(slr_clock_real()).ns < until) {
+        if (!slr_control_round(&p->c, &p->more)) {
+            return SLR_IO;
+        }
+    }
+    return SLR_OK;
+}
+
+static enum slr_err follow(struct passive *p)
+{
+    struct slr_passive_sip sip;
+    enum slr_err err = slr_loop_add(p->c.loop, &p->c.link_watch, p->c.api->passive_fd(p->c.engine),
+                                    EPOLLIN, on_link, p);
+    while (err == SLR_OK && !p->c.stop) {
+        err = p->c.api->passive_run(p->c.engine, &sip);
+        if (err == SLR_OK) {
+            err = tell_link(p, sip_event(p, &sip));
+            forget_sip(p);
+            continue;
+        }
+        if (err != SLR_AGAIN && err != SLR_BUSY) {
+            break;
+        }
+        bool busy = p->c.api->passive_busy(p->c.engine);
+        p->c.wait_ms = err == SLR_BUSY ? 0 : busy ? LINK_TICK_MS : -1;
+        err = slr_control_round(&p->c, &p->more) ? SLR_OK : SLR_IO;
+    }
+    slr_loop_del(p->c.loop, &p->c.link_watch);
+    p->c.wait_ms = -1;
+    return err;
+}
+
 static enum slr_err run(struct passive *p)
 {
+    if (p->c.link) {
+        return follow(p);
+    }
     while (p->c.cfg->wait_core && cores(p) == 0) {
         if (!slr_control_round(&p->c, &p->more)) {
             return SLR_IO;
@@ -174,6 +234,13 @@ static enum slr_err run(struct passive *p)
     return SLR_OK;
 }
 
+/* Files are read to their end, whatever signals come. */
+static bool is_link(const char *capture)
+{
+    const struct slr_capture_ops *ops = slr_capture_named(capture, NULL);
+    return ops && ops->fd;
+}
+
 int slr_control_run_passive(const struct slr_control_config *cfg)
 {
     struct passive *p = calloc(1, sizeof *p);
@@ -185,7 +252,7 @@ int slr_control_run_passive(const struct slr_control_config *cfg)
         free(p);
         return EXIT_FAILURE;
     }
-    enum slr_err err = slr_control_open(&p->c, cfg, true, false);
+    enum slr_err err = slr_control_open(&p->c, cfg, true, is_link(cfg->engine->capture));
     if (err == SLR_OK) {
         SLR_INFO("slr_ready", "control=%s sniffer=%u capture=%s",
                  SLR_Q(cfg->engine->control ? cfg->engine->control : "none"),

@@ -22,7 +22,9 @@ struct slr_control {
     const struct slr_engine_api *api;
     struct slr_engine *engine;
     pthread_t thread;                /* the control thread */
-    struct slr_clock *virtual_clock; /* passive: stands at the newest time known */
+    bool link;                       /* passive: a live link and no file */
+    int wait_ms;                     /* a round waits so long, -1: for ever */
+    struct slr_clock *virtual_clock; /* capture file: stands at the newest time known */
     struct slr_evlog *log;
     struct slr_loop *loop;
     struct slr_mailbox mailbox; /* events of other threads */
@@ -32,6 +34,7 @@ struct slr_control {
     struct slr_hep_push *push;    /* NULL: no --hep-send */
     struct slr_srv_counters counters;
     struct slr_watch mailbox_watch, wake_watch, timer_watch, signal_watch;
+    struct slr_watch link_watch; /* of a live link's packets */
     int timer_fd, signal_fd;
     struct slr_seam_sip sip; /* passive: the message that the core is looking at */
     bool stop;

@@ -131,19 +131,16 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
 {
     const char *want = e->cfg->capture ? e->cfg->capture : "uring";
     struct slr_capture_config cc = {.clock = e->clock,
+                                    .wall_base_ns = e->wall_base_ns,
                                     .max_sockets = e->state->leg_max * 2,
                                     .batch_us = e->cfg->batch_us,
                                     .recv_buffer_bytes = 512 * 1024,
                                     .media_ip = e->media_ip,
                                     .media_ip_count = e->media_ip_count};
-    char name[32];
-    const char *colon = strchr(want, ':');
-    snprintf(name, sizeof name, "%.*s", (int)(colon ? colon - want : (long)strlen(want)), want);
-    cc.arg = colon ? colon + 1 : NULL;
-    const struct slr_capture_ops *ops = slr_capture_find(name);
+    const struct slr_capture_ops *ops = slr_capture_named(want, &cc.arg);
     if (!ops) {
         SLR_ERROR("bad_option", "option=capture value=%s expected=%s", SLR_Q(want),
-                  SLR_Q("uring, socket or pcapfile:FILE"));
+                  SLR_Q("uring, shared, socket, pcapfile:FILE or packet:INTERFACE"));
         return SLR_INVAL;
     }
     enum slr_err err = ops->open(&cc, out);
@@ -302,6 +299,18 @@ static enum slr_err pin(const char *list, uint32_t number, pthread_t thread, con
     return err;
 }
 
+/* What waits for the disk and needs nothing of the packet path. */
+static enum slr_err start_disk_threads(struct slr_engine *e)
+{
+    enum slr_err err = slr_sealer_start(&e->sealer);
+    if (err == SLR_OK && pthread_create(&e->sync_thread, NULL, sync_run, e) != 0) {
+        err = SLR_NOMEM;
+    } else if (err == SLR_OK) {
+        e->sync_running = true;
+    }
+    return err;
+}
+
 static enum slr_err start_threads(struct slr_engine *e)
 {
     enum slr_err err = SLR_OK;
@@ -320,15 +329,7 @@ static enum slr_err start_threads(struct slr_engine *e)
             err = pin(e->cfg->pin_writers, i, e->writer[i].thread, "pin-writers");
         }
     }
-    if (err == SLR_OK) {
-        err = slr_sealer_start(&e->sealer);
-    }
-    if (err == SLR_OK && pthread_create(&e->sync_thread, NULL, sync_run, e) != 0) {
-        err = SLR_NOMEM;
-    } else if (err == SLR_OK) {
-        e->sync_running = true;
-    }
-    return err;
+    return err == SLR_OK ? start_disk_threads(e) : err;
 }
 
 static enum slr_err open_passive(struct slr_engine *e)
@@ -337,6 +338,10 @@ static enum slr_err open_passive(struct slr_engine *e)
         return SLR_OK;
     }
     e->virtual_clock = slr_clock_virtual((slr_wall){0});
+    if (e->link && e->virtual_clock) {
+        e->wall_base_ns = slr_clock_wall(slr_clock_real()).ns - e->started.ns;
+        slr_passive_link_begin(e);
+    }
     e->clock = e->virtual_clock;
     if (e->cfg->srtp_keys) {
         enum slr_err err = slr_srtp_keys_load(e->cfg->srtp_keys, &e->keys);
@@ -360,7 +365,9 @@ enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct s
     e->sink = *sink;
     e->rec_fd = -1;
     e->clock = slr_clock_real();
-    e->passive = cfg->capture && strncmp(cfg->capture, "pcapfile", 8) == 0;
+    const struct slr_capture_ops *ops = cfg->capture ? slr_capture_named(cfg->capture, NULL) : NULL;
+    e->passive = ops && ops->passive;
+    e->link = e->passive && ops->fd;
     e->window_ticks = slr_ticks_from_ns((int64_t)window_ms * SLR_NS_PER_MS);
     e->started = slr_clock_mono(slr_clock_real());
     typedef enum slr_err (*stage)(struct slr_engine *);
@@ -371,9 +378,9 @@ enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct s
     for (size_t i = 0; i < sizeof stages / sizeof stages[0] && err == SLR_OK; i++) {
         err = stages[i](e);
     }
-    if (err == SLR_OK && !e->passive) {
+    if (err == SLR_OK && (!e->passive || e->link)) {
         slr_engine_rescue(e);
-        err = start_threads(e);
+        err = e->link ? start_disk_threads(e) : start_threads(e);
     }
     if (err != SLR_OK) {
         slr_engine_close(e, false);
@@ -396,6 +403,9 @@ static uint32_t sessions_left(const struct slr_engine *e)
  * (they stay in the state file and go on at the next start). */
 static void seal_all(struct slr_engine *e)
 {
+    if (e->link) {
+        slr_passive_link_end(e);
+    }
     for (uint32_t i = 0; i < e->state->session_max; i++) {
         struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) == SLR_SESSION_OPEN &&
@@ -405,7 +415,10 @@ static void seal_all(struct slr_engine *e)
     }
     for (uint32_t turn = 0; turn < 3000 && sessions_left(e) > 0; turn++) {
         if (e->passive) {
+            slr_passive_link_advance(e);
             (void)slr_writer_step(&e->writer[0], slr_clock_mono(e->clock));
+        }
+        if (e->passive && !e->link) {
             (void)slr_sealer_step(&e->sealer);
         } else {
             nanosleep(&(struct timespec){0, 10 * SLR_NS_PER_MS}, NULL);

@@ -142,6 +142,9 @@ uint32_t slr_engine_streams_used(const struct slr_engine *e);
  * Passive runs only: processes capture until the next SIP message or the end of input.
  * SLR_OK: *sip is a message (borrowed until the next call); SLR_EOF: input is finished, all that
  * is left is slr_engine_close(e, true) or session closes followed by slr_engine_passive_flush.
+ * On a live link there is no end of input, but SLR_AGAIN: nothing waits, call again when
+ * slr_engine_passive_fd is readable, within 50 ms while slr_engine_passive_busy; and SLR_BUSY: more
+ * waits, and the caller may do something else in between. SLR_CLOSED: the interface is gone.
  */
 struct slr_passive_sip {
     const uint8_t *at;
@@ -151,6 +154,10 @@ struct slr_passive_sip {
     slr_wall wall;
 };
 enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip *sip) SLR_CHECKED;
+/* Readable when a live link has packets; -1: a file. */
+int slr_engine_passive_fd(const struct slr_engine *e);
+/* Anything that time alone could change. */
+bool slr_engine_passive_busy(const struct slr_engine *e);
 /* Closes remaining sessions and writes and seals everything; events are emitted before it
  * returns. */
 enum slr_err slr_engine_passive_flush(struct slr_engine *e) SLR_CHECKED;

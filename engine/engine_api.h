@@ -30,6 +30,8 @@ struct slr_engine_api {
     uint32_t (*streams_used)(const struct slr_engine *e);
     enum slr_err (*passive_run)(struct slr_engine *e, struct slr_passive_sip *sip);
     enum slr_err (*passive_flush)(struct slr_engine *e);
+    int (*passive_fd)(const struct slr_engine *e);
+    bool (*passive_busy)(const struct slr_engine *e);
 };
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * engine_passive: capture files. One thread does everything, driven by capture time: it steps
- * workers' housekeeping, writer and sealer, so the same file gives the same result.
+ * engine_passive: capture files and live links. One thread does everything, driven by capture time:
+ * it steps workers' housekeeping, writer and sealer, so the same file gives the same result. On a
+ * link time goes on when nothing comes, too, and the sealer has threads of its own.
  */
 #include <string.h>
 
@@ -11,6 +12,10 @@
 
 #define TICK_NS (50 * SLR_NS_PER_MS)
 #define STRAGGLER_NS (5 * SLR_NS_PER_S)
+/* Frames lie in a block of the ring so long before they are seen, at most. */
+#define LINK_DELAY_NS (20 * SLR_NS_PER_MS)
+/* Then the caller has a turn, whatever waits. */
+#define LINK_BURSTS 32u
 
 /* A capture may have no BYE: a session whose legs are all silent for -t is over. */
 static void end_silent_sessions(struct slr_engine *e)
@@ -34,15 +39,22 @@ static void tick(struct slr_engine *e, slr_mono now)
         slr_passive_check_flows(e, now, false);
     }
     (void)slr_writer_step(&e->writer[0], now);
-    (void)slr_sealer_step(&e->sealer);
+    if (!e->link) {
+        (void)slr_sealer_step(&e->sealer);
+    }
 }
 
 static void first_packet(struct slr_engine *e, slr_wall wall)
 {
     e->ids_ready = true;
-    slr_idgen_init_seeded(&e->ids, (uint64_t)wall.ns);
+    if (e->link) {
+        slr_idgen_init(&e->ids);
+    } else {
+        slr_idgen_init_seeded(&e->ids, (uint64_t)wall.ns);
+    }
     slr_clock_advance(e->virtual_clock, wall);
-    e->worker[0].place.flow_session.start.ns = wall.ns;
+    /* what a link's first frames are may be seen a moment later */
+    e->worker[0].place.flow_session.start.ns = wall.ns - (e->link ? SLR_NS_PER_S : 0);
     e->next_flow_check_ns = wall.ns;
 }
 
@@ -72,6 +84,40 @@ static void advance(struct slr_engine *e, slr_wall to)
         tick(e, (slr_mono){now});
     }
     slr_clock_advance(e->virtual_clock, to);
+}
+
+static slr_wall link_now(const struct slr_engine *e)
+{
+    return (slr_wall){slr_clock_mono(slr_clock_real()).ns + e->wall_base_ns};
+}
+
+void slr_passive_link_begin(struct slr_engine *e)
+{
+    slr_clock_advance(e->virtual_clock, link_now(e));
+}
+
+void slr_passive_link_advance(struct slr_engine *e)
+{
+    if (e->link) {
+        slr_clock_advance(e->virtual_clock, link_now(e));
+    }
+}
+
+void slr_passive_link_end(struct slr_engine *e)
+{
+    slr_passive_link_advance(e);
+    slr_passive_check_flows(e, slr_clock_mono(e->clock), true);
+}
+
+/* Nothing came: everything up to now has been seen, but for what lies in the ring's open block. */
+static void link_quiet(struct slr_engine *e)
+{
+    slr_wall to = {link_now(e).ns - LINK_DELAY_NS};
+    advance(e, to);
+    if (to.ns >= e->next_tick_ns) {
+        e->next_tick_ns = to.ns + TICK_NS;
+        tick(e, slr_clock_mono(e->clock));
+    }
 }
 
 static void count(struct slr_engine *e, enum slr_verdict verdict)
@@ -116,6 +162,17 @@ static void take_rtp(struct slr_engine *e, const struct slr_packet *pkt)
     slr_worker_packet(&e->worker[0], f->leg, false, pkt);
 }
 
+/* Nobody knows whose they were: a gap in any stream may come of them. */
+static void note_drops(struct slr_engine *e, uint32_t packets)
+{
+    slr_count(&e->worker[0].counters.at[SLR_CTR_KERNEL_DROPS], packets);
+    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+        if (atomic_load(&e->state->leg[i].state) == SLR_LEG_OPEN) {
+            e->state->run[i].loss_flags |= SLR_REC_KERNEL_LOSS;
+        }
+    }
+}
+
 /* True when it is for the core. */
 static bool take_packet(struct slr_engine *e, const struct slr_packet *pkt,
                         struct slr_passive_sip *sip)
@@ -140,26 +197,56 @@ static bool take_packet(struct slr_engine *e, const struct slr_packet *pkt,
     return false;
 }
 
-enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip *sip)
+int slr_engine_passive_fd(const struct slr_engine *e)
+{
+    return e->link ? e->worker[0].capture->ops->fd(e->worker[0].capture) : -1;
+}
+
+bool slr_engine_passive_busy(const struct slr_engine *e)
+{
+    return is_busy(e);
+}
+
+/* The next burst; of a link also SLR_AGAIN: nothing now, SLR_BUSY: its turn is over. */
+static enum slr_err read_burst(struct slr_engine *e, uint32_t *bursts)
 {
     struct slr_capture *c = e->worker[0].capture;
+    e->burst_at = 0;
+    e->burst_count = 0;
+    if (e->link && (*bursts)++ >= LINK_BURSTS) {
+        return SLR_BUSY;
+    }
+    enum slr_err err = c->ops->next(c, 0, e->burst, &e->burst_count);
+    if (err != SLR_OK) {
+        e->burst_count = 0;
+    } else if (e->link && e->burst_count == 0) {
+        link_quiet(e);
+        return SLR_AGAIN;
+    }
+    return err;
+}
+
+enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip *sip)
+{
+    uint32_t bursts = 0;
     if (!e->passive) {
         return SLR_STATE;
     }
     while (!e->input_over) {
         if (e->burst_at == e->burst_count) {
-            e->burst_at = 0;
-            enum slr_err err = c->ops->next(c, 0, e->burst, &e->burst_count);
+            enum slr_err err = read_burst(e, &bursts);
             if (err == SLR_EOF) {
                 e->input_over = true;
-                e->burst_count = 0;
             } else if (err != SLR_OK) {
-                e->burst_count = 0;
                 return err;
             }
             continue;
         }
-        const struct slr_packet *pkt = &e->burst[e->burst_at++];
+        struct slr_packet *pkt = &e->burst[e->burst_at++];
+        if (pkt->kernel_drops > 0) {
+            note_drops(e, pkt->kernel_drops);
+            pkt->kernel_drops = 0;
+        }
         advance(e, pkt->wall);
         if (take_packet(e, pkt, sip)) {
             return SLR_OK;

@@ -53,6 +53,7 @@ struct slr_engine {
     _Atomic uint64_t dirty_bytes;
     int rec_fd;
     bool passive;
+    bool link; /* passive: a live link and no file; time goes on by itself */
     bool draining;
     struct slr_addr media_ip[SLR_MEDIA_IPS];
     uint32_t media_ip_count, media_ip_next;
@@ -83,6 +84,7 @@ struct slr_engine {
     struct slr_idgen ids;
     bool ids_ready;
     int64_t next_flow_check_ns, next_tick_ns;
+    int64_t wall_base_ns; /* link: the engine's time is monotonic time and this */
 };
 
 /* engine_session.c */
@@ -136,6 +138,10 @@ void slr_engine_log_totals(const struct slr_engine *e);
 /* engine_passive.c */
 enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
                                   const struct slr_leg_params *p) SLR_CHECKED;
+/* link: the clock begins, goes on to the present, and what is held at the end becomes sessions. */
+void slr_passive_link_begin(struct slr_engine *e);
+void slr_passive_link_advance(struct slr_engine *e);
+void slr_passive_link_end(struct slr_engine *e);
 void slr_passive_legs_closed(struct slr_engine *e, const struct slr_session *s);
 
 #endif

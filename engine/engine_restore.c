@@ -120,8 +120,9 @@ void slr_engine_restore_sockets(struct slr_engine *e)
     }
 }
 
-/* Another boot: the monotonic clock began anew, so the timeline can't go on. */
-static void end_after_reboot(struct slr_engine *e, struct slr_session *s)
+/* Another boot: the monotonic clock began anew, so the timeline can't go on. On a live link that is
+ * looked at, another process: what its flows were nobody knows any more. */
+static void end_earlier(struct slr_engine *e, struct slr_session *s)
 {
     int64_t end = slr_session_written_ticks(s);
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
@@ -133,7 +134,7 @@ static void end_after_reboot(struct slr_engine *e, struct slr_session *s)
         }
         atomic_store(&leg->state, SLR_LEG_CLOSED);
     }
-    snprintf(s->end_reason, sizeof s->end_reason, "reboot");
+    snprintf(s->end_reason, sizeof s->end_reason, "%s", e->state->rebooted ? "reboot" : "restart");
     atomic_store(&s->end_ticks, end);
     atomic_store(&s->state, SLR_SESSION_CLOSING);
 }
@@ -177,8 +178,8 @@ enum slr_err slr_engine_restore(struct slr_engine *e)
             continue;
         }
         follow_commit(e, s);
-        if (e->state->rebooted && state == SLR_SESSION_OPEN) {
-            end_after_reboot(e, s);
+        if ((e->state->rebooted || e->link) && state == SLR_SESSION_OPEN) {
+            end_earlier(e, s);
         } else if (state == SLR_SESSION_OPEN) {
             restore_open(e, s, now);
         } else {

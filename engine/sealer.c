@@ -263,7 +263,8 @@ static enum slr_err seal(struct slr_sealer *s, struct slr_session *session)
     struct slr_sealed sealed = {.state = "sealed"};
     if (strcmp(session->end_reason, "orphan") == 0) {
         sealed.state = "orphan";
-    } else if (strcmp(session->end_reason, "reboot") == 0) {
+    } else if (strcmp(session->end_reason, "reboot") == 0 ||
+               strcmp(session->end_reason, "restart") == 0) {
         sealed.state = "partial";
     }
     slr_output_apply(&session->output, &session->shape, false, &sealed.plan);

@@ -23,6 +23,7 @@ struct slr_seam_cmd_env {
     struct slr_engine *engine;
     const struct slr_engine_config *cfg;
     bool passive;
+    bool live;                      /* passive: a link, and nobody is waited for */
     const struct slr_seam_sip *sip; /* NULL: none is ever held */
     /* Adds members to the counters of `stats`; NULL: none. */
     void (*add_counters)(void *ctx, json_t *counters);

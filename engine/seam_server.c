@@ -166,12 +166,13 @@ static json_t *hello_fields(const struct slr_seam_server *s)
             json_array_append_new(accept, json_integer((json_int_t)pt));
         }
     }
-    return json_pack(
-        "{s:s,s:I,s:I,s:i,s:i,s:o,s:o,s:b,s:b}", "engine", slr_evlog_engine(s->cfg.log),
-        "engine_epoch", (json_int_t)slr_evlog_epoch(s->cfg.log), "last",
-        (json_int_t)slr_evlog_last(s->cfg.log), "streams_max", (int)env->cfg->streams,
-        "streams_used", (int)env->api->streams_used(env->engine), "media_ips", ips, "accept_pts",
-        accept, "draining", (int)env->api->draining(env->engine), "passive", (int)env->passive);
+    return json_pack("{s:s,s:I,s:I,s:i,s:i,s:o,s:o,s:b,s:b,s:b}", "engine",
+                     slr_evlog_engine(s->cfg.log), "engine_epoch",
+                     (json_int_t)slr_evlog_epoch(s->cfg.log), "last",
+                     (json_int_t)slr_evlog_last(s->cfg.log), "streams_max", (int)env->cfg->streams,
+                     "streams_used", (int)env->api->streams_used(env->engine), "media_ips", ips,
+                     "accept_pts", accept, "draining", (int)env->api->draining(env->engine),
+                     "passive", (int)env->passive, "live", (int)(!env->passive || env->live));
 }
 
 static void take_hello(struct conn *c, const json_t *msg, const json_t *id, uint64_t epoch)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "capture/capture.h"
+#include "capture/packet_spec.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -62,7 +64,8 @@ static const struct slr_option options[] = {
     STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
     STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
     STR("capture", capture, "HOW", "uring",
-        "uring, shared (one socket for many ports), socket or pcapfile:FILE"),
+        "uring, shared (one socket for many ports), socket, pcapfile:FILE or "
+        "packet:INTERFACE[,ring=MB][,tcp=PORT[-PORT]][,own]"),
     STR("sniffer-bind", sniffer_bind, "IP", "127.0.0.1",
         "sniffer address; beyond loopback only with --sniffer-key"),
     STR("sniffer-key", sniffer_key, "FILE", NULL, "file with the key sniffer readers must give"),
@@ -120,6 +123,8 @@ static const struct slr_engine_api api = {
     .streams_used = slr_engine_streams_used,
     .passive_run = slr_engine_passive_run,
     .passive_flush = slr_engine_passive_flush,
+    .passive_fd = slr_engine_passive_fd,
+    .passive_busy = slr_engine_passive_busy,
 };
 
 /* Two seconds of G.711 for the window and the block that wait in any case, and some. */
@@ -133,6 +138,24 @@ static enum slr_err check_memory(const struct slr_engine_config *cfg)
         fprintf(stderr,
                 "slr: --packet-memory: %u is too little for %u streams: 0, or %llu to 65536\n",
                 cfg->stall_memory_mb, cfg->streams, (unsigned long long)needed_mb);
+        return SLR_INVAL;
+    }
+    return SLR_OK;
+}
+
+static enum slr_err check_capture(const struct slr_engine_config *cfg)
+{
+    const char *arg = NULL;
+    const struct slr_capture_ops *ops = slr_capture_named(cfg->capture, &arg);
+    struct slr_packet_spec spec;
+    if (ops && ops->fd && slr_packet_spec_parse(arg, &spec) != SLR_OK) {
+        fprintf(stderr, "slr: --capture: expected packet:%s, not \"%s\"\n", SLR_PACKET_SPEC_HELP,
+                cfg->capture);
+        return SLR_INVAL;
+    }
+    if (ops && ops->passive && cfg->workers > 1) {
+        fprintf(stderr, "slr: --workers: expected 1 with --capture %s, not %u\n", ops->name,
+                cfg->workers);
         return SLR_INVAL;
     }
     return SLR_OK;
@@ -171,6 +194,9 @@ static enum slr_err check(struct slr_engine_config *cfg)
             return SLR_INVAL;
         }
     }
+    if (check_capture(cfg) != SLR_OK) {
+        return SLR_INVAL;
+    }
     struct slr_pt_map pt[SLR_MAX_PTS];
     uint32_t pt_count = slr_leg_codecs_static(pt, NULL);
     for (size_t i = 0; i < cfg->pt.count; i++) {
@@ -191,7 +217,9 @@ static enum slr_err check(struct slr_engine_config *cfg)
 static int run(struct slr_engine_config *cfg)
 {
     char host[256] = "slr";
-    bool passive = strncmp(cfg->capture, "pcapfile", 8) == 0;
+    const struct slr_capture_ops *ops = slr_capture_named(cfg->capture, NULL);
+    bool passive = ops && ops->passive;
+    bool file = passive && !ops->fd;
     sigset_t stop;
 
     if (cfg->log_config) {
@@ -210,13 +238,13 @@ static int run(struct slr_engine_config *cfg)
     cfg->node = given ? given : host;
     /* as if there were direct descriptors: the engine looks again where there are none */
     slr_nofile_raise(slr_nofile_needed(cfg->streams, cfg->workers));
-    if (!cfg->control && !passive) {
+    if (!cfg->control && !file) {
         SLR_WARN("no_control", "effect=%s", SLR_Q("no control plane can connect"));
     }
     /* all threads inherit these; a capture run may be ended at any moment by default action */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    if (!passive) {
+    if (!file) {
         sigemptyset(&stop);
         sigaddset(&stop, SIGTERM);
         sigaddset(&stop, SIGINT);

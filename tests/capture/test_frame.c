@@ -273,6 +273,37 @@ Test(frame, vlan_id)
 }
 
 /* Whatever comes: random damage, order, fragments and TCP; the sum holds after every frame. */
+Test(frame, a_tag_beside_the_frame_is_the_outermost)
+{
+    make_udp(&frame, 4000, 5000, 7, 20);
+    cr_assert(
+        slr_frame_put_tagged(stage, frame_slice(&frame), false, 300, (slr_wall){now_ns}, &packet));
+    cr_assert_eq(packet.vlan, 300);
+    struct slr_put p = slr_put_of(frame.bytes, sizeof frame.bytes);
+    put_ethernet(&p, 0, 42, 0x0800);
+    put_ipv4(&p, 17, 1, 0, 8);
+    slr_put_bytes(&p, "\x0f\xa0\x13\x88\x00\x08\x00\x00", 8);
+    frame.len_bytes = p.len_bytes;
+    cr_assert(
+        slr_frame_put_tagged(stage, frame_slice(&frame), false, 300, (slr_wall){now_ns}, &packet));
+    cr_assert_eq(packet.vlan, 42);
+    check_sum();
+}
+
+Test(frame, tcp_of_other_ports_is_dropped_where_asked)
+{
+    static const struct {
+        uint16_t src, dst;
+        bool taken;
+    } rows[] = {{5060, 40000, true}, {40000, 5061, true}, {5059, 5062, false}, {80, 443, false}};
+    slr_frame_tcp_ports(stage, 5060, 5061);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        make_tcp(&frame, rows[i].src, rows[i].dst, 1000, 0x18, "x");
+        cr_assert_eq(put(), rows[i].taken, "%zu", i);
+    }
+    cr_assert_eq(stats.drop_transport, 2);
+}
+
 Test(frame, sum_holds_for_damaged_frames)
 {
     static uint8_t datagram[3000];

@@ -686,6 +686,7 @@ Test(live, registry)
         cr_assert_eq(slr_capture_find((*row)->name), *row);
         cr_assert((*row)->open && (*row)->next && (*row)->stats && (*row)->close);
         cr_assert_eq((*row)->passive, !(*row)->add);
-        cr_assert_eq((*row)->passive, !(*row)->wake);
+        cr_assert_eq((*row)->passive && !(*row)->fd, !(*row)->wake);
+        cr_assert((*row)->passive || !(*row)->fd);
     }
 }

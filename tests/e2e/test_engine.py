@@ -191,7 +191,8 @@ def test_accepted_payload_types(rig):
 BAD_FLAGS = {
     "slr": {
         "-S 0": "from 1 to 100000", "-w 99999": "from 0 to 65535", "--nonsense": "unknown option", "-m x": "from 1 to",
-        "--capture telepathy": "uring, socket or pcapfile:FILE", "--opus-bitrate 1": "0 or a number from 6000 to 256000",
+        "--capture telepathy": "uring, shared, socket, pcapfile:FILE or packet:INTERFACE",
+        "--opus-bitrate 1": "0 or a number from 6000 to 256000",
         "--opus-bitrate 256001": "from 6000", "--opus-complexity 11": "from 0 to 10", "--rate 4000": "from 8000 to 48000",
         "--rate 9000": "8000, 11025, 12000", "--format tape": "wav, wav-pcm", "--media-ports 1-2": "LO-HI",
         "--media-ports 4000-5000x": "LO-HI", "--media-ip 300.0.0.1": "an IP address",
