@@ -10,9 +10,12 @@
 #include "capture/ipfrag.h"
 #include "capture/link.h"
 #include "capture/tcpseg.h"
+#include "capture/tunnel.h"
 
 #define FRAGMENT_DATAGRAMS_MAX 256
 #define FRAGMENT_TIMEOUT_NS (30 * SLR_NS_PER_S)
+/* Mirrors of mirrors; more is nobody's network. */
+#define TUNNELS_MAX 4u
 #define TCP_FLOWS_MAX 1024
 #define TCP_HELD_MAX 256
 #define TCP_HELD_PER_FLOW_MAX 64
@@ -161,39 +164,86 @@ static enum slr_verdict put_tcp(struct slr_frame *f, const struct slr_ip *ip, ui
     return v;
 }
 
-static enum slr_verdict dissect(struct slr_frame *f, struct slr_slice bytes, bool cut,
-                                uint16_t vlan, slr_wall wall, struct slr_packet *out,
+/* What is looked at: a frame, then what was found in it. */
+struct layer {
+    int dlt;
+    struct slr_slice bytes;
+    bool cut;
+    uint16_t vlan;
+    bool joined; /* bytes lie where fragments were joined */
+};
+
+/* From a link layer to a whole IP packet. */
+static enum slr_verdict find_ip(struct slr_frame *f, struct layer *l, struct slr_ip *ip,
                                 uint32_t *frames)
 {
     struct slr_link link;
-    struct slr_ip part, ip;
-    enum slr_verdict v = slr_link_parse(f->dlt, bytes, cut, &link);
+    struct slr_ip part;
+    enum slr_verdict v = slr_link_parse(l->dlt, l->bytes, l->cut, &link);
     if (v != SLR_VERDICT_TAKEN) {
         return v;
     }
-    if (link.vlan == 0) {
-        link.vlan = vlan;
-    }
-    v = slr_ip_parse(link.ip, cut, &part);
+    l->vlan = link.vlan ? link.vlan : l->vlan;
+    v = slr_ip_parse(link.ip, l->cut, &part);
     if (v != SLR_VERDICT_TAKEN) {
         return v;
     }
-    ip = part;
-    if (part.fragment) {
-        if (part.missing_bytes > 0) {
-            return SLR_VERDICT_TRUNCATED;
+    *ip = part;
+    if (!part.fragment) {
+        return SLR_VERDICT_TAKEN;
+    }
+    if (part.missing_bytes > 0) {
+        return SLR_VERDICT_TRUNCATED;
+    }
+    if (l->joined) {
+        return SLR_VERDICT_FRAGMENT; /* of a tunnel that was itself in fragments */
+    }
+    l->joined = true;
+    return slr_ipfrag_put(f->ipfrag, &part, l->vlan, (slr_mono){f->now_ns}, ip, frames);
+}
+
+/* True: *l is what the packet carries; *v: whether it can be read. */
+static bool open_tunnel(const struct slr_ip *ip, struct layer *l, enum slr_verdict *v)
+{
+    struct slr_tunnel tunnel;
+    struct slr_ip_transport udp;
+    bool cut = ip->missing_bytes > 0;
+    if (ip->protocol == SLR_IP_GRE) {
+        *v = slr_tunnel_gre(ip->payload, cut, &tunnel);
+    } else if (ip->protocol == SLR_IP_UDP && slr_ip_parse_udp(ip, &udp) == SLR_VERDICT_TAKEN &&
+               slr_tunnel_vxlan(&udp, &tunnel)) {
+        *v = SLR_VERDICT_TAKEN;
+        cut |= udp.payload.len_bytes < udp.length_bytes;
+    } else {
+        return false;
+    }
+    if (*v == SLR_VERDICT_TAKEN) {
+        l->dlt = tunnel.dlt;
+        l->bytes = tunnel.inner;
+        l->cut = cut;
+    }
+    return true;
+}
+
+static enum slr_verdict dissect(struct slr_frame *f, struct layer l, slr_wall wall,
+                                struct slr_packet *out, uint32_t *frames)
+{
+    struct slr_ip ip;
+    enum slr_verdict v = find_ip(f, &l, &ip, frames);
+    for (uint32_t i = 0; v == SLR_VERDICT_TAKEN && open_tunnel(&ip, &l, &v); i++) {
+        if (i == TUNNELS_MAX) {
+            return SLR_VERDICT_TRANSPORT;
         }
-        const slr_mono now = {f->now_ns};
-        v = slr_ipfrag_put(f->ipfrag, &part, link.vlan, now, &ip, frames);
-        if (v != SLR_VERDICT_TAKEN) {
-            return v;
-        }
+        v = v == SLR_VERDICT_TAKEN ? find_ip(f, &l, &ip, frames) : v;
+    }
+    if (v != SLR_VERDICT_TAKEN) {
+        return v;
     }
     switch (ip.protocol) {
     case SLR_IP_UDP:
-        return put_udp(f, &ip, link.vlan, wall, out);
+        return put_udp(f, &ip, l.vlan, wall, out);
     case SLR_IP_TCP:
-        return put_tcp(f, &ip, link.vlan, wall, out);
+        return put_tcp(f, &ip, l.vlan, wall, out);
     default:
         return SLR_VERDICT_TRANSPORT;
     }
@@ -226,7 +276,8 @@ bool slr_frame_put_tagged(struct slr_frame *f, struct slr_slice bytes, bool cut,
     slr_ipfrag_expire(f->ipfrag, now);
     slr_tcpseg_expire(f->tcpseg, now);
     *out = (struct slr_packet){.at = NULL};
-    enum slr_verdict v = dissect(f, bytes, cut, vlan, wall, out, &frames);
+    const struct layer outermost = {.dlt = f->dlt, .bytes = bytes, .cut = cut, .vlan = vlan};
+    enum slr_verdict v = dissect(f, outermost, wall, out, &frames);
     count(&f->stats, v, frames);
     return v == SLR_VERDICT_TAKEN || (v == SLR_VERDICT_TRUNCATED && out->truncated);
 }

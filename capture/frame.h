@@ -1,6 +1,7 @@
 /*
- * frame: the passive way of a packet: captured frame -> link -> IP -> fragments -> UDP or ordered
- * TCP -> struct slr_packet. Used by every backend that sees frames and not sockets.
+ * frame: the passive way of a packet: captured frame -> link -> IP -> fragments -> tunnels, and
+ * the same again in them -> UDP or ordered TCP -> struct slr_packet. Used by every backend that
+ * sees frames and not sockets.
  *
  * It counts each frame put in exactly one place: at any time
  *   frames = packets + fragments_joined + all drop counters + slr_frame_pending,

@@ -87,7 +87,10 @@ def test_as_from_the_file(tmp_path):
     assert any(r.ledger.raw["meta"].get("sip_call_id") for r in live.recordings)
 
 
-WRAPS = {"plain": span.plain, "vlan": span.tagged(100), "qinq": span.tagged(200, 300)}
+WRAPS = {"plain": span.plain, "vlan": span.tagged(100), "qinq": span.tagged(200, 300),
+         "gre": span.gre_ip, "gretap": span.gre_bridged, "erspan1": span.erspan_1, "erspan2": span.erspan_2,
+         "erspan3": span.erspan_3, "vxlan": span.vxlan,
+         "vxlan in erspan, tagged": lambda f: span.tagged(7)(span.erspan_2(span.vxlan(f)))}
 
 
 def test_what_is_wrapped_is_found():
