@@ -12,6 +12,8 @@
 
 #define TICK_NS (50 * SLR_NS_PER_MS)
 #define STRAGGLER_NS (5 * SLR_NS_PER_S)
+/* So many flows that are over may lie about. */
+#define CLOSED_FLOWS 4096u
 /* Frames lie in a block of the ring so long before they are seen, at most. */
 #define LINK_DELAY_NS (20 * SLR_NS_PER_MS)
 /* Then the caller has a turn, whatever waits. */
@@ -37,6 +39,9 @@ static void tick(struct slr_engine *e, slr_mono now)
     if (now.ns >= e->next_flow_check_ns) {
         e->next_flow_check_ns = now.ns + 250 * SLR_NS_PER_MS;
         slr_passive_check_flows(e, now, false);
+        if (e->flows.closed > CLOSED_FLOWS && e->flows.closed > e->flows.count / 4) {
+            slr_flows_purge(&e->flows, (slr_mono){now.ns - STRAGGLER_NS + 1});
+        }
     }
     (void)slr_writer_step(&e->writer[0], now);
     if (!e->link) {

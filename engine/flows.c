@@ -15,16 +15,19 @@ enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
         size *= 2;
     }
     f->at = calloc(size, sizeof *f->at);
+    f->slot = malloc(max * sizeof *f->slot);
     f->mask = size - 1;
     f->count = 0;
     f->max = max;
-    return f->at ? SLR_OK : SLR_NOMEM;
+    return f->at && f->slot ? SLR_OK : SLR_NOMEM;
 }
 
 void slr_flows_fini(struct slr_flows *f)
 {
     free(f->at);
+    free(f->slot);
     f->at = NULL;
+    f->slot = NULL;
 }
 
 static uint32_t hash_addr(uint32_t h, const struct slr_addr *a)
@@ -61,7 +64,7 @@ static struct slr_flow *insert(struct slr_flows *f, const struct slr_flow *flow)
         i = (i + 1) & f->mask;
     }
     f->at[i] = *flow;
-    f->count++;
+    f->slot[f->count++] = i;
     return &f->at[i];
 }
 
@@ -77,10 +80,11 @@ struct slr_flow *slr_flow_add(struct slr_flows *f, const struct slr_addr *src,
 
 void slr_flows_close_leg(struct slr_flows *f, uint32_t leg, slr_mono now)
 {
-    for (uint32_t i = 0; i <= f->mask; i++) {
-        if (f->at[i].used && f->at[i].leg == leg) {
-            f->at[i].leg = SLR_NONE;
-            f->at[i].closed_ns = now.ns;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct slr_flow *flow = &f->at[f->slot[i]];
+        if (flow->leg == leg) {
+            flow->leg = SLR_NONE;
+            flow->closed_ns = now.ns;
             f->closed++;
         }
     }
@@ -88,15 +92,18 @@ void slr_flows_close_leg(struct slr_flows *f, uint32_t leg, slr_mono now)
 
 void slr_flows_purge(struct slr_flows *f, slr_mono before)
 {
-    struct slr_flow *old = malloc(((size_t)f->mask + 1) * sizeof *old);
+    const uint32_t count = f->count;
+    struct slr_flow *old = malloc((count ? count : 1) * sizeof *old);
     if (!old) {
         return;
     }
-    memcpy(old, f->at, ((size_t)f->mask + 1) * sizeof *old);
-    memset(f->at, 0, ((size_t)f->mask + 1) * sizeof *old);
+    for (uint32_t i = 0; i < count; i++) {
+        old[i] = f->at[f->slot[i]];
+        f->at[f->slot[i]].used = false;
+    }
     f->count = f->closed = 0;
-    for (uint32_t i = 0; i <= f->mask; i++) {
-        if (old[i].used && (old[i].leg != SLR_NONE || old[i].closed_ns >= before.ns)) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (old[i].leg != SLR_NONE || old[i].closed_ns >= before.ns) {
             f->closed += insert(f, &old[i])->leg == SLR_NONE;
         }
     }

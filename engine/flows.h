@@ -26,6 +26,7 @@ struct slr_flow {
 struct slr_flows {
     struct slr_flow *at;
     uint32_t mask;
+    uint32_t *slot; /* of at, of the flows there are, in the order they were added */
     uint32_t count, max;
     uint32_t next_order;
     uint32_t closed;    /* entries that lead nowhere */

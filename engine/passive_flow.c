@@ -199,9 +199,9 @@ static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t 
 
 static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
 {
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
-        if (e->flows.at[i].used && e->flows.at[i].leg == slot) {
-            return &e->flows.at[i];
+    for (uint32_t i = 0; i < e->flows.count; i++) {
+        if (e->flows.at[e->flows.slot[i]].used && e->flows.at[e->flows.slot[i]].leg == slot) {
+            return &e->flows.at[e->flows.slot[i]];
         }
     }
     return NULL;
@@ -267,8 +267,8 @@ static bool asks_for(const struct slr_leg_params *p, const struct slr_flow *f)
 static void secure_held(struct slr_engine *e, const struct slr_leg_params *with)
 {
     bool found = false;
-    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
-        struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i < e->flows.count; i++) {
+        struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         if (!asks_for(with, f) || !is_unclaimed(e, f->leg)) {
             continue;
         }
@@ -286,8 +286,8 @@ static void secure_held(struct slr_engine *e, const struct slr_leg_params *with)
 static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p)
 {
     uint32_t slot = SLR_NONE;
-    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
-        struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i < e->flows.count; i++) {
+        struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         if (asks_for(p, f) && is_unclaimed(e, f->leg) && slot == SLR_NONE) {
             slot = f->leg;
         }
@@ -297,8 +297,8 @@ static uint32_t claim_flows(struct slr_engine *e, const struct slr_leg_params *p
 
 static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uint32_t slot)
 {
-    for (uint32_t i = 0; e->flows.closed > 0 && i <= e->flows.mask; i++) {
-        struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; e->flows.closed > 0 && i < e->flows.count; i++) {
+        struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         if (f->used && f->leg == SLR_NONE && wants(leg, &f->src, &f->dst)) {
             f->leg = slot;
             e->flows.closed--;
@@ -416,8 +416,8 @@ static bool is_media(const struct slr_engine *e, uint32_t slot)
 
 static const struct slr_flow *find_partner(struct slr_engine *e, const struct slr_flow *flow)
 {
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
-        const struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; i < e->flows.count; i++) {
+        const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         if (f->used && f != flow && f->leg != flow->leg && is_unclaimed(e, f->leg) &&
             is_media(e, f->leg) && is_reverse(flow, f)) {
             return f;
@@ -504,8 +504,8 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
 static struct slr_session *find_deaf(struct slr_engine *e, const struct slr_flow *flow,
                                      uint32_t *index)
 {
-    for (uint32_t i = 0; i <= e->flows.mask; i++) {
-        const struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; i < e->flows.count; i++) {
+        const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         if (!f->used || f->leg == SLR_NONE || is_unclaimed(e, f->leg) || !is_reverse(flow, f)) {
             continue;
         }
@@ -596,8 +596,8 @@ static bool join_half(struct slr_engine *e, const struct slr_flow *flow, bool ex
 
 void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
 {
-    for (uint32_t i = 0; e->flows.unclaimed > 0 && i <= e->flows.mask; i++) {
-        const struct slr_flow *f = &e->flows.at[i];
+    for (uint32_t i = 0; e->flows.unclaimed > 0 && i < e->flows.count; i++) {
+        const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
         bool held = f->used && is_unclaimed(e, f->leg);
         if (!held || join_signalled(e, f) || join_half(e, f, true) ||
             (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {

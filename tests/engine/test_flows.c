@@ -79,3 +79,27 @@ Test(flows, close_and_purge)
     cr_assert_not_null(slr_flow_add(&f, &a, &b, 3, (slr_mono){0}));
     slr_flows_fini(&f);
 }
+
+Test(flows, a_walk_meets_each_in_the_order_they_came)
+{
+    struct slr_flows f;
+    struct slr_addr src = {.ip = {10, 0, 0, 1}, .family = 4},
+                    dst = {.ip = {10, 0, 0, 2}, .family = 4};
+    cr_assert_eq(slr_flows_init(&f, 64), SLR_OK);
+    for (uint32_t i = 0; i < 64; i++) {
+        src.port = (uint16_t)(1000 + 7 * i % 64);
+        cr_assert_not_null(slr_flow_add(&f, &src, &dst, i, (slr_mono){1}));
+    }
+    for (uint32_t i = 0; i < 64; i += 2) {
+        slr_flows_close_leg(&f, i, (slr_mono){10});
+    }
+    slr_flows_purge(&f, (slr_mono){11});
+    cr_assert_eq(f.count, 32);
+    cr_assert_eq(f.closed, 0);
+    for (uint32_t i = 0; i < f.count; i++) {
+        cr_assert_eq(f.at[f.slot[i]].leg, 2 * i + 1);
+        src.port = (uint16_t)(1000 + 7 * (2 * i + 1) % 64);
+        cr_assert_eq(slr_flow_find(&f, &src, &dst), &f.at[f.slot[i]]);
+    }
+    slr_flows_fini(&f);
+}
