@@ -26,7 +26,8 @@ def engine():
 
 
 def start(rig, *args, sip=False):
-    where = ["--sip", f"{rig.sip[0]}:{rig.sip[1]}"] if sip else ["--seam", rig.control]
+    # the core answers 503 when the engine takes 500 ms: few at once, where sanitizers make it slow
+    where = ["--sip", f"{rig.sip[0]}:{rig.sip[1]}", "--inflight", "3"] if sip else ["--seam", rig.control]
     return subprocess.Popen([procs.binary("slr-load"), *where, "--data", rig.data, "--state", rig.state,
                              "--pid", str(rig.engine.pid), *args],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
