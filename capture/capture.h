@@ -91,6 +91,9 @@ struct slr_capture_ops {
      */
     enum slr_err (*next)(struct slr_capture *c, uint32_t timeout_us, struct slr_packet *burst,
                          uint32_t *count);
+    /* May packets be waiting that came before the last batch was gathered? NULL: what next delivers
+     * is all there is. */
+    bool (*behind)(const struct slr_capture *c);
     /* Any thread: makes a waiting next return. NULL: files. */
     void (*wake)(struct slr_capture *c);
     /* Passive live backends, else NULL: a descriptor that polls readable when next has something

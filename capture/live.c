@@ -17,6 +17,8 @@
 
 /* A kernel stamp further off than this is a clock that was set, not a packet that waited. */
 #define STAMP_MAX_AGE_NS SLR_NS_PER_S
+/* Nobody looked for so long at most: packets that waited as long are believed their stamps. */
+#define STALL_MAX_NS (60 * SLR_NS_PER_S)
 #define STAMP_TRIES 3
 #define STAMP_GOOD_NS 2000
 
@@ -27,6 +29,8 @@ enum slr_err slr_live_init(struct slr_live *l, const struct slr_capture_config *
         return SLR_INVAL;
     }
     l->clock = cfg->clock ? cfg->clock : slr_clock_real();
+    l->now_ns = slr_clock_mono(l->clock).ns;
+    l->oldest_ns = STAMP_MAX_AGE_NS;
     l->size = cfg->max_sockets;
     l->recv_buffer_bytes = cfg->recv_buffer_bytes;
     l->batch_ns = (int64_t)cfg->batch_us * 1000;
@@ -137,6 +141,7 @@ void slr_live_remove(struct slr_live *l, uint32_t tag)
 void slr_live_stamp(struct slr_live *l)
 {
     int64_t best_ns = INT64_MAX;
+    int64_t before_ns = l->now_ns;
     for (int i = 0; i < STAMP_TRIES && best_ns > STAMP_GOOD_NS; i++) {
         int64_t wall_ns = slr_clock_wall(l->clock).ns;
         l->now_ns = slr_clock_mono(l->clock).ns;
@@ -145,6 +150,11 @@ void slr_live_stamp(struct slr_live *l)
             best_ns = again_ns - wall_ns;
             l->offset_ns = l->now_ns - wall_ns;
         }
+    }
+    int64_t away_ns = l->now_ns - before_ns < STALL_MAX_NS ? l->now_ns - before_ns : STALL_MAX_NS;
+    l->oldest_ns -= away_ns; /* what waited so long is taken by and by */
+    if (l->oldest_ns < away_ns + STAMP_MAX_AGE_NS) {
+        l->oldest_ns = away_ns + STAMP_MAX_AGE_NS;
     }
 }
 
@@ -225,10 +235,14 @@ uint32_t slr_live_news_drops(struct slr_live *l, const struct slr_live_news *new
     return fresh;
 }
 
-static int64_t arrival_of(const struct slr_live *l, int64_t wall_ns)
+/* A stamp is believed that is neither of the future nor older than a packet may be. */
+static int64_t arrival_of(struct slr_live *l, int64_t wall_ns)
 {
+    if (wall_ns != 0 && wall_ns + l->offset_ns > l->now_ns) {
+        slr_live_stamp(l); /* it came after the clock was read: that thread may have been away */
+    }
     int64_t mono_ns = wall_ns + l->offset_ns;
-    if (wall_ns == 0 || mono_ns > l->now_ns || mono_ns < l->now_ns - STAMP_MAX_AGE_NS) {
+    if (wall_ns == 0 || mono_ns > l->now_ns || mono_ns < l->now_ns - l->oldest_ns) {
         return l->now_ns;
     }
     return mono_ns;

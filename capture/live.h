@@ -39,6 +39,7 @@ struct slr_live {
     int wake_fd;       /* eventfd, non-blocking */
     int64_t now_ns;    /* monotonic, read once a burst */
     int64_t offset_ns; /* monotonic minus wall time, measured with it */
+    int64_t oldest_ns; /* so long a packet may have waited: longer after a stall */
     /* written by the worker, read by any thread */
     slr_counter packets, drop_truncated, drop_kernel, drop_stray, recv_errors, no_buffers;
 };

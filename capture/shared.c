@@ -423,6 +423,13 @@ static enum slr_err shared_next(struct slr_capture *c, uint32_t timeout_us,
     return SLR_OK;
 }
 
+static bool shared_behind(const struct slr_capture *c)
+{
+    const struct shared *s =
+        (const struct shared *)(const void *)((const char *)c - offsetof(struct shared, base));
+    return s->fd_at < s->fd_count;
+}
+
 static void shared_wake(struct slr_capture *c)
 {
     slr_live_wake(&shared_of(c)->live);
@@ -442,6 +449,7 @@ const struct slr_capture_ops slr_shared_ops = {
     .add = shared_add,
     .remove = shared_remove,
     .next = shared_next,
+    .behind = shared_behind,
     .wake = shared_wake,
     .stats = shared_stats,
     .close = shared_close,

@@ -221,6 +221,14 @@ static enum slr_err socket_next(struct slr_capture *c, uint32_t timeout_us,
     return SLR_OK;
 }
 
+static bool socket_behind(const struct slr_capture *c)
+{
+    const struct socket_capture *s =
+        (const struct socket_capture *)(const void *)((const char *)c -
+                                                      offsetof(struct socket_capture, base));
+    return s->more || s->ready_at < s->ready_count;
+}
+
 static void socket_wake(struct slr_capture *c)
 {
     slr_live_wake(&socket_of(c)->live);
@@ -241,6 +249,7 @@ const struct slr_capture_ops slr_socket_ops = {
     .add = socket_add,
     .remove = socket_remove,
     .next = socket_next,
+    .behind = socket_behind,
     .wake = socket_wake,
     .stats = socket_stats,
     .close = socket_close,

@@ -703,6 +703,13 @@ static enum slr_err uring_open(const struct slr_capture_config *cfg, struct slr_
     return SLR_OK;
 }
 
+static bool uring_behind(const struct slr_capture *c)
+{
+    const struct uring *u =
+        (const struct uring *)(const void *)((const char *)c - offsetof(struct uring, base));
+    return u->more || stash_count(u) > 0;
+}
+
 static void uring_wake(struct slr_capture *c)
 {
     slr_live_wake(&uring_of(c)->live);
@@ -722,6 +729,7 @@ const struct slr_capture_ops slr_uring_ops = {
     .add = uring_add,
     .remove = uring_remove,
     .next = uring_next,
+    .behind = uring_behind,
     .wake = uring_wake,
     .stats = uring_stats,
     .close = uring_close,

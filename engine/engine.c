@@ -161,11 +161,13 @@ static enum slr_err make_workers(struct slr_engine *e)
 {
     e->worker_count = e->passive || e->cfg->workers == 0 ? 1 : e->cfg->workers;
     e->worker = calloc(e->worker_count, sizeof *e->worker);
-    if (!e->worker) {
+    e->taken_ns = calloc(e->worker_count, sizeof *e->taken_ns);
+    if (!e->worker || !e->taken_ns) {
         return SLR_NOMEM;
     }
     for (uint32_t i = 0; i < e->worker_count; i++) {
         struct slr_worker *w = &e->worker[i];
+        w->taken_ns = &e->taken_ns[i];
         w->place.state = e->state;
         w->place.codecs = e->codecs;
         w->place.counters = &w->counters;
@@ -220,6 +222,8 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->event_tones = e->cfg->event_tones;
         w->open_max = SLR_NOFILE_FILES / e->writer_count;
         w->dirty_bytes = &e->dirty_bytes;
+        w->taken_ns = e->taken_ns;
+        w->taken_count = e->passive ? 0 : e->worker_count;
         w->watch.state = e->state;
         w->watch.sink = &e->sink;
         w->watch.counters = &w->counters;
@@ -481,6 +485,7 @@ void slr_engine_close(struct slr_engine *e, bool seal)
     slr_raw_hold_fini(&e->raw);
     slr_clock_free(e->virtual_clock);
     free(e->worker);
+    free(e->taken_ns);
     free(e->writer);
     free(e->to_sealer);
     free(e->codecs);

@@ -44,6 +44,7 @@ struct slr_engine {
     _Atomic uint8_t *active;
     struct slr_recfile *file;
     struct slr_worker *worker;
+    _Atomic int64_t *taken_ns; /* by worker: packets that came before are placed */
     uint32_t worker_count;
     struct slr_writer *writer;
     struct slr_ring *to_sealer;

@@ -200,6 +200,17 @@ void slr_worker_burst(struct slr_worker *w, const struct slr_packet *burst, uint
     }
 }
 
+/* What came until nothing was left the last time was gathered after that, and is placed by now. */
+static void note_emptied(struct slr_worker *w)
+{
+    const struct slr_capture_ops *ops = w->capture->ops;
+    if (!w->taken_ns || (ops->behind && ops->behind(w->capture))) {
+        return;
+    }
+    atomic_store_explicit(w->taken_ns, w->emptied_ns, memory_order_release);
+    w->emptied_ns = slr_clock_mono(w->clock).ns;
+}
+
 static enum slr_err take_burst(struct slr_worker *w, uint32_t timeout_us, uint32_t *count)
 {
     struct slr_packet burst[SLR_CAPTURE_BURST];
@@ -207,6 +218,7 @@ static enum slr_err take_burst(struct slr_worker *w, uint32_t timeout_us, uint32
     enum slr_err err = w->capture->ops->next(w->capture, timeout_us, burst, count);
     slr_worker_burst(w, burst, *count);
     slr_count(&w->counters.at[SLR_CTR_PACKETS_IN], *count);
+    note_emptied(w);
     return err;
 }
 

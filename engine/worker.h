@@ -25,7 +25,9 @@ struct slr_worker {
     int64_t silence_ns;        /* -t */
     struct slr_srtp_box *srtp; /* one for each leg slot */
     struct slr_srtp_aes *aes;
+    _Atomic int64_t *taken_ns; /* what came before is placed; for the writers. NULL: nobody asks */
     /* own */
+    int64_t emptied_ns; /* when nothing was left the last time */
     int64_t housekeeping_ns;
     uint8_t *plain; /* a decrypted packet, SLR_WORKER_PLAIN_BYTES */
     /* Drops at a socket of several legs: how often they were told, and by leg how many of those

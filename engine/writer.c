@@ -15,6 +15,8 @@
 #include "engine/skew_stage.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
+/* So long a worker that stands still is waited for. */
+#define WORKER_WAIT_NS (10 * SLR_NS_PER_S)
 
 enum slr_err slr_writer_init(struct slr_writer *w)
 {
@@ -346,6 +348,22 @@ static int64_t end_for_corrections(const struct slr_writer *w, struct slr_sessio
     return last;
 }
 
+/* Until when all is placed that came. A worker that stood still has packets waiting: they are not
+ * late for that, in so far as it goes on at all. */
+static slr_mono taken_until(const struct slr_writer *w, const struct slr_session *s, slr_mono now)
+{
+    if (w->taken_count == 0) {
+        return now;
+    }
+    uint32_t worker = (uint32_t)(s - w->state->session) % w->taken_count;
+    int64_t taken = atomic_load_explicit(&w->taken_ns[worker], memory_order_acquire);
+    int64_t least = now.ns - WORKER_WAIT_NS;
+    if (taken == 0 || taken > now.ns) {
+        return now;
+    }
+    return (slr_mono){taken > least ? taken : least};
+}
+
 /*
  * The session's clock: wall time; where a leg's own clock is behind that (it is slow, or its sender
  * stood still), the time of the leg that is furthest behind, so that none of its packets is ever
@@ -357,7 +375,7 @@ static int64_t end_for_corrections(const struct slr_writer *w, struct slr_sessio
 static int64_t media_now_ticks(const struct slr_writer *w, const struct slr_session *s,
                                slr_mono now)
 {
-    int64_t wall = slr_session_ticks(s, now);
+    int64_t wall = slr_session_ticks(s, taken_until(w, s, now));
     int64_t ahead = INT64_MAX;
     int64_t behind = 0;
     uint32_t legs = atomic_load(&s->leg_count);

@@ -38,6 +38,10 @@ struct slr_writer {
     uint32_t open_max;               /* descriptors kept open between blocks */
     _Atomic uint64_t *dirty_bytes;   /* written since the last sync */
     struct slr_sound_watch watch;    /* alarm of silent legs */
+    /* By worker: packets that came before are placed, 0: not known. taken_count 0: all always are.
+     */
+    const _Atomic int64_t *taken_ns;
+    uint32_t taken_count;
     struct slr_counters counters;
     /* own */
     uint32_t open_count;

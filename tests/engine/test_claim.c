@@ -349,3 +349,29 @@ Test(claim, what_no_channel_has_is_told)
     cr_assert_eq(fx_stream_count(&o.r, 1, 0, "late"), 10);
     done(&o);
 }
+
+/* The worker stood still and has packets in its sockets: nothing is claimed of when they came. */
+Test(claim, a_worker_that_stands_still_is_waited_for)
+{
+    struct one o;
+    _Atomic int64_t taken_ns = 0;
+    begin(&o, late_comer);
+    o.happened = 1; /* nothing while it writes */
+    o.f.writer.taken_ns = &taken_ns;
+    o.f.writer.taken_count = 1;
+    talk(&o, 0, 50);
+    atomic_store(&taken_ns, fx_time(1000 * SLR_NS_PER_MS).ns);
+    cr_assert_eq(disk(&o, 4000), 0u);
+    cr_assert_eq(slr_session_written_ticks(o.s), 0);
+    for (uint32_t k = 50; k < 200; k++) { /* with the time when they came */
+        cr_assert_eq(fx_rtp(&o.f, o.slot, k * 20, fx_audio(A, k, 100, 5000)), SLR_VERDICT_TAKEN);
+    }
+    atomic_store(&taken_ns, fx_time(4000 * SLR_NS_PER_MS).ns);
+    cr_assert_eq(disk(&o, 4000), 0u);
+    cr_assert_geq(slr_session_written_ticks(o.s), 2500 * FX_MS);
+    /* but not for ever */
+    cr_assert_eq(disk(&o, 15000), 0u);
+    cr_assert_geq(slr_session_written_ticks(o.s), 3500 * FX_MS);
+    end(&o, 15000);
+    done(&o);
+}
