@@ -69,7 +69,9 @@ def test_what_the_sender_does_to_packets_is_told_from_what_the_recorder_loses(en
                                    "opus", "--srtp", "AES_CM_128_HMAC_SHA1_80", "--rtcp", "--seed", "7", sip=True)
     clean(verdict, err)
     assert status == 0 and verdict["left_out"] > 20 and verdict["churned"] >= 10
-    assert verdict["recordings"] == verdict["set_up"] == 20 + verdict["churned"]
+    assert verdict["recordings"] == verdict["set_up"]
+    # those that were to follow the last ones that ended may not have been set up any more
+    assert 20 + verdict["churned"] - 3 <= verdict["set_up"] <= 20 + verdict["churned"]
 
 
 def test_gcm_on_the_seam(engine):
