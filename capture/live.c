@@ -4,9 +4,11 @@
  */
 #include "capture/live.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -291,4 +293,18 @@ bool slr_live_take_wake(const struct slr_live *l)
 {
     uint64_t times;
     return read(l->wake_fd, &times, sizeof times) == (ssize_t)sizeof times;
+}
+
+/* ppoll, since milliseconds are too coarse. An interruption counts as time that is up: the caller
+ * comes again. */
+bool slr_live_sleep(const struct slr_live *l, int64_t ns, const int *fd, uint32_t count)
+{
+    struct pollfd fds[1 + SLR_LIVE_SLEEP_FDS] = {{.fd = l->wake_fd, .events = POLLIN}};
+    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
+    assert(count <= SLR_LIVE_SLEEP_FDS);
+    for (uint32_t i = 0; i < count; i++) {
+        fds[1 + i] = (struct pollfd){.fd = fd[i], .events = POLLIN};
+    }
+    int n = ppoll(fds, 1 + count, &ts, NULL);
+    return n > 0 && (fds[0].revents & POLLIN) != 0 && slr_live_take_wake(l);
 }

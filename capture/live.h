@@ -103,5 +103,9 @@ void slr_live_stats(const struct slr_live *l, struct slr_capture_stats *out);
 void slr_live_wake(const struct slr_live *l);
 /* True when it was readable; resets it. */
 bool slr_live_take_wake(const struct slr_live *l);
+/* Sleeps until wake was called (true), one of the descriptors is readable or the time is up.
+ * count: SLR_LIVE_SLEEP_FDS at most. */
+#define SLR_LIVE_SLEEP_FDS 8u
+bool slr_live_sleep(const struct slr_live *l, int64_t ns, const int *fd, uint32_t count);
 
 #endif

@@ -56,6 +56,8 @@ struct owner {
     int64_t freed_ns, since_ns;
 };
 
+_Static_assert(SLR_STEER_SOCKETS <= SLR_LIVE_SLEEP_FDS, "it sleeps until one has packets");
+
 struct shared {
     struct slr_capture base;
     struct slr_live live;
@@ -314,19 +316,6 @@ static void shared_remove(struct slr_capture *c, uint32_t tag)
 
 /* ---- packets ---- */
 
-/* Sleeps until wake was called (true), the time is up or, if so asked, a packet is there. */
-static bool sleep_ns(struct shared *s, int64_t ns, bool for_packets)
-{
-    struct pollfd fds[1 + SLR_STEER_SOCKETS] = {{.fd = s->live.wake_fd, .events = POLLIN}};
-    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
-    for (uint32_t i = 0; i < s->fd_count; i++) {
-        fds[1 + i] = (struct pollfd){.fd = s->fd[i], .events = POLLIN};
-    }
-    /* An interruption counts as time that is up: the caller comes again. */
-    int n = ppoll(fds, for_packets ? 1 + s->fd_count : 1, &ts, NULL);
-    return n > 0 && (fds[0].revents & POLLIN) != 0 && slr_live_take_wake(&s->live);
-}
-
 /* The tag whose datagram this is, or NO_TAG. */
 static uint32_t tag_of(const struct shared *s, const struct slr_live_news *news)
 {
@@ -408,13 +397,14 @@ static enum slr_err shared_next(struct slr_capture *c, uint32_t timeout_us,
     int64_t batch_end_ns = s->batch_at_ns + s->live.batch_ns;
     bool woken = false;
     if (batch_end_ns > now_ns) {
-        woken = sleep_ns(s, (batch_end_ns < end_ns ? batch_end_ns : end_ns) - now_ns, false);
+        woken = slr_live_sleep(&s->live, (batch_end_ns < end_ns ? batch_end_ns : end_ns) - now_ns,
+                               NULL, 0);
         now_ns = slr_clock_mono(s->live.clock).ns;
     }
     s->fd_at = 0;
     take_round(s, burst, count);
     if (*count == 0 && !woken && now_ns < end_ns) {
-        sleep_ns(s, end_ns - now_ns, true);
+        slr_live_sleep(&s->live, end_ns - now_ns, s->fd, s->fd_count);
         s->fd_at = 0;
         take_round(s, burst, count);
         now_ns = slr_clock_mono(s->live.clock).ns;

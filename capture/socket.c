@@ -8,7 +8,6 @@
  * and add.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,18 +132,6 @@ static bool look(struct socket_capture *s)
     return n > 0;
 }
 
-/* Sleeps until wake was called (true), a socket is ready (if so asked) or the time is up. poll and
- * not epoll_wait, whose milliseconds are too coarse. */
-static bool sleep_ns(struct socket_capture *s, int64_t ns, bool for_packets)
-{
-    struct pollfd fds[2] = {{.fd = s->live.wake_fd, .events = POLLIN},
-                            {.fd = s->epoll_fd, .events = POLLIN}};
-    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
-    /* An interruption counts as time that is up: the caller comes again. */
-    int n = ppoll(fds, for_packets ? 2 : 1, &ts, NULL);
-    return n > 0 && (fds[0].revents & POLLIN) != 0 && slr_live_take_wake(&s->live);
-}
-
 /* Fills the list of ready sockets, waiting as told. */
 static void gather(struct socket_capture *s, uint32_t timeout_us)
 {
@@ -160,11 +147,11 @@ static void gather(struct socket_capture *s, uint32_t timeout_us)
     bool woken = false;
     if (batch_end_ns > now_ns) {
         int64_t until_ns = batch_end_ns < end_ns ? batch_end_ns : end_ns;
-        woken = sleep_ns(s, until_ns - now_ns, false);
+        woken = slr_live_sleep(&s->live, until_ns - now_ns, NULL, 0);
         now_ns = slr_clock_mono(s->live.clock).ns;
     }
     if (!look(s) && !woken && now_ns < end_ns) {
-        sleep_ns(s, end_ns - now_ns, true);
+        slr_live_sleep(&s->live, end_ns - now_ns, &s->epoll_fd, 1);
         look(s);
         now_ns = slr_clock_mono(s->live.clock).ns;
     }

@@ -302,16 +302,6 @@ static void take_batch(struct uring *u)
     u->more = wait_for(u, batch_max(u), 0) >= batch_max(u);
 }
 
-/* Sleeps while packets gather, unless wake is called. */
-static void sleep_ns(struct uring *u, int64_t ns)
-{
-    struct pollfd wake = {.fd = u->live.wake_fd, .events = POLLIN};
-    const struct timespec ts = {.tv_sec = ns / SLR_NS_PER_S, .tv_nsec = ns % SLR_NS_PER_S};
-    if (ppoll(&wake, 1, &ts, NULL) > 0) {
-        u->woken = slr_live_take_wake(&u->live) || u->woken;
-    }
-}
-
 /* Fills the empty stash with the next batch. */
 static void gather(struct uring *u, uint32_t timeout_us)
 {
@@ -329,7 +319,10 @@ static void gather(struct uring *u, uint32_t timeout_us)
     int64_t end_ns = now_ns + (int64_t)timeout_us * 1000;
     int64_t batch_end_ns = u->batch_at_ns + u->live.batch_ns;
     if (batch_end_ns > now_ns) {
-        sleep_ns(u, (batch_end_ns < end_ns ? batch_end_ns : end_ns) - now_ns);
+        u->woken =
+            slr_live_sleep(&u->live, (batch_end_ns < end_ns ? batch_end_ns : end_ns) - now_ns, NULL,
+                           0) ||
+            u->woken;
         take_batch(u);
         now_ns = slr_clock_mono(u->live.clock).ns;
         if (u->more && now_ns < batch_end_ns + u->live.batch_ns) {

@@ -40,9 +40,4 @@ struct slr_track_msg {
 enum slr_err slr_track_msg_read(struct slr_slice raw, struct slr_track_msg *out) SLR_CHECKED;
 void slr_track_msg_fini(struct slr_track_msg *m);
 
-/* Standard base64 (RFC 4648) of `text` into out; *len_bytes gets the length. SLR_FORMAT,
- * SLR_TOOLONG. */
-enum slr_err slr_track_base64(const char *text, uint8_t *out, size_t size_bytes,
-                              size_t *len_bytes) SLR_CHECKED;
-
 #endif

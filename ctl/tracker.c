@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base64.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "ctl/calls.h"
@@ -452,7 +453,7 @@ static void take_data(struct slr_tracker *t, const char *data)
 {
     struct slr_track_msg m;
     size_t len_bytes = 0;
-    bool good = data && slr_track_base64(data, t->raw, sizeof t->raw, &len_bytes) == SLR_OK &&
+    bool good = data && slr_base64_decode(data, t->raw, sizeof t->raw, &len_bytes) == SLR_OK &&
                 slr_track_msg_read(slr_slice_of(t->raw, len_bytes), &m) == SLR_OK;
     explicit_bzero(t->raw, len_bytes);
     if (!good) {

@@ -488,8 +488,8 @@ static bool fits_another_clock(const struct slr_place *x)
     int64_t off = llabs(slr_ticks_from_rtp(units, slr_place_anchor(x->st)->clock_hz) - passed);
     bool better = false;
     for (uint32_t i = 0; i < leg->pt_count && !better; i++) {
-        bool sound = (leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO;
-        better = sound && llabs(slr_ticks_from_rtp(units, leg->pt[i].clock_hz) - passed) < off;
+        better = slr_leg_codecs_is_sound(c, leg, i) &&
+                 llabs(slr_ticks_from_rtp(units, leg->pt[i].clock_hz) - passed) < off;
     }
     return better;
 }

@@ -344,7 +344,7 @@ static enum slr_err open_passive(struct slr_engine *e)
     e->virtual_clock = slr_clock_virtual((slr_wall){0});
     if (e->link && e->virtual_clock) {
         e->wall_base_ns = slr_clock_wall(slr_clock_real()).ns - e->started.ns;
-        slr_passive_link_begin(e);
+        slr_passive_link_advance(e);
     }
     e->clock = e->virtual_clock;
     if (e->cfg->srtp_keys) {

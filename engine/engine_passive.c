@@ -96,11 +96,6 @@ static slr_wall link_now(const struct slr_engine *e)
     return (slr_wall){slr_clock_mono(slr_clock_real()).ns + e->wall_base_ns};
 }
 
-void slr_passive_link_begin(struct slr_engine *e)
-{
-    slr_clock_advance(e->virtual_clock, link_now(e));
-}
-
 void slr_passive_link_advance(struct slr_engine *e)
 {
     if (e->link) {

@@ -139,8 +139,7 @@ void slr_engine_log_totals(const struct slr_engine *e);
 /* engine_passive.c */
 enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
                                   const struct slr_leg_params *p) SLR_CHECKED;
-/* link: the clock begins, goes on to the present, and what is held at the end becomes sessions. */
-void slr_passive_link_begin(struct slr_engine *e);
+/* link: the clock goes on to the present, and what is held at the end becomes sessions. */
 void slr_passive_link_advance(struct slr_engine *e);
 void slr_passive_link_end(struct slr_engine *e);
 void slr_passive_legs_closed(struct slr_engine *e, const struct slr_session *s);

@@ -135,11 +135,16 @@ uint32_t slr_leg_codecs_static(struct slr_pt_map out[static SLR_MAX_PTS], const 
     return n;
 }
 
+bool slr_leg_codecs_is_sound(const struct slr_leg_codecs *c, const struct slr_leg *leg,
+                             uint32_t row)
+{
+    return (leg->pt_active & (1u << row)) && c->kind[row] == SLR_PT_AUDIO;
+}
+
 static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg)
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO &&
-            leg->pt[i].clock_hz == COMFORT_CLOCK_HZ) {
+        if (slr_leg_codecs_is_sound(c, leg, i) && leg->pt[i].clock_hz == COMFORT_CLOCK_HZ) {
             return true;
         }
     }
@@ -149,7 +154,7 @@ static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_l
 uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg)
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if ((leg->pt_active & (1u << i)) && c->kind[i] == SLR_PT_AUDIO) {
+        if (slr_leg_codecs_is_sound(c, leg, i)) {
             return leg->pt[i].clock_hz;
         }
     }

@@ -39,6 +39,10 @@ enum slr_err slr_leg_codecs_signalled(struct slr_leg_codecs *c, struct slr_leg *
                                       const struct slr_pt_map *pt, uint32_t count,
                                       const uint8_t *accept) SLR_CHECKED;
 
+/* Is the row a codec of sound that is in force? row: below leg->pt_count. */
+bool slr_leg_codecs_is_sound(const struct slr_leg_codecs *c, const struct slr_leg *leg,
+                             uint32_t row);
+
 /* The RTP clock of the leg's first codec in force; 0: there is none. */
 uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg);
 

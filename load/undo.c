@@ -7,39 +7,16 @@
 #include <string.h>
 
 #include "codecs/codec.h"
-
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+#include "common/base64.h"
 
 enum slr_err slr_undo_samples(const char *base64, size_t count, int16_t **out)
 {
-    uint32_t bits = 0;
-    uint32_t have = 0;
-    size_t n = 0;
+    size_t len_bytes = 0;
     uint8_t *at = malloc(count * 2 + 2);
     if (!at) {
         return SLR_NOMEM;
     }
-    for (; *base64 && value_of(*base64) >= 0 && n < count * 2; base64++) {
-        bits = bits << 6 | (uint32_t)value_of(*base64);
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            at[n++] = (uint8_t)(bits >> have);
-        }
-    }
-    if (n != count * 2 || (*base64 && *base64 != '=')) {
+    if (slr_base64_decode(base64, at, count * 2, &len_bytes) != SLR_OK || len_bytes != count * 2) {
         free(at);
         return SLR_FORMAT;
     }

@@ -4,6 +4,8 @@
 
 #include "ctl/track_msg.h"
 
+#include "common/base64.h"
+
 #define SDP "v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 4000 RTP/AVP 8\r\n"
 
 static struct slr_track_msg m;
@@ -61,11 +63,11 @@ Test(track_msg, base64)
     uint8_t out[8];
     size_t n;
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        cr_assert_eq(slr_track_base64(row[i].text, out, sizeof out, &n), SLR_OK);
+        cr_assert_eq(slr_base64_decode(row[i].text, out, sizeof out, &n), SLR_OK);
         cr_assert_eq(n, strlen(row[i].want));
         cr_assert_arr_eq(out, row[i].want, n);
     }
-    cr_assert_eq(slr_track_base64("Zm9v!", out, sizeof out, &n), SLR_FORMAT);
-    cr_assert_eq(slr_track_base64("Zg===", out, sizeof out, &n), SLR_FORMAT);
-    cr_assert_eq(slr_track_base64("Zm9vZm9vZm9v", out, sizeof out, &n), SLR_TOOLONG);
+    cr_assert_eq(slr_base64_decode("Zm9v!", out, sizeof out, &n), SLR_FORMAT);
+    cr_assert_eq(slr_base64_decode("Zg===", out, sizeof out, &n), SLR_FORMAT);
+    cr_assert_eq(slr_base64_decode("Zm9vZm9vZm9v", out, sizeof out, &n), SLR_TOOLONG);
 }

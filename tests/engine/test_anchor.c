@@ -285,21 +285,33 @@ Test(anchor, what_is_moved_back_behind_a_slow_leg_was_not_written)
     done(&o);
 }
 
+/* The leg's codecs are these, PCMA at number 8 and L16 of that clock at 97, and comfort noise. */
+static struct slr_leg *agree(struct one *o, const char *first, const char *second, uint32_t l16_hz)
+{
+    const char *const names[2] = {first, second};
+    struct slr_leg *leg = &o->f.e.state->leg[o->leg];
+    struct slr_pt_map rows[3];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < 2 && names[i]; i++) {
+        bool l16 = strcmp(names[i], "L16") == 0;
+        fx_row(&rows[n], l16 ? 97 : 8, names[i]);
+        rows[n].clock_hz = l16 ? l16_hz : rows[n].clock_hz;
+        n++;
+    }
+    fx_row(&rows[n++], 13, "CN");
+    cr_assert_eq(slr_leg_codecs_set(leg, rows, n), SLR_OK);
+    slr_leg_codecs_build(&o->f.e.codecs[o->leg], leg);
+    return leg;
+}
+
 /* The codec goes from 8 to 48 kHz while nothing of it is heard; comfort noise comes first, and
  * counts by the new clock. Read by the old one it runs ahead of time: the sound that follows does
  * not. */
 Test(anchor, noise_that_counts_by_a_clock_not_yet_heard_moves_nothing)
 {
     struct one o;
-    struct slr_pt_map rows[3];
     begin(&o);
-    fx_row(&rows[0], 8, "PCMA");
-    fx_row(&rows[1], 97, "L16");
-    fx_row(&rows[2], 13, "CN");
-    rows[1].clock_hz = 48000;
-    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
-    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
-    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    struct slr_leg *leg = agree(&o, "PCMA", "L16", 48000);
     for (uint32_t k = 0; k < 50; k++) {
         cr_assert_eq(feed(&o, k * 20000, OLD, k, TS0), SLR_VERDICT_TAKEN);
     }
@@ -327,14 +339,8 @@ Test(anchor, noise_that_counts_by_a_clock_not_yet_heard_moves_nothing)
 Test(anchor, noise_before_any_sound_counts_by_the_clock_of_the_sound_to_come)
 {
     struct one o;
-    struct slr_pt_map rows[2];
     begin(&o);
-    fx_row(&rows[0], 97, "L16");
-    fx_row(&rows[1], 13, "CN");
-    rows[0].clock_hz = 16000;
-    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
-    cr_assert_eq(slr_leg_codecs_set(leg, rows, 2), SLR_OK);
-    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    struct slr_leg *leg = agree(&o, "L16", NULL, 16000);
     for (uint32_t k = 0; k < 5; k++) {
         struct fx_packet p = {
             .pt = 13, .seq = (uint16_t)k, .ts = TS0 + k * 3200, .ssrc = OLD, .len_bytes = 1};
@@ -354,15 +360,8 @@ Test(anchor, noise_before_any_sound_counts_by_the_clock_of_the_sound_to_come)
 Test(anchor, noise_of_the_same_clock_that_leaps_is_believed)
 {
     struct one o;
-    struct slr_pt_map rows[3];
     begin(&o);
-    fx_row(&rows[0], 8, "PCMA");
-    fx_row(&rows[1], 97, "L16");
-    fx_row(&rows[2], 13, "CN");
-    rows[1].clock_hz = 48000;
-    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
-    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
-    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    struct slr_leg *leg = agree(&o, "PCMA", "L16", 48000);
     for (uint32_t k = 0; k < 50; k++) {
         cr_assert_eq(feed(&o, k * 20000, OLD, k, TS0), SLR_VERDICT_TAKEN);
     }
@@ -385,15 +384,8 @@ Test(anchor, noise_of_the_same_clock_that_leaps_is_believed)
 Test(anchor, noise_of_a_new_stream_counts_by_the_clock_of_the_stream_before)
 {
     struct one o;
-    struct slr_pt_map rows[3];
     begin(&o);
-    fx_row(&rows[0], 97, "L16");
-    fx_row(&rows[1], 8, "PCMA");
-    fx_row(&rows[2], 13, "CN");
-    rows[0].clock_hz = 16000;
-    struct slr_leg *leg = &o.f.e.state->leg[o.leg];
-    cr_assert_eq(slr_leg_codecs_set(leg, rows, 3), SLR_OK);
-    slr_leg_codecs_build(&o.f.e.codecs[o.leg], leg);
+    struct slr_leg *leg = agree(&o, "L16", "PCMA", 16000);
     leg->ssrc_signalled[0] = NEW;
     leg->ssrc_signalled_count = 1;
     for (uint32_t k = 0; k < 50; k++) {

@@ -51,12 +51,14 @@ static bool is_counted(const struct sim_leg *leg, const struct sim_packet *p)
            p->arrival_ns >= leg->stream[p->stream].believed_ns;
 }
 
-static const struct sim_packet *first_of(const struct sim_leg *leg, const struct sim_segment *g)
+static const struct sim_packet *first_of(const struct sim_leg *leg, const struct sim_segment *g,
+                                         bool sound_only)
 {
     const struct sim_packet *first = NULL;
     for (uint32_t i = g->first; i < g->first + g->count; i++) {
         const struct sim_packet *p = &leg->packet[i];
-        if (p->arrival_ns != SIM_NEVER && (!first || p->arrival_ns < first->arrival_ns)) {
+        if (p->arrival_ns != SIM_NEVER && (!sound_only || p->kind == SIM_AUDIO) &&
+            (!first || p->arrival_ns < first->arrival_ns)) {
             first = p;
         }
     }
@@ -66,19 +68,9 @@ static const struct sim_packet *first_of(const struct sim_leg *leg, const struct
 /* Which packet tells of the segment's clock: comfort noise does not where its rate is new. */
 static const struct sim_packet *teller_of(const struct sim_leg *leg, const struct sim_segment *g)
 {
-    const struct sim_packet *first = first_of(leg, g);
-    if (!first || first->kind != SIM_NOISE || g->made != SIM_NEW_CODEC) {
-        return first;
-    }
-    const struct sim_packet *sound = NULL;
-    for (uint32_t i = g->first; i < g->first + g->count; i++) {
-        const struct sim_packet *p = &leg->packet[i];
-        if (p->kind == SIM_AUDIO && p->arrival_ns != SIM_NEVER &&
-            (!sound || p->arrival_ns < sound->arrival_ns)) {
-            sound = p;
-        }
-    }
-    return sound;
+    const struct sim_packet *first = first_of(leg, g, false);
+    bool noise = first && first->kind == SIM_NOISE && g->made == SIM_NEW_CODEC;
+    return noise ? first_of(leg, g, true) : first;
 }
 
 /* The segment of the same stream that was heard last before that packet. */
@@ -86,7 +78,7 @@ static const struct sim_segment *
 heard_before(const struct sim_leg *leg, const struct sim_segment *g, const struct sim_packet *first)
 {
     while (g-- > leg->segment) {
-        const struct sim_packet *p = first_of(leg, g);
+        const struct sim_packet *p = first_of(leg, g, false);
         if (g->stream == first->stream && p && p->arrival_ns < first->arrival_ns) {
             return is_counted(leg, p) ? g : NULL;
         }
