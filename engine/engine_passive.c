@@ -3,6 +3,7 @@
  * it steps workers' housekeeping, writer and sealer, so the same file gives the same result. On a
  * link time goes on when nothing comes, too, and the sealer has threads of its own.
  */
+#include <poll.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -16,6 +17,8 @@
 #define CLOSED_FLOWS 4096u
 /* Frames lie in a block of the ring so long before they are seen, at most. */
 #define LINK_DELAY_NS (20 * SLR_NS_PER_MS)
+/* On a link that is never quiet the end comes so much later. */
+#define LINK_REST_NS SLR_NS_PER_S
 /* Then the caller has a turn, whatever waits. */
 #define LINK_BURSTS 32u
 
@@ -101,12 +104,6 @@ void slr_passive_link_advance(struct slr_engine *e)
     if (e->link) {
         slr_clock_advance(e->virtual_clock, link_now(e));
     }
-}
-
-void slr_passive_link_end(struct slr_engine *e)
-{
-    slr_passive_link_advance(e);
-    slr_passive_check_flows(e, slr_clock_mono(e->clock), true);
 }
 
 /* Nothing came: everything up to now has been seen, but for what lies in the ring's open block. */
@@ -257,6 +254,32 @@ enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip
         }
     }
     return SLR_EOF;
+}
+
+/* What had come when the engine was told to end: the kernel gives the open block away when it is
+ * LINK_DELAY_NS old at most. Nobody asks for signalling any more. */
+static void take_rest(struct slr_engine *e)
+{
+    const struct slr_clock *real = slr_clock_real();
+    const int64_t quiet_ns = slr_clock_mono(real).ns + LINK_DELAY_NS;
+    const int64_t latest_ns = quiet_ns + LINK_REST_NS;
+    struct slr_passive_sip sip;
+    for (int64_t now = 0; now < latest_ns; now = slr_clock_mono(real).ns) {
+        enum slr_err err = slr_engine_passive_run(e, &sip);
+        if (err == SLR_AGAIN && now < quiet_ns) {
+            struct pollfd link = {.fd = slr_engine_passive_fd(e), .events = POLLIN};
+            (void)poll(&link, 1, (int)(LINK_DELAY_NS / SLR_NS_PER_MS));
+        } else if (err != SLR_OK && err != SLR_BUSY) {
+            return;
+        }
+    }
+}
+
+void slr_passive_link_end(struct slr_engine *e)
+{
+    take_rest(e);
+    slr_passive_link_advance(e);
+    slr_passive_check_flows(e, slr_clock_mono(e->clock), true);
 }
 
 enum slr_err slr_engine_passive_flush(struct slr_engine *e)
