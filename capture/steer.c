@@ -6,20 +6,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/bpf.h"
 #include "common/log.h"
 
 #define PORTS 65536u
-#define CODE_MAX 256u
 #define KEY_OFFSET (-4) /* on the program's stack */
 
 struct slr_steer {
@@ -31,143 +29,81 @@ struct slr_steer {
 
 /* ---- the program ---- */
 
-struct code {
-    struct bpf_insn at[CODE_MAX];
-    uint32_t count;
-    uint32_t pass[CODE_MAX]; /* jumps to the end */
-    uint32_t pass_count;
-};
-
-static struct bpf_insn *emit(struct code *c, uint8_t op, uint8_t dst, uint8_t src, int32_t imm)
-{
-    struct bpf_insn *i = &c->at[c->count++];
-    *i = (struct bpf_insn){.code = op, .imm = imm};
-    i->dst_reg = dst & 0xfu;
-    i->src_reg = src & 0xfu;
-    return i;
-}
-
 /* dst = *(u32 *)(ctx + offset); the context is in register 6. */
-static void emit_field(struct code *c, uint8_t dst, size_t offset)
+static void emit_field(struct slr_bpf_code *c, uint8_t dst, size_t offset)
 {
-    emit(c, BPF_LDX | BPF_MEM | BPF_W, dst, BPF_REG_6, 0)->off = (int16_t)offset;
+    slr_bpf_read(c, BPF_W, dst, BPF_REG_6, offset);
 }
 
 /* Leaves the program, taking no decision, if register `reg` compares so. */
-static void emit_pass_if(struct code *c, uint8_t compare, uint8_t reg, int32_t imm)
+static void emit_pass_if(struct slr_bpf_code *c, uint8_t compare, uint8_t reg, int32_t imm)
 {
-    c->pass[c->pass_count++] = c->count;
-    emit(c, BPF_JMP | compare | BPF_K, reg, 0, imm);
-}
-
-/* r0 = entry of `map` whose key is in register `key`, or NULL. */
-static void emit_lookup(struct code *c, int map, uint8_t key)
-{
-    emit(c, BPF_STX | BPF_MEM | BPF_W, BPF_REG_10, key, 0)->off = KEY_OFFSET;
-    emit(c, BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, map);
-    emit(c, 0, 0, 0, 0); /* its second half */
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0);
-    emit(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, KEY_OFFSET);
-    emit(c, BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_map_lookup_elem);
+    slr_bpf_leave(c, (uint8_t)(BPF_JMP | compare | BPF_K), reg, imm);
 }
 
 /* Where the local address is this one (family in register 1), register 7 becomes its number; the
  * returned instruction is the jump to what follows then. */
-static uint32_t emit_address(struct code *c, const struct slr_addr *ip, uint32_t number)
+static uint32_t emit_address(struct slr_bpf_code *c, const struct slr_addr *ip, uint32_t number)
 {
     uint32_t words = ip->family == 4 ? 1 : 4;
     uint32_t miss[5];
     uint32_t misses = 0;
-    miss[misses++] = c->count;
-    emit(c, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_1, 0, ip->family == 4 ? AF_INET : AF_INET6);
+    miss[misses++] =
+        slr_bpf_jump(c, BPF_JMP | BPF_JNE | BPF_K, BPF_REG_1, ip->family == 4 ? AF_INET : AF_INET6);
     for (uint32_t i = 0; i < words; i++) {
         int32_t word;
         memcpy(&word, ip->ip + 4 * (size_t)i, sizeof word);
         emit_field(c, BPF_REG_2,
                    ip->family == 4 ? offsetof(struct bpf_sk_lookup, local_ip4)
                                    : offsetof(struct bpf_sk_lookup, local_ip6) + 4 * (size_t)i);
-        miss[misses++] = c->count;
-        emit(c, BPF_JMP32 | BPF_JNE | BPF_K, BPF_REG_2, 0, word);
+        miss[misses++] = slr_bpf_jump(c, BPF_JMP32 | BPF_JNE | BPF_K, BPF_REG_2, word);
     }
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_7, 0, (int32_t)number);
-    emit(c, BPF_JMP | BPF_JA, 0, 0, 0);
+    slr_bpf_set(c, BPF_REG_7, (int32_t)number);
+    uint32_t found = slr_bpf_jump(c, BPF_JMP | BPF_JA, 0, 0);
     for (uint32_t i = 0; i < misses; i++) {
-        c->at[miss[i]].off = (int16_t)(c->count - miss[i] - 1);
+        slr_bpf_land(c, miss[i]);
     }
-    return c->count - 1;
+    return found;
 }
 
-static void assemble(const struct slr_steer *s, struct code *c)
+static void assemble(const struct slr_steer *s, struct slr_bpf_code *c)
 {
     uint32_t found[SLR_STEER_IPS];
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_6, BPF_REG_1, 0);
+    slr_bpf_move(c, BPF_REG_6, BPF_REG_1);
     emit_field(c, BPF_REG_1, offsetof(struct bpf_sk_lookup, protocol));
     emit_pass_if(c, BPF_JNE, BPF_REG_1, IPPROTO_UDP);
     emit_field(c, BPF_REG_1, offsetof(struct bpf_sk_lookup, family));
     for (uint32_t i = 0; i < s->ip_count; i++) {
         found[i] = emit_address(c, &s->ip[i], i);
     }
-    c->pass[c->pass_count++] = c->count;
-    emit(c, BPF_JMP | BPF_JA, 0, 0, 0);
+    slr_bpf_leave(c, BPF_JMP | BPF_JA, 0, 0);
     for (uint32_t i = 0; i < s->ip_count; i++) {
-        c->at[found[i]].off = (int16_t)(c->count - found[i] - 1);
+        slr_bpf_land(c, found[i]);
     }
-    emit_lookup(c, s->ports_fd, BPF_REG_7);
+    slr_bpf_lookup(c, s->ports_fd, BPF_REG_7, KEY_OFFSET);
     emit_pass_if(c, BPF_JEQ, BPF_REG_0, 0);
     emit_field(c, BPF_REG_1, offsetof(struct bpf_sk_lookup, local_port));
-    emit(c, BPF_ALU64 | BPF_AND | BPF_K, BPF_REG_1, 0, PORTS - 1);
-    emit(c, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_0, BPF_REG_1, 0);
-    emit(c, BPF_LDX | BPF_MEM | BPF_B, BPF_REG_1, BPF_REG_0, 0);
+    slr_bpf_emit(c, BPF_ALU64 | BPF_AND | BPF_K, BPF_REG_1, 0, PORTS - 1);
+    slr_bpf_emit(c, BPF_ALU64 | BPF_ADD | BPF_X, BPF_REG_0, BPF_REG_1, 0);
+    slr_bpf_read(c, BPF_B, BPF_REG_1, BPF_REG_0, 0);
     emit_pass_if(c, BPF_JEQ, BPF_REG_1, 0);
-    emit(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, -1);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_7, BPF_REG_1, 0);
-    emit_lookup(c, s->sockets_fd, BPF_REG_7);
+    slr_bpf_emit(c, BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_1, 0, -1);
+    slr_bpf_move(c, BPF_REG_7, BPF_REG_1);
+    slr_bpf_lookup(c, s->sockets_fd, BPF_REG_7, KEY_OFFSET);
     emit_pass_if(c, BPF_JEQ, BPF_REG_0, 0);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_7, BPF_REG_0, 0);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_6, 0);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_7, 0);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0);
-    emit(c, BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_sk_assign);
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_1, BPF_REG_7, 0);
-    emit(c, BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_sk_release);
-    for (uint32_t i = 0; i < c->pass_count; i++) {
-        c->at[c->pass[i]].off = (int16_t)(c->count - c->pass[i] - 1);
-    }
-    emit(c, BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, SK_PASS);
-    emit(c, BPF_JMP | BPF_EXIT, 0, 0, 0);
+    slr_bpf_move(c, BPF_REG_7, BPF_REG_0);
+    slr_bpf_move(c, BPF_REG_1, BPF_REG_6);
+    slr_bpf_move(c, BPF_REG_2, BPF_REG_7);
+    slr_bpf_set(c, BPF_REG_3, 0);
+    slr_bpf_call(c, BPF_FUNC_sk_assign);
+    slr_bpf_move(c, BPF_REG_1, BPF_REG_7);
+    slr_bpf_call(c, BPF_FUNC_sk_release);
+    slr_bpf_land_leaves(c);
+    slr_bpf_set(c, BPF_REG_0, SK_PASS);
+    slr_bpf_emit(c, BPF_JMP | BPF_EXIT, 0, 0, 0);
 }
 
 /* ---- what the kernel makes of it ---- */
-
-static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
-{
-    return (int)syscall(__NR_bpf, cmd, attr, sizeof *attr);
-}
-
-static int make_map(uint32_t type, uint32_t value_bytes, uint32_t entries, uint32_t flags)
-{
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof attr);
-    attr.map_type = type;
-    attr.key_size = sizeof(uint32_t);
-    attr.value_size = value_bytes;
-    attr.max_entries = entries;
-    attr.map_flags = flags;
-    return bpf(BPF_MAP_CREATE, &attr);
-}
-
-static int load(const struct code *c)
-{
-    union bpf_attr attr;
-    memset(&attr, 0, sizeof attr);
-    attr.prog_type = BPF_PROG_TYPE_SK_LOOKUP;
-    attr.expected_attach_type = BPF_SK_LOOKUP;
-    attr.insns = (uintptr_t)c->at;
-    attr.insn_cnt = c->count;
-    attr.license = (uintptr_t) "Apache-2.0";
-    memcpy(attr.prog_name, "slr_steer", sizeof "slr_steer");
-    return bpf(BPF_PROG_LOAD, &attr);
-}
 
 static int attach(int program_fd)
 {
@@ -180,28 +116,17 @@ static int attach(int program_fd)
     attr.link_create.prog_fd = (uint32_t)program_fd;
     attr.link_create.target_fd = (uint32_t)ns;
     attr.link_create.attach_type = BPF_SK_LOOKUP;
-    int fd = bpf(BPF_LINK_CREATE, &attr);
+    int fd = slr_bpf(BPF_LINK_CREATE, &attr);
     int saved = errno;
     close(ns);
     errno = saved;
     return fd;
 }
 
-static int put_socket(int map_fd, uint32_t number, int fd)
-{
-    union bpf_attr attr;
-    uint32_t value = (uint32_t)fd;
-    memset(&attr, 0, sizeof attr);
-    attr.map_fd = (uint32_t)map_fd;
-    attr.key = (uintptr_t)&number;
-    attr.value = (uintptr_t)&value;
-    return bpf(BPF_MAP_UPDATE_ELEM, &attr);
-}
-
 /* NULL, or what failed (errno says why). */
 static const char *set_up(struct slr_steer *s, const int *fd, uint32_t fd_count)
 {
-    s->ports_fd = make_map(BPF_MAP_TYPE_ARRAY, PORTS, s->ip_count, BPF_F_MMAPABLE);
+    s->ports_fd = slr_bpf_map_open(BPF_MAP_TYPE_ARRAY, PORTS, s->ip_count, BPF_F_MMAPABLE);
     if (s->ports_fd < 0) {
         return "ports";
     }
@@ -211,18 +136,19 @@ static const char *set_up(struct slr_steer *s, const int *fd, uint32_t fd_count)
         return "mmap";
     }
     s->ports = at;
-    s->sockets_fd = make_map(BPF_MAP_TYPE_SOCKMAP, sizeof(uint32_t), fd_count, 0);
+    s->sockets_fd = slr_bpf_map_open(BPF_MAP_TYPE_SOCKMAP, sizeof(uint32_t), fd_count, 0);
     if (s->sockets_fd < 0) {
         return "sockets";
     }
     for (uint32_t i = 0; i < fd_count; i++) {
-        if (put_socket(s->sockets_fd, i, fd[i]) != 0) {
+        uint32_t value = (uint32_t)fd[i];
+        if (slr_bpf_map_put(s->sockets_fd, i, &value) != 0) {
             return "socket";
         }
     }
-    struct code code = {.count = 0};
+    struct slr_bpf_code code = {.count = 0};
     assemble(s, &code);
-    s->program_fd = load(&code);
+    s->program_fd = slr_bpf_load(&code, BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, "slr_steer");
     if (s->program_fd < 0) {
         return "program";
     }
