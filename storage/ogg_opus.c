@@ -19,6 +19,9 @@
 #define FRAMES_A_SECOND 50u /* of 20 ms */
 #define MAX_FRAME_SAMPLES (OPUS_HZ / FRAMES_A_SECOND)
 #define MAX_CHANNELS 8u
+/* Frames of one channel that are coded in a row: an encoder's state and tables stay in the nearest
+ * caches meanwhile. */
+#define RUN_FRAMES 10u
 #define MAX_PACKET_BYTES                                                                           \
     1277u /* RFC 6716 section 3.4: what 20 ms can need at most, and its length */
 #define VENDOR "spanless"
@@ -36,8 +39,10 @@ struct ogg_opus {
     uint64_t packets;
     int64_t page_granule; /* of the last page */
     uint32_t pre_skip;    /* at 48 kHz */
-    uint32_t buffered;    /* frames */
-    int16_t buffer[MAX_CHANNELS][MAX_FRAME_SAMPLES];
+    uint32_t buffered;    /* samples of each channel */
+    int16_t buffer[MAX_CHANNELS][RUN_FRAMES * MAX_FRAME_SAMPLES];
+    uint16_t coded_bytes[MAX_CHANNELS][RUN_FRAMES];
+    uint8_t coded[MAX_CHANNELS][RUN_FRAMES][MAX_PACKET_BYTES + 2];
     uint8_t packet[MAX_CHANNELS * (MAX_PACKET_BYTES + 2)];
 };
 
@@ -191,43 +196,74 @@ static enum slr_err delimit(uint8_t *packet, size_t *len_bytes)
     return SLR_OK;
 }
 
-/* Codes what is in the buffer (a whole frame of each channel) into one packet. */
-static void put_frame(struct ogg_opus *o, bool is_last)
+/* Codes the first frames of the buffer, channel by channel. */
+static void code_frames(struct ogg_opus *o, uint32_t frames)
+{
+    uint32_t samples = frame_samples(o);
+    for (uint32_t c = 0; c < o->shape.channels; c++) {
+        for (uint32_t k = 0; k < frames && o->err == SLR_OK; k++) {
+            size_t n = 0;
+            o->err = o->encoder->encode(o->encoder->ctx, c, o->buffer[c] + k * samples, samples,
+                                        o->coded[c][k], MAX_PACKET_BYTES, &n);
+            if (o->err == SLR_OK && c + 1 < o->shape.channels) {
+                o->err = delimit(o->coded[c][k], &n);
+            }
+            o->coded_bytes[c][k] = (uint16_t)n;
+        }
+    }
+}
+
+/* Makes one packet of all channels' frame number k. */
+static void put_frame(struct ogg_opus *o, uint32_t k, bool is_last)
 {
     size_t len_bytes = 0;
-    for (uint32_t i = 0; i < o->shape.channels && o->err == SLR_OK; i++) {
-        size_t n = 0;
-        o->err = o->encoder->encode(o->encoder->ctx, i, o->buffer[i], frame_samples(o),
-                                    o->packet + len_bytes, MAX_PACKET_BYTES, &n);
-        if (o->err == SLR_OK && i + 1 < o->shape.channels) {
-            o->err = delimit(o->packet + len_bytes, &n);
-        }
-        len_bytes += n;
+    for (uint32_t c = 0; c < o->shape.channels && o->err == SLR_OK; c++) {
+        memcpy(o->packet + len_bytes, o->coded[c][k], o->coded_bytes[c][k]);
+        len_bytes += o->coded_bytes[c][k];
     }
-    o->buffered = 0;
     o->coded_samples += MAX_FRAME_SAMPLES;
     uint64_t end = o->pre_skip + at_48k(o, o->frames);
     put_packet(o, o->packet, len_bytes, is_last ? end : o->coded_samples, is_last);
     write_pages(o, is_last || (int64_t)o->coded_samples - o->page_granule >= (int64_t)OPUS_HZ);
 }
 
+/* Whole frames out of the buffer, which is empty afterwards; the last of them may be the stream's.
+ */
+static void put_frames(struct ogg_opus *o, uint32_t frames, bool with_last)
+{
+    code_frames(o, frames);
+    for (uint32_t k = 0; k < frames && o->err == SLR_OK; k++) {
+        put_frame(o, k, with_last && k + 1 == frames);
+    }
+    o->buffered = 0;
+}
+
 static enum slr_err append(void *state, const void *frames, uint64_t count_frames)
 {
     struct ogg_opus *o = state;
     const int16_t *from = frames;
+    uint32_t channels = o->shape.channels;
     if (!o->open) {
         return SLR_STATE;
     }
-    for (uint64_t i = 0; i < count_frames && o->err == SLR_OK; i++) {
-        /* a full frame waits until it is known that it is not the last */
-        if (o->buffered == frame_samples(o)) {
-            put_frame(o, false);
+    uint32_t room = RUN_FRAMES * frame_samples(o);
+    while (count_frames > 0 && o->err == SLR_OK) {
+        /* full frames wait until it is known that none of them is the last */
+        if (o->buffered == room) {
+            put_frames(o, RUN_FRAMES, false);
         }
-        for (uint32_t c = 0; c < o->shape.channels; c++) {
-            o->buffer[c][o->buffered] = *from++;
+        uint32_t left = room - o->buffered;
+        uint32_t n = count_frames < left ? (uint32_t)count_frames : left;
+        for (uint32_t c = 0; c < channels; c++) {
+            int16_t *to = &o->buffer[c][o->buffered];
+            for (uint32_t i = 0; i < n; i++) {
+                to[i] = from[i * channels + c];
+            }
         }
-        o->buffered++;
-        o->frames++;
+        from += (size_t)n * channels;
+        o->buffered += n;
+        o->frames += n;
+        count_frames -= n;
     }
     return o->err;
 }
@@ -238,13 +274,14 @@ static enum slr_err checkpoint(void *state)
     return o->open ? o->err : SLR_STATE;
 }
 
-static void pad_frame(struct ogg_opus *o)
+/* Silence up to the end of that many frames. */
+static void pad_frames(struct ogg_opus *o, uint32_t frames)
 {
-    for (uint32_t c = 0; c < o->shape.channels; c++) {
-        memset(&o->buffer[c][o->buffered], 0,
-               (frame_samples(o) - o->buffered) * sizeof o->buffer[c][0]);
+    uint32_t end = frames * frame_samples(o);
+    for (uint32_t c = 0; c < o->shape.channels && end > o->buffered; c++) {
+        memset(&o->buffer[c][o->buffered], 0, (end - o->buffered) * sizeof o->buffer[c][0]);
     }
-    o->buffered = frame_samples(o);
+    o->buffered = end;
 }
 
 static void drop(void *state)
@@ -264,12 +301,16 @@ static enum slr_err finish(void *state)
         return SLR_STATE;
     }
     uint64_t end = o->pre_skip + at_48k(o, o->frames);
-    pad_frame(o);
-    while (o->err == SLR_OK && o->coded_samples + MAX_FRAME_SAMPLES < end) {
-        put_frame(o, false);
-        pad_frame(o);
+    uint64_t left = 1; /* frames still to be coded, at least one */
+    if (end > o->coded_samples + MAX_FRAME_SAMPLES) {
+        left = (end - o->coded_samples + MAX_FRAME_SAMPLES - 1) / MAX_FRAME_SAMPLES;
     }
-    put_frame(o, true);
+    while (o->err == SLR_OK && left > 0) {
+        uint32_t n = left < RUN_FRAMES ? (uint32_t)left : RUN_FRAMES;
+        left -= n;
+        pad_frames(o, n);
+        put_frames(o, n, left == 0);
+    }
     if (o->err == SLR_OK) {
         o->err = o->sink->ops->truncate(o->sink, o->size_bytes);
     }
