@@ -1,7 +1,7 @@
 /*
  * capture: the one contract by which packets enter, whatever delivers them.
  *
- * Backends are rows of capture.def (uring, shared, socket, pcapfile, packet; later dpdk, xdp). One
+ * Backends are rows of capture.def (uring, shared, socket, pcapfile, packet, dpdk; later xdp). One
  * instance belongs to one worker thread, which makes all calls. Live backends receive on UDP
  * sockets that the worker adds one by one and that are the backend's from then on: a backend may
  * keep them where no limit of open files counts them. Passive backends deliver everything they see
@@ -58,11 +58,11 @@ struct slr_capture_stats {
 
 struct slr_capture_config {
     const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
-    const char *arg;               /* pcapfile: path ("-" standard input); packet: packet_spec.h */
-    int64_t wall_base_ns;          /* packet: wall time of packets is monotonic time and this */
-    uint32_t max_sockets;          /* live: tags are below that */
-    uint32_t batch_us;             /* live: how long to gather packets before next returns */
-    uint32_t recv_buffer_bytes;    /* SO_RCVBUF of a port's socket (FORCE tried first) */
+    const char *arg;      /* pcapfile: path ("-" standard input); packet, dpdk: their _spec.h */
+    int64_t wall_base_ns; /* packet, dpdk: wall time is monotonic time and this */
+    uint32_t max_sockets; /* live: tags are below that */
+    uint32_t batch_us;    /* live: how long to gather packets before next returns */
+    uint32_t recv_buffer_bytes;      /* SO_RCVBUF of a port's socket (FORCE tried first) */
     const struct slr_addr *media_ip; /* shared: local addresses of sockets to be added */
     uint32_t media_ip_count;
 };

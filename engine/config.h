@@ -27,7 +27,7 @@ struct slr_engine_config {
     const char *rtcp;                /* auto | always | never: sockets for RTCP */
     const char *data_dir;            /* DIR */
     const char *state_dir;           /* --state */
-    const char *capture;             /* uring | shared | socket | pcapfile:FILE */
+    const char *capture;             /* NAME[:ARG], a row of capture.def */
     const char *sniffer_bind;        /* address of the sniffer port */
     const char *sniffer_key;         /* file with the reader key */
     struct slr_option_list hep_send; /* udp|tcp:HOST:PORT */

@@ -140,7 +140,7 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
     const struct slr_capture_ops *ops = slr_capture_named(want, &cc.arg);
     if (!ops) {
         SLR_ERROR("bad_option", "option=capture value=%s expected=%s", SLR_Q(want),
-                  SLR_Q("uring, shared, socket, pcapfile:FILE or packet:INTERFACE"));
+                  SLR_Q("uring, shared, socket, pcapfile:FILE, packet:INTERFACE or dpdk:DEVICE"));
         return SLR_INVAL;
     }
     enum slr_err err = ops->open(&cc, out);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "capture/capture.h"
+#include "capture/dpdk_spec.h"
 #include "capture/packet_spec.h"
 #include "common/json.h"
 #include "common/log.h"
@@ -64,8 +65,8 @@ static const struct slr_option options[] = {
     STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
     STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
     STR("capture", capture, "HOW", "uring",
-        "uring, shared (one socket for many ports), socket, pcapfile:FILE or "
-        "packet:INTERFACE[,ring=MB][,tcp=PORT[-PORT]][,own]"),
+        "uring, shared (one socket for many ports), socket, pcapfile:FILE, "
+        "packet:INTERFACE[,ring=MB][,tcp=PORT[-PORT]][,own] or dpdk:[OPTION,]...DEVICE"),
     STR("sniffer-bind", sniffer_bind, "IP", "127.0.0.1",
         "sniffer address; beyond loopback only with --sniffer-key"),
     STR("sniffer-key", sniffer_key, "FILE", NULL, "file with the key sniffer readers must give"),
@@ -143,14 +144,27 @@ static enum slr_err check_memory(const struct slr_engine_config *cfg)
     return SLR_OK;
 }
 
+/* The words of a live link. */
+static enum slr_err check_link(const struct slr_engine_config *cfg, const char *name,
+                               const char *arg)
+{
+    struct slr_packet_spec packet;
+    struct slr_dpdk_spec dpdk;
+    bool is_dpdk = strcmp(name, "dpdk") == 0;
+    if ((is_dpdk ? slr_dpdk_spec_parse(arg, &dpdk) : slr_packet_spec_parse(arg, &packet)) ==
+        SLR_OK) {
+        return SLR_OK;
+    }
+    fprintf(stderr, "slr: --capture: expected %s:%s, not \"%s\"\n", name,
+            is_dpdk ? SLR_DPDK_SPEC_HELP : SLR_PACKET_SPEC_HELP, cfg->capture);
+    return SLR_INVAL;
+}
+
 static enum slr_err check_capture(const struct slr_engine_config *cfg)
 {
     const char *arg = NULL;
     const struct slr_capture_ops *ops = slr_capture_named(cfg->capture, &arg);
-    struct slr_packet_spec spec;
-    if (ops && ops->fd && slr_packet_spec_parse(arg, &spec) != SLR_OK) {
-        fprintf(stderr, "slr: --capture: expected packet:%s, not \"%s\"\n", SLR_PACKET_SPEC_HELP,
-                cfg->capture);
+    if (ops && ops->fd && check_link(cfg, ops->name, arg) != SLR_OK) {
         return SLR_INVAL;
     }
     if (ops && ops->passive && cfg->workers > 1) {

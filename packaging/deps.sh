@@ -19,7 +19,7 @@ RUN_PACKAGES='
     libsndfile1-dev libspeexdsp-dev libsqlite3-dev libssl-dev liburing-dev ninja-build pkg-config procps python3'
 TEST_PACKAGES='
     chromium clang-14 clang-format-14 clang-tidy-14 curl e2fsprogs ffmpeg git iproute2 kamailio
-    libclang-rt-14-dev libcriterion-dev libsrtp2-dev libvo-amrwbenc-dev llvm-14 opus-tools python3-pytest
+    libclang-rt-14-dev libcriterion-dev libdpdk-dev libsrtp2-dev libvo-amrwbenc-dev llvm-14 opus-tools python3-pytest
     rtpengine-daemon sip-tester sngrep sox tmux tshark util-linux valgrind'
 BARE_PACKAGES='debootstrap git make util-linux'
 

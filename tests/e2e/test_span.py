@@ -1,4 +1,6 @@
-"""Recording from a SPAN port: the engine on one end of a veth pair, captures sent at the other."""
+"""Recording from a SPAN port: the engine on one end of a veth pair, captures sent at the other.
+
+By the kernel's ring (packet), and by DPDK with its driver for such links (dpdk)."""
 import os
 import signal
 import time
@@ -22,14 +24,29 @@ def stats(control):
         core.close()
 
 
+@pytest.fixture(name="via", params=["packet", "dpdk"])
+def _via(request):
+    if request.param == "dpdk" and not os.path.exists(procs.binary("slr-dpdk.so")):
+        pytest.skip("this build is without DPDK")
+    return request.param
+
+
+def capture_of(link, words, via):
+    if via == "packet":
+        return ",".join([f"packet:{link.end}", *words])
+    if "drops" in words: # DPDK's driver of packet sockets does not tell them, that of libpcap does
+        return f"dpdk:mbufs=8192,net_pcap0,rx_iface={link.end}"
+    return f"dpdk:mbufs=8192,net_af_packet0,iface={link.end},framecnt=4096"
+
+
 class Recorder:
     """An engine on a link; with a core where asked for."""
 
-    def __init__(self, link, *words, core=False):
+    def __init__(self, link, *words, core=False, via="packet"):
         if procs.missing("slr", "slr-core"):
             pytest.skip(f"not built: {procs.missing('slr', 'slr-core')} in {procs.bin_dir()}")
         self.with_core = core
-        self.rig = procs.Rig(capture=",".join([f"packet:{link.end}", *words]), engine_args=("-t", "600"))
+        self.rig = procs.Rig(capture=capture_of(link, words, via), engine_args=("-t", "600"))
 
     def __enter__(self):
         self.rig.start_engine()
@@ -70,7 +87,7 @@ def same(live, filed, packets):
                 assert v.ok, (key, channel, v)
 
 
-def test_as_from_the_file(tmp_path):
+def test_as_from_the_file(tmp_path, via):
     """A SIP call with both directions (d01) and RTP without signalling (d13), sent in real time and
     imported from a file with the same frames, are recorded alike: who, what, every packet's place.
     What is still in the ring when the engine is told to end is recorded, too."""
@@ -78,11 +95,11 @@ def test_as_from_the_file(tmp_path):
     alone = [x for x in span.cut(passive.capture("d13"), 6)]
     frames = sorted(call + alone, key=lambda x: x[0])
     span.save(tmp_path / "both.pcap", frames)
-    with span.Link() as link, Recorder(link, core=True) as recorder:
+    with span.Link() as link, Recorder(link, core=True, via=via) as recorder:
         link.play(frames)
         counted = recorder.stats()
         live = recorder.stop()
-    assert counted["backend"] == "packet" and counted["capture"]["drop_kernel"] == 0
+    assert counted["backend"] == via and counted["capture"]["drop_kernel"] == 0
     same(live, passive.imported(tmp_path / "both.pcap"), passive.rtp_packets(tmp_path / "both.pcap"))
     assert any(r.ledger.raw["meta"].get("sip_call_id") for r in live.recordings)
 
@@ -93,7 +110,7 @@ WRAPS = {"plain": span.plain, "vlan": span.tagged(100), "qinq": span.tagged(200,
          "vxlan in erspan, tagged": lambda f: span.tagged(7)(span.erspan_2(span.vxlan(f)))}
 
 
-def test_what_is_wrapped_is_found():
+def test_what_is_wrapped_is_found(via):
     """A flow in each of the headers that mirrored frames come in: all are recorded whole."""
     frames, plans = [], {}
     for i, (name, wrap) in enumerate(WRAPS.items()):
@@ -103,7 +120,7 @@ def test_what_is_wrapped_is_found():
             packet = pcap.ip_packets(src[0], dst[0], 17, pcap.udp(src, dst, p.sent[k].raw))[0]
             frames.append((int(t * 1e9), wrap(pcap.link(pcap.ETHERNET, packet))))
     frames.sort(key=lambda x: x[0])
-    with span.Link() as link, Recorder(link) as recorder:
+    with span.Link() as link, Recorder(link, via=via) as recorder:
         link.play(frames)
         wait.until("all frames are in", lambda: recorder.stats()["capture"]["packets"] >= len(frames))
         live = recorder.stop()
@@ -119,13 +136,13 @@ def in_udp(src, dst, payload):
     return pcap.link(pcap.ETHERNET, pcap.ip_packets(src[0], dst[0], 17, pcap.udp(src, dst, payload))[0])
 
 
-def test_what_the_ring_has_no_room_for_is_counted():
+def test_what_the_ring_has_no_room_for_is_counted(via):
     """An engine that stands still loses frames of a small ring: each one sent is in one counter, and
     what a stream lost there was lost here, not in the network."""
     p, flow = rtp.plan("span-drops", 3), (("10.2.0.1", 4000), ("10.2.0.2", 5000))
     frames = [(int(t * 1e9), in_udp(*flow, p.sent[k].raw)) for t, k in p.schedule]
     other, others = in_udp(("10.2.0.3", 4000), ("10.2.0.4", 5000), b"something else" * 12), 30000
-    with span.Link() as link, Recorder(link, "ring=2") as recorder:
+    with span.Link() as link, Recorder(link, "ring=2" if via == "packet" else "drops", via=via) as recorder:
         link.play(frames[:60])
         os.kill(recorder.rig.engine.pid, signal.SIGSTOP)
         try:
@@ -139,7 +156,8 @@ def test_what_the_ring_has_no_room_for_is_counted():
             return c if c["frames"] + c["drop_kernel"] >= sent else None
         c = wait.until("each frame is counted", lambda: settled(others + 75))
         assert c["frames"] + c["drop_kernel"] == others + 75
-        assert c["drop_kernel"] > others // 2 and c["no_buffers"] > 0 and c["frames"] > 1000
+        assert c["drop_kernel"] > others // 2 and c["frames"] > 1000
+        assert via == "dpdk" or c["no_buffers"] > 0
         link.play(frames[75:])
         wait.until("what comes later is taken", lambda: settled(others + len(frames)))
         assert recorder.stats()["counters"]["slr_kernel_drops_total"] == c["drop_kernel"]
@@ -164,23 +182,24 @@ def test_the_own_hosts_frames_are_left_out_unless_asked_for():
             keen.stop()
 
 
-def test_idle_costs_nothing():
-    with span.Link() as link, Recorder(link) as recorder:
+def test_idle_costs_nothing(via):
+    """Next to nothing: the kernel wakes a reader of its ring; at DPDK's one must look."""
+    with span.Link() as link, Recorder(link, via=via) as recorder:
         recorder.stats()
         def ticks():
             with open(f"/proc/{recorder.rig.engine.pid}/stat", encoding="ascii") as f:
                 return sum(int(x) for x in f.read().rsplit(")", 1)[1].split()[11:13])
         before, until = ticks(), time.monotonic() + 2
         wait.until("two seconds are over", lambda: time.monotonic() > until, 5, 0.5)
-        assert ticks() - before <= 2
+        assert ticks() - before <= (2 if via == "packet" else 20)
         recorder.stop()
 
 
-def test_sessions_end_though_nothing_comes():
+def test_sessions_end_though_nothing_comes(via):
     """Silence for -t ends and seals a recording while the engine runs."""
     p = rtp.plan("span-end", 1)
     with span.Link() as link:
-        recorder = Recorder(link)
+        recorder = Recorder(link, via=via)
         recorder.rig.engine.argv[recorder.rig.engine.argv.index("-t") + 1] = "2"
         with recorder:
             src, dst = ("10.4.0.1", 4000), ("10.4.0.2", 5000)
