@@ -7,13 +7,17 @@ in a recording, nothing else is; 1: not so; 2: could not be tried).
 
   bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket]
                     [--setup sip|seam] [--net auto|netns|loopback] [--steer sender|recorder|both]
-                    [--send auto|udp|raw] [--streams N] [--realtime] [--keep]
+                    [--send auto|udp|raw] [--streams N] [--realtime] [--stall SECONDS] [--keep]
                     [-- more options of slr-load]
 
 Recorder and generator run on a core each. As root they get a network namespace each, joined by a veth
 pair (all of it removed at the end), and the kernel's receive work is done where --steer says: on the
 generator's core, where it falls by itself, or on the recorder's (receive packet steering); `both` makes
 one run of each. On loopback it falls on the generator's core and is in no figure of `slr`.
+
+With --stall the recordings lie on a file system of their own in memory (loop device, root), which is
+frozen for so long after a third of the run: no write to it comes back. A further row says what the
+engine had left.
 """
 import argparse
 import contextlib
@@ -21,6 +25,7 @@ import json
 import os
 import shutil
 import signal
+import stalling
 import subprocess
 import sys
 import tempfile
@@ -157,7 +162,11 @@ class Recorder:
 
     def __init__(self, args, net, base, state):
         self.args, self.net, self.state = args, net, state
-        self.data, self.seam = os.path.join(base, "data"), os.path.join(base, "seam")
+        self.seam = os.path.join(base, "seam")
+        self.disk = stalling.disk(args.disk_mb) if args.stall else None
+        if args.stall and not self.disk:
+            sys.exit("capacity: --stall needs root and a loop device")
+        self.data = os.path.join(self.disk.path if self.disk else base, "data")
         self.log = open(os.path.join(base, "log"), "a", encoding="utf-8")
         self.slr = self.core = None
 
@@ -189,6 +198,8 @@ class Recorder:
         stop(self.core)
         stop(self.slr)
         self.log.close()
+        if self.disk:
+            self.disk.close()
 
 
 def run(args, net, steer, base, state):
@@ -204,7 +215,15 @@ def run(args, net, steer, base, state):
     try:
         load = [f"{args.bin}/slr-load", *recorder.start(), "--calls", str(args.calls), "--seconds", str(args.seconds),
                 "--churn", str(args.churn), "--label", f"/receive={steer}", *net.send(args.send), *args.more]
-        return subprocess.run(net.generator(pinned(load, cores()[1])), check=False).returncode
+        stall = None
+        if args.stall:
+            stall = stalling.Stall(recorder.disk, recorder.seam, args.calls / 200 + args.seconds / 3, args.stall)
+            stall.start()
+        status = subprocess.run(net.generator(pinned(load, cores()[1])), check=False).returncode
+        if stall:
+            print(json.dumps(stall.finish()), flush=True)
+            status = max(status, 0 if stall.row["stalled_s"] >= args.stall else 2)
+        return status
     finally:
         recorder.stop()
 
@@ -223,6 +242,8 @@ def main():
     parser.add_argument("--send", choices=("auto", "udp", "raw"), default="auto",
                         help="by a UDP socket, or (cheaper, in namespaces) as frames")
     parser.add_argument("--slr-arg", action="append", default=[], help="one more argument of slr, repeatable")
+    parser.add_argument("--stall", type=int, default=0, help="the disk stands still for so many seconds")
+    parser.add_argument("--disk-mb", type=int, default=8192, help="with --stall: size of the recordings' file system")
     parser.add_argument("--realtime", action="store_true",
                         help="the recorder goes before whatever else this machine does (as the generator always does)")
     parser.add_argument("--keep", action="store_true", help="leave recordings and log where they are")

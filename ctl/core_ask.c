@@ -367,6 +367,8 @@ static void on_stats(void *ctx, enum slr_err result, const json_t *answer)
     core->streams_used = (uint32_t)slr_json_u64(answer, "streams_used", core->streams_used);
     core->streams_max = (uint32_t)slr_json_u64(answer, "streams_max", core->streams_max);
     core->draining = slr_json_bool(answer, "draining", core->draining);
+    const char *refusing = slr_json_str(answer, "refusing");
+    core->refusing = refusing && strcmp(refusing, "none") != 0;
 }
 
 void slr_core_poll_stats(struct slr_core *core)

@@ -65,6 +65,7 @@ struct slr_core {
     bool eof;
     bool stats_pending;
     uint32_t streams_used, streams_max;
+    bool refusing;              /* the engine: no further call fits */
     struct slr_sdp_limit limit; /* what the engine's -A says */
     json_t *stats;              /* the engine's last, or NULL */
     uint32_t tracker_pending;   /* commands of the tracker without an answer yet */

@@ -22,7 +22,7 @@ extern su_log_t tport_log[];
 bool slr_sip_is_busy(const struct slr_sip *sip)
 {
     const struct slr_core *core = sip->core;
-    return !slr_link_is_up(core->link) || core->draining ||
+    return !slr_link_is_up(core->link) || core->draining || core->refusing ||
            (core->streams_max > 0 && core->streams_used + 2 > core->streams_max);
 }
 

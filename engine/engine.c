@@ -224,6 +224,7 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->dirty_bytes = &e->dirty_bytes;
         w->taken_ns = e->taken_ns;
         w->taken_count = e->passive ? 0 : e->worker_count;
+        w->budget_ns = &e->watch.budget_ns;
         w->watch.state = e->state;
         w->watch.sink = &e->sink;
         w->watch.counters = &w->counters;
@@ -261,6 +262,7 @@ static enum slr_err make_tables(struct slr_engine *e)
     e->active = calloc(legs, sizeof *e->active);
     e->file = calloc(legs, sizeof *e->file);
     e->srtp = calloc(legs, sizeof *e->srtp);
+    slr_engine_watch_init(e);
     e->port_past = calloc((size_t)e->media_ip_count * SLR_PORT_PAIRS, sizeof *e->port_past);
     if (!e->srtp || !e->codecs || !e->active || !e->file) {
         return SLR_NOMEM;
@@ -332,6 +334,9 @@ static enum slr_err start_threads(struct slr_engine *e)
         if (err == SLR_OK) {
             err = pin(e->cfg->pin_writers, i, e->writer[i].thread, "pin-writers");
         }
+    }
+    if (err == SLR_OK) {
+        err = slr_engine_watch_start(e);
     }
     return err == SLR_OK ? start_disk_threads(e) : err;
 }
@@ -432,6 +437,7 @@ static void seal_all(struct slr_engine *e)
 
 static void stop_threads(struct slr_engine *e)
 {
+    slr_engine_watch_stop(e);
     for (uint32_t i = 0; e->worker && i < e->worker_count; i++) {
         slr_worker_stop(&e->worker[i]);
     }

@@ -5,6 +5,7 @@
 #define SLR_ENGINE_ENGINE_PRIV_H
 
 #include "engine/engine.h"
+#include "engine/engine_watch.h"
 #include "engine/flows.h"
 #include "engine/raw_hold.h"
 #include "engine/sealer.h"
@@ -50,6 +51,7 @@ struct slr_engine {
     struct slr_ring *to_sealer;
     uint32_t writer_count;
     struct slr_sealer sealer;
+    struct slr_engine_watch watch;
     struct slr_counters counters; /* control thread's */
     _Atomic uint64_t dirty_bytes;
     int rec_fd;
@@ -95,6 +97,8 @@ struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_s
 uint32_t slr_engine_leg_slot(struct slr_engine *e); /* SLR_NONE: none free */
 void slr_engine_leg_reset(struct slr_engine *e, uint32_t leg);
 bool slr_engine_wants_rtcp(const struct slr_engine *e);
+/* Would a session with so many streams be taken now? */
+enum slr_refusal slr_engine_refusal(const struct slr_engine *e, uint32_t reserve_streams);
 /* Receives on bound sockets, which are closed or the backend's afterwards. On the leg's worker. */
 enum slr_err slr_engine_leg_listen(struct slr_worker *w, uint32_t leg,
                                    struct slr_leg_fds *fds) SLR_CHECKED;

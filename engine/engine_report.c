@@ -59,9 +59,6 @@ json_t *slr_engine_snapshot(struct slr_engine *e)
     return list;
 }
 
-/* Bytes of packet memory that a G.711 stream takes in a second. */
-#define STREAM_BYTES_PER_S (50u * (160u + (uint32_t)sizeof(struct slr_rec)))
-
 static uint64_t counter_sum(const struct slr_engine *e, uint32_t id)
 {
     uint64_t sum = slr_count_get(&e->counters.at[id]) + slr_count_get(&e->sealer.counters.at[id]);
@@ -96,6 +93,19 @@ static json_t *capture_json(const struct slr_engine *e)
         (json_int_t)sum.recv_errors, "no_buffers", (json_int_t)sum.no_buffers);
 }
 
+/* What goes up and down, beside the counters: it goes to /metrics as they do. */
+static void put_gauges(const struct slr_engine *e, json_t *counters)
+{
+    const struct slr_engine_watch *w = &e->watch;
+    double budget_s = (double)atomic_load(&w->budget_ns) / (double)SLR_NS_PER_S;
+    double stalled_s = (double)atomic_load(&w->stalled_ns) / (double)SLR_NS_PER_S;
+    json_object_set_new(counters, "slr_storage_stall_budget_seconds", json_real(budget_s));
+    json_object_set_new(counters, "slr_storage_stalled_seconds", json_real(stalled_s));
+    json_object_set_new(counters, "slr_storage_second_in_use",
+                        json_integer(atomic_load(&w->second)));
+    json_object_set_new(counters, "slr_storage_refusing", json_integer(atomic_load(&w->refuse)));
+}
+
 json_t *slr_engine_stats(struct slr_engine *e)
 {
     json_t *counters = json_object();
@@ -108,14 +118,18 @@ json_t *slr_engine_stats(struct slr_engine *e)
         sessions += atomic_load(&e->state->session[i].state) == SLR_SESSION_OPEN;
     }
     uint32_t used = slr_engine_streams_used(e);
-    double free_bytes = (double)slr_state_chunks_free(e->state) * SLR_CHUNK_BYTES;
-    double budget = free_bytes / ((double)(used ? used : 1) * STREAM_BYTES_PER_S);
+    if (!e->watch.running) {
+        slr_engine_watch_step(e, slr_clock_mono(e->clock));
+    }
+    double budget = (double)atomic_load(&e->watch.budget_ns) / (double)SLR_NS_PER_S;
+    put_gauges(e, counters);
     slr_mono now = slr_clock_mono(slr_clock_real());
-    return json_pack("{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:o,s:o}", "streams_used", (int)used,
-                     "streams_max", (int)e->cfg->streams, "sessions", (int)sessions, "draining",
-                     (int)e->draining, "uptime_s",
-                     (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S), "backend", e->backend,
-                     "stall_budget_s", budget, "capture", capture_json(e), "counters", counters);
+    return json_pack(
+        "{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:s,s:o,s:o}", "streams_used", (int)used, "streams_max",
+        (int)e->cfg->streams, "sessions", (int)sessions, "draining", (int)e->draining, "uptime_s",
+        (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S), "backend", e->backend,
+        "stall_budget_s", budget, "refusing", slr_refusal_name(slr_engine_refusal(e, 2)), "capture",
+        capture_json(e), "counters", counters);
 }
 
 void slr_engine_log_totals(const struct slr_engine *e)

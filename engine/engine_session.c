@@ -108,6 +108,27 @@ uint32_t slr_engine_streams_used(const struct slr_engine *e)
     return used;
 }
 
+enum slr_refusal slr_engine_refusal(const struct slr_engine *e, uint32_t reserve_streams)
+{
+    if (e->draining) {
+        return SLR_REFUSE_DRAIN;
+    }
+    if (slr_engine_streams_used(e) + reserve_streams > e->cfg->streams) {
+        return SLR_REFUSE_STREAMS;
+    }
+    bool storage = atomic_load_explicit(&e->watch.refuse, memory_order_acquire);
+    return storage ? SLR_REFUSE_STORAGE : SLR_REFUSE_NONE;
+}
+
+const char *slr_engine_refusal_text(const struct slr_engine *e)
+{
+    static const char *const text[] = {[SLR_REFUSE_STREAMS] = "as many streams run as -S allows",
+                                       [SLR_REFUSE_DRAIN] = "draining",
+                                       [SLR_REFUSE_STORAGE] =
+                                           "the disk stands still and packet memory runs out"};
+    return text[slr_engine_refusal(e, 2)];
+}
+
 static void write_meta(struct slr_session *s, json_t *meta)
 {
     char *text = meta ? json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
@@ -165,8 +186,7 @@ enum slr_err slr_engine_session_open(struct slr_engine *e, const struct slr_sess
         *start = s->start_wall;
         return SLR_EXISTS;
     }
-    bool room = slr_engine_streams_used(e) + p->reserve_streams <= e->cfg->streams;
-    s = room && !e->draining ? session_slot(e) : NULL;
+    s = slr_engine_refusal(e, p->reserve_streams) == SLR_REFUSE_NONE ? session_slot(e) : NULL;
     if (!s) {
         slr_count(&e->counters.at[SLR_CTR_SESSIONS_REFUSED], 1);
         return SLR_FULL;

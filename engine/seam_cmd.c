@@ -110,6 +110,12 @@ static enum slr_err run_session_open(struct run *r)
     if (err == SLR_OK || err == SLR_EXISTS) {
         r->answer = json_pack("{s:I}", "start_wall_ns", (json_int_t)start.ns);
     }
+    const char *why = err == SLR_FULL && r->env->api->refusal_text
+                          ? r->env->api->refusal_text(r->env->engine)
+                          : NULL;
+    if (why) {
+        slr_fields_fail(&r->f, err, "%s", why);
+    }
     return err;
 }
 

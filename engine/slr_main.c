@@ -122,6 +122,7 @@ static const struct slr_engine_api api = {
     .drain = slr_engine_drain,
     .draining = slr_engine_draining,
     .streams_used = slr_engine_streams_used,
+    .refusal_text = slr_engine_refusal_text,
     .passive_run = slr_engine_passive_run,
     .passive_flush = slr_engine_passive_flush,
     .passive_fd = slr_engine_passive_fd,

@@ -337,6 +337,7 @@ uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg)
     if (s->chunk_free_count > 0 && s->leg_chunks[leg] < s->leg_chunk_max) {
         c = s->chunk_free[--s->chunk_free_count];
         s->leg_chunks[leg]++;
+        s->chunks_taken++;
     }
     pthread_mutex_unlock(&s->chunk_lock);
     return c;
@@ -376,4 +377,12 @@ uint32_t slr_state_chunks_free(struct slr_state *s)
     uint32_t n = s->chunk_free_count;
     pthread_mutex_unlock(&s->chunk_lock);
     return n;
+}
+
+void slr_state_memory(struct slr_state *s, uint64_t *free_bytes, uint64_t *taken_bytes)
+{
+    pthread_mutex_lock(&s->chunk_lock);
+    *free_bytes = (uint64_t)s->chunk_free_count * SLR_CHUNK_BYTES;
+    *taken_bytes = s->chunks_taken * SLR_CHUNK_BYTES;
+    pthread_mutex_unlock(&s->chunk_lock);
 }

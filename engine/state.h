@@ -57,6 +57,7 @@ struct slr_state {
     pthread_mutex_t chunk_lock;
     uint32_t *chunk_free;
     uint32_t chunk_free_count;
+    uint64_t chunks_taken;    /* ever */
     uint32_t *leg_chunks;     /* taken by each leg */
     _Atomic bool *leg_walked; /* its worker reads what the writer would give back */
     _Atomic bool *leg_freed;  /* its writer gives back, or waits for the worker to */
@@ -82,5 +83,7 @@ uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg);
 void slr_state_chunk_begin(struct slr_state *s, uint32_t leg, uint32_t chunk);
 void slr_state_chunk_put(struct slr_state *s, uint32_t chunk);
 uint32_t slr_state_chunks_free(struct slr_state *s);
+/* Any thread. Packet memory that is free, and what was taken ever, whether given back or not. */
+void slr_state_memory(struct slr_state *s, uint64_t *free_bytes, uint64_t *taken_bytes);
 
 #endif

@@ -13,9 +13,10 @@
 #include "engine/missed.h"
 #include "engine/placement.h"
 #include "engine/skew_stage.h"
+#include "engine/stall_budget.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
-/* So long a worker that stands still is waited for. */
+/* So long a worker that stands still is waited for, if packet memory lasts. */
 #define WORKER_WAIT_NS (10 * SLR_NS_PER_S)
 
 enum slr_err slr_writer_init(struct slr_writer *w)
@@ -293,8 +294,8 @@ static void close_file(struct slr_writer *w, struct slr_recfile *f)
 }
 
 /* Writes `frames` more frames (0: only what finish adds). */
-static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
-                                bool finish, int64_t end_ticks)
+static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
+                              bool finish, int64_t end_ticks)
 {
     struct slr_recfile *f = &w->file[s - w->state->session];
     struct slr_block block = {w->block_at, s->shape, slr_session_commit(s)->frames, frames};
@@ -315,6 +316,20 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
     }
     commit_block(w, s, &block);
     return SLR_OK;
+}
+
+/* The same, with word of it for who looks after the disk. */
+static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
+                                bool finish, int64_t end_ticks)
+{
+    int64_t began_ns = slr_clock_mono(w->clock).ns;
+    atomic_store_explicit(&w->busy_since_ns, began_ns, memory_order_relaxed);
+    enum slr_err err = try_piece(w, s, frames, finish, end_ticks);
+    int64_t failing_ns = atomic_load_explicit(&w->failing_since_ns, memory_order_relaxed);
+    failing_ns = err == SLR_OK ? 0 : (failing_ns != 0 ? failing_ns : began_ns);
+    atomic_store_explicit(&w->failing_since_ns, failing_ns, memory_order_relaxed);
+    atomic_store_explicit(&w->busy_since_ns, 0, memory_order_relaxed);
+    return err;
 }
 
 /* A session of our own making ends with its media: no silence is written ahead of it. */
@@ -357,7 +372,8 @@ static slr_mono taken_until(const struct slr_writer *w, const struct slr_session
     }
     uint32_t worker = (uint32_t)(s - w->state->session) % w->taken_count;
     int64_t taken = atomic_load_explicit(&w->taken_ns[worker], memory_order_acquire);
-    int64_t least = now.ns - WORKER_WAIT_NS;
+    int64_t budget_ns = w->budget_ns ? atomic_load(w->budget_ns) : INT64_MAX;
+    int64_t least = now.ns - slr_stall_wait_ns(budget_ns, WORKER_WAIT_NS);
     if (taken == 0 || taken > now.ns) {
         return now;
     }

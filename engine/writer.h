@@ -42,6 +42,7 @@ struct slr_writer {
      */
     const _Atomic int64_t *taken_ns;
     uint32_t taken_count;
+    const _Atomic int64_t *budget_ns; /* packet memory lasts so long; NULL: nobody knows */
     struct slr_counters counters;
     /* own */
     uint32_t open_count;
@@ -56,6 +57,9 @@ struct slr_writer {
     struct slr_writer_look *look;   /* for each session slot */
     uint32_t *due;                  /* slots of this step */
     int64_t error_until_ns;         /* after a failed write: no new try before */
+    /* For whoever looks after the disk; 0: not so. */
+    _Atomic int64_t busy_since_ns;    /* the write that is under way has begun */
+    _Atomic int64_t failing_since_ns; /* the first failure since the last success */
     pthread_t thread;
     _Atomic bool stop;
     bool running;
