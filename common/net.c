@@ -126,16 +126,6 @@ void slr_addr_format(const struct slr_addr *a, char out[static SLR_ADDR_TEXT_SIZ
     out[p.len_bytes] = '\0';
 }
 
-bool slr_addr_eq_ip(const struct slr_addr *a, const struct slr_addr *b)
-{
-    return a->family == b->family && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
-bool slr_addr_eq(const struct slr_addr *a, const struct slr_addr *b)
-{
-    return a->port == b->port && slr_addr_eq_ip(a, b);
-}
-
 bool slr_addr_is_loopback(const struct slr_addr *a)
 {
     static const uint8_t loopback6[16] = {[15] = 1};

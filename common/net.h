@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/err.h"
@@ -29,8 +30,21 @@ enum slr_err slr_addr_parse_port(const char *text, struct slr_addr *out) SLR_CHE
 void slr_addr_format(const struct slr_addr *a, char out[static SLR_ADDR_TEXT_SIZE]);
 /* IP only, never brackets or port. */
 void slr_addr_format_ip(const struct slr_addr *a, char out[static SLR_ADDR_TEXT_SIZE]);
-bool slr_addr_eq(const struct slr_addr *a, const struct slr_addr *b);
-bool slr_addr_eq_ip(const struct slr_addr *a, const struct slr_addr *b);
+/* Are asked for every packet. */
+static inline bool slr_addr_eq_ip(const struct slr_addr *a, const struct slr_addr *b)
+{
+    uint64_t x[2];
+    uint64_t y[2];
+    memcpy(x, a->ip, sizeof x);
+    memcpy(y, b->ip, sizeof y);
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a->family == b->family;
+}
+
+static inline bool slr_addr_eq(const struct slr_addr *a, const struct slr_addr *b)
+{
+    return a->port == b->port && slr_addr_eq_ip(a, b);
+}
+
 bool slr_addr_is_loopback(const struct slr_addr *a);
 bool slr_addr_is_any(const struct slr_addr *a);
 

@@ -27,6 +27,8 @@
 #define POLL_MS 20u
 #define PROGRESS_MS 500u
 #define LINGER_NS (15 * SLR_NS_PER_S)
+/* Calls at once in a file: half of that. Those that never come cost nothing. */
+#define STREAMS 40000u
 #define LOG_TAIL_BYTES 4000
 
 struct import {
@@ -154,6 +156,7 @@ static bool make_commands(struct import *im)
     slrctl_child_add(e, "--control=%s/seam", im->tmp);
     slrctl_child_add(e, "--data=%s", im->work);
     slrctl_child_add(e, "--state=%s/state", im->tmp);
+    slrctl_child_add(e, "--streams=%u", STREAMS);
     slrctl_child_add(e, "--wait-core");
     slrctl_child_add(e, "-w");
     slrctl_child_add(e, "0");
@@ -274,12 +277,18 @@ static bool take_over(const struct import *im)
 {
     json_t *list = json_array();
     size_t i = 0;
+    size_t open = 0;
     json_t *row = NULL;
     bool good = read_catalogue(im, list) == SLR_OK;
     json_array_foreach(list, i, row)
     {
         good = slrctl_merge_files(im->work, im->out, row) && good;
         good = good && strcmp(text_of(row, "state"), "failed") != 0;
+        open += strcmp(text_of(row, "state"), "open") == 0;
+    }
+    if (open > 0) {
+        slrctl_say("%zu recordings are not whole", open);
+        good = false;
     }
     if (json_array_size(list) == 0) {
         bool keys = im->ctl->srtp_keys.count > 0;

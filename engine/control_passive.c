@@ -220,7 +220,8 @@ static enum slr_err run(struct passive *p)
     if (err == SLR_OK) {
         err = p->c.api->passive_flush(p->c.engine);
     }
-    if (err != SLR_OK) {
+    const enum slr_err kept = err; /* what was too much of it has been refused, the rest is there */
+    if (err != SLR_OK && err != SLR_FULL) {
         return err;
     }
     (void)slr_control_append(&p->c, json_pack("{s:s}", "ev", "eof")); /* counted there */
@@ -231,7 +232,7 @@ static enum slr_err run(struct passive *p)
             return SLR_IO;
         }
     }
-    return SLR_OK;
+    return kept;
 }
 
 /* Files are read to their end, whatever signals come. */

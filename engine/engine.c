@@ -251,10 +251,14 @@ static enum slr_err make_tables(struct slr_engine *e)
 {
     uint32_t legs = e->cfg->streams + e->cfg->streams / 4 + 16;
     uint32_t memory_mb = e->cfg->stall_memory_mb;
+    const bool is_file = e->passive && !e->link; /* an import that died is begun anew */
     /* default: what 15 s of G.711 at 50 packets/s take, for each stream */
     uint32_t chunks =
         memory_mb ? memory_mb * (1024u * 1024u / SLR_CHUNK_BYTES) : e->cfg->streams * 40u + 256u;
-    enum slr_err err = slr_state_open(e->cfg->state_dir, legs, chunks, &e->state);
+    if (is_file && !memory_mb) { /* nothing waits for a disk */
+        chunks = e->cfg->streams * 2u + 4096u;
+    }
+    enum slr_err err = slr_state_open(is_file ? NULL : e->cfg->state_dir, legs, chunks, &e->state);
     if (err != SLR_OK) {
         return err;
     }
@@ -402,7 +406,7 @@ enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct s
 static uint32_t sessions_left(const struct slr_engine *e)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         n += atomic_load(&e->state->session[i].state) != SLR_SESSION_FREE;
     }
     return n;
@@ -415,7 +419,7 @@ static void seal_all(struct slr_engine *e)
     if (e->link) {
         slr_passive_link_end(e);
     }
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) == SLR_SESSION_OPEN &&
             slr_engine_session_end(e, s, "shutdown", INT64_MIN) != SLR_OK) {

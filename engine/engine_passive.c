@@ -10,6 +10,7 @@
 #include "engine/engine_priv.h"
 #include "engine/passive_flow.h"
 #include "engine/rtp.h"
+#include "engine/steady.h"
 
 #define TICK_NS (50 * SLR_NS_PER_MS)
 #define STRAGGLER_NS (5 * SLR_NS_PER_S)
@@ -25,7 +26,7 @@
 /* A capture may have no BYE: a session whose legs are all silent for -t is over. */
 static void end_silent_sessions(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         if (e->active[i] && atomic_load(&s->state) == SLR_SESSION_OPEN && s->silent_told) {
             if (slr_engine_session_end(e, s, "silent", slr_passive_highest(e, s)) != SLR_OK) {
@@ -69,7 +70,7 @@ static void first_packet(struct slr_engine *e, slr_wall wall)
 /* Anything that time alone could change? */
 static bool is_busy(const struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         if (atomic_load_explicit(&e->active[i], memory_order_relaxed)) {
             return true;
         }
@@ -163,7 +164,7 @@ static void take_rtp(struct slr_engine *e, const struct slr_packet *pkt)
 static void note_drops(struct slr_engine *e, uint32_t packets)
 {
     slr_count(&e->worker[0].counters.at[SLR_CTR_KERNEL_DROPS], packets);
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+    for (uint32_t i = 0; i < slr_state_legs(e->state); i++) {
         if (atomic_load(&e->state->leg[i].state) == SLR_LEG_OPEN) {
             e->state->run[i].loss_flags |= SLR_REC_KERNEL_LOSS;
         }
@@ -204,6 +205,34 @@ bool slr_engine_passive_busy(const struct slr_engine *e)
     return is_busy(e);
 }
 
+/* So many packets ahead of what needs it, memory is asked for, as slr_worker_burst does. */
+#define AHEAD 8u
+
+static void fetch(struct slr_engine *e, uint32_t at)
+{
+    const struct slr_placement *p = &e->worker[0].place;
+    uint32_t *leg = e->burst_leg;
+    if (at < e->burst_count) {
+        slr_flow_fetch(&e->flows, &e->burst[at].src, &e->burst[at].dst);
+    }
+    uint32_t i = at - AHEAD;
+    if (at >= AHEAD && i < e->burst_count) {
+        const struct slr_flow *f = slr_flow_find(&e->flows, &e->burst[i].src, &e->burst[i].dst);
+        leg[i] = f ? f->leg : SLR_NONE;
+        if (leg[i] != SLR_NONE) {
+            slr_steady_fetch_run(p, leg[i]);
+        }
+    }
+    i -= AHEAD;
+    if (at >= 2 * AHEAD && i < e->burst_count && leg[i] != SLR_NONE) {
+        slr_steady_fetch_queue(p, leg[i], e->burst[i].arrival);
+    }
+    i -= AHEAD;
+    if (at >= 3 * AHEAD && i < e->burst_count && leg[i] != SLR_NONE) {
+        slr_steady_fetch_session(p, leg[i], e->burst[i].arrival);
+    }
+}
+
 /* The next burst; of a link also SLR_AGAIN: nothing now, SLR_BUSY: its turn is over. */
 static enum slr_err read_burst(struct slr_engine *e, uint32_t *bursts)
 {
@@ -216,7 +245,11 @@ static enum slr_err read_burst(struct slr_engine *e, uint32_t *bursts)
     enum slr_err err = c->ops->next(c, 0, e->burst, &e->burst_count);
     if (err != SLR_OK) {
         e->burst_count = 0;
-    } else if (e->link && e->burst_count == 0) {
+    }
+    for (uint32_t i = 0; i < 4 * AHEAD; i++) {
+        fetch(e, i);
+    }
+    if (err == SLR_OK && e->link && e->burst_count == 0) {
         link_quiet(e);
         return SLR_AGAIN;
     }
@@ -239,6 +272,7 @@ enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip
             }
             continue;
         }
+        fetch(e, e->burst_at + 4 * AHEAD);
         struct slr_packet *pkt = &e->burst[e->burst_at++];
         if (pkt->kernel_drops > 0) {
             note_drops(e, pkt->kernel_drops);
@@ -282,11 +316,25 @@ void slr_passive_link_end(struct slr_engine *e)
     slr_passive_check_flows(e, slr_clock_mono(e->clock), true);
 }
 
+/* A file can be read again with more room; what is missing must not go unseen. */
+static enum slr_err all_had_room(const struct slr_engine *e)
+{
+    uint64_t packets = slr_count_get(&e->worker[0].counters.at[SLR_VERDICT_FLOW_TABLE_FULL]);
+    uint64_t sessions = slr_count_get(&e->counters.at[SLR_CTR_SESSIONS_REFUSED]);
+    if (packets == 0 && sessions == 0) {
+        return SLR_OK;
+    }
+    SLR_ERROR("capture_no_room", "packets=%llu sessions=%llu streams=%u hint=%s",
+              (unsigned long long)packets, (unsigned long long)sessions, e->cfg->streams,
+              SLR_Q("more streams at once: a larger -S"));
+    return SLR_FULL;
+}
+
 enum slr_err slr_engine_passive_flush(struct slr_engine *e)
 {
     slr_mono now = slr_clock_mono(e->clock);
     slr_passive_check_flows(e, now, true);
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) != SLR_SESSION_OPEN) {
             continue;
@@ -305,5 +353,5 @@ enum slr_err slr_engine_passive_flush(struct slr_engine *e)
         left += slr_sealer_step(&e->sealer);
     }
     slr_engine_log_totals(e);
-    return left == 0 ? SLR_OK : SLR_IO;
+    return left > 0 ? SLR_IO : all_had_room(e);
 }

@@ -83,6 +83,7 @@ struct slr_engine {
     struct slr_raw_hold raw; /* of flows without a session */
     struct slr_packet burst[SLR_CAPTURE_BURST];
     uint32_t burst_at, burst_count;
+    uint32_t burst_leg[SLR_CAPTURE_BURST]; /* a guess, for prefetching */
     bool input_over;
     struct slr_idgen ids;
     bool ids_ready;

@@ -50,7 +50,7 @@ static json_t *session_json(const struct slr_engine *e, const struct slr_session
 json_t *slr_engine_snapshot(struct slr_engine *e)
 {
     json_t *list = json_array();
-    for (uint32_t i = 0; list && i < e->state->session_max; i++) {
+    for (uint32_t i = 0; list && i < slr_state_sessions(e->state); i++) {
         const struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) >= SLR_SESSION_OPEN) {
             json_array_append_new(list, session_json(e, s));
@@ -114,7 +114,7 @@ json_t *slr_engine_stats(struct slr_engine *e)
         json_object_set_new(counters, table[i].name, json_integer((json_int_t)counter_sum(e, i)));
     }
     uint32_t sessions = 0;
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         sessions += atomic_load(&e->state->session[i].state) == SLR_SESSION_OPEN;
     }
     uint32_t used = slr_engine_streams_used(e);

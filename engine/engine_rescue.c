@@ -183,14 +183,14 @@ static bool finish_sealing(struct slr_engine *e, struct slr_session *s)
     return err == SLR_OK;
 }
 
-static uint32_t free_slot(const struct slr_engine *e)
+static uint32_t free_slot(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         if (atomic_load(&e->state->session[i].state) == SLR_SESSION_FREE) {
             return i;
         }
     }
-    return SLR_NONE;
+    return slr_state_more_sessions(e->state);
 }
 
 /* Makes a session of the file that has only to be sealed. Its legs are known to the core alone. */
@@ -227,7 +227,7 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
 
 static bool is_known(const struct slr_engine *e, const char *id)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         const struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) != SLR_SESSION_FREE && strcmp(s->id, id) == 0) {
             return true;

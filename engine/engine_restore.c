@@ -98,7 +98,7 @@ static void listen_again(struct slr_worker *w, const struct slr_engine *e,
 static void listen_all(struct slr_worker *w, void *arg)
 {
     struct slr_engine *e = arg;
-    for (uint32_t i = w->number; i < e->state->session_max; i += w->count) {
+    for (uint32_t i = w->number; i < slr_state_sessions(e->state); i += w->count) {
         struct slr_session *s = &e->state->session[i];
         if (!atomic_load(&e->active[i]) || atomic_load(&s->state) != SLR_SESSION_OPEN) {
             continue;
@@ -142,7 +142,7 @@ static void end_earlier(struct slr_engine *e, struct slr_session *s)
 /* Legs that no session has: left over from a death in the middle of opening or sealing. */
 static void free_strays(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+    for (uint32_t i = 0; i < slr_state_legs(e->state); i++) {
         struct slr_leg *leg = &e->state->leg[i];
         uint32_t owner = atomic_load(&leg->session);
         bool owned = false;
@@ -167,7 +167,7 @@ enum slr_err slr_engine_restore(struct slr_engine *e)
     uint32_t restored = 0;
     slr_mono now = slr_clock_mono(e->clock);
     int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         uint32_t state = atomic_load(&s->state);
         if (state == SLR_SESSION_FREE) {

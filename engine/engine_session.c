@@ -22,7 +22,7 @@ void slr_engine_emit(struct slr_engine *e, json_t *event)
 
 struct slr_session *slr_engine_session_find(struct slr_engine *e, const char *id)
 {
-    for (uint32_t i = 0; id && i < e->state->session_max; i++) {
+    for (uint32_t i = 0; id && i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         uint32_t state = atomic_load(&s->state);
         if (e->active[i] && state != SLR_SESSION_FREE && strcmp(s->id, id) == 0) {
@@ -53,15 +53,17 @@ struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_s
 
 uint32_t slr_engine_leg_slot(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
-        uint32_t slot = (e->leg_cursor + i) % e->state->leg_max;
+    const uint32_t n = slr_state_legs(e->state);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t slot = (e->leg_cursor + i) % n;
         if (atomic_load_explicit(&e->state->leg[slot].state, memory_order_acquire) ==
             SLR_LEG_FREE) {
             e->leg_cursor = slot + 1;
             return slot;
         }
     }
-    return SLR_NONE;
+    e->leg_cursor = n + 1;
+    return slr_state_more_legs(e->state);
 }
 
 void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
@@ -98,7 +100,7 @@ bool slr_engine_wants_rtcp(const struct slr_engine *e)
 uint32_t slr_engine_streams_used(const struct slr_engine *e)
 {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         const struct slr_session *s = &e->state->session[i];
         if (atomic_load(&s->state) == SLR_SESSION_OPEN) {
             uint32_t legs = atomic_load(&s->leg_count);
@@ -145,8 +147,9 @@ static void write_meta(struct slr_session *s, json_t *meta)
 
 static struct slr_session *session_slot(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
-        uint32_t slot = (e->session_cursor + i) % e->state->session_max;
+    const uint32_t n = slr_state_sessions(e->state);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t slot = (e->session_cursor + i) % n;
         if (atomic_load_explicit(&e->state->session[slot].state, memory_order_acquire) ==
                 SLR_SESSION_FREE &&
             !atomic_load(&e->active[slot])) {
@@ -154,7 +157,9 @@ static struct slr_session *session_slot(struct slr_engine *e)
             return &e->state->session[slot];
         }
     }
-    return NULL;
+    e->session_cursor = n + 1;
+    uint32_t slot = slr_state_more_sessions(e->state);
+    return slot == SLR_NONE ? NULL : &e->state->session[slot];
 }
 
 static void fill_session(struct slr_engine *e, struct slr_session *s,

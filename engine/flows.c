@@ -5,7 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "common/prefetch.h"
 #include "engine/state.h"
 
 enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
@@ -14,7 +16,14 @@ enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
     while (size < max * 2) {
         size *= 2;
     }
-    f->at = calloc(size, sizeof *f->at);
+    _Static_assert(sizeof *f->at == SLR_CACHE_LINE_BYTES, "a flow is a line of the cache");
+    f->at = aligned_alloc(sizeof *f->at, size * sizeof *f->at);
+    if (f->at) {
+        memset(f->at, 0, size * sizeof *f->at);
+    }
+    if (getrandom(&f->seed, sizeof f->seed, GRND_NONBLOCK) != (ssize_t)sizeof f->seed) {
+        f->seed = (uintptr_t)f->at; /* hardly a secret, and hardly ever */
+    }
     f->slot = malloc(max * sizeof *f->slot);
     f->mask = size - 1;
     f->count = 0;
@@ -30,26 +39,39 @@ void slr_flows_fini(struct slr_flows *f)
     f->slot = NULL;
 }
 
-static uint32_t hash_addr(uint32_t h, const struct slr_addr *a)
+static uint64_t mix(uint64_t h, uint64_t word)
 {
-    for (size_t i = 0; i < sizeof a->ip; i++) {
-        h = (h ^ a->ip[i]) * 16777619u;
-    }
-    h = (h ^ (a->port & 0xffu)) * 16777619u;
-    return (h ^ (uint32_t)(a->port >> 8)) * 16777619u;
+    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
 }
 
 static uint32_t home(const struct slr_flows *f, const struct slr_addr *src,
                      const struct slr_addr *dst)
 {
-    uint32_t h = hash_addr(hash_addr(2166136261u, src), dst);
-    return (h ^ h >> 15) & f->mask;
+    uint64_t a[2];
+    uint64_t b[2];
+    memcpy(a, src->ip, sizeof a);
+    memcpy(b, dst->ip, sizeof b);
+    uint64_t h = mix(f->seed, (uint64_t)src->port << 16 | dst->port);
+    h = mix(mix(mix(mix(h, a[0]), a[1]), b[0]), b[1]);
+    return (uint32_t)h & f->mask;
+}
+
+static bool is_used(const struct slr_flow *f)
+{
+    return f->src.family != 0;
+}
+
+void slr_flow_fetch(const struct slr_flows *f, const struct slr_addr *src,
+                    const struct slr_addr *dst)
+{
+    slr_prefetch_read((uintptr_t)&f->at[home(f, src, dst)], sizeof *f->at);
 }
 
 struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
                                const struct slr_addr *dst)
 {
-    for (uint32_t i = home(f, src, dst); f->at[i].used; i = (i + 1) & f->mask) {
+    for (uint32_t i = home(f, src, dst); is_used(&f->at[i]); i = (i + 1) & f->mask) {
         if (slr_addr_eq(&f->at[i].src, src) && slr_addr_eq(&f->at[i].dst, dst)) {
             return &f->at[i];
         }
@@ -60,7 +82,7 @@ struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
 static struct slr_flow *insert(struct slr_flows *f, const struct slr_flow *flow)
 {
     uint32_t i = home(f, &flow->src, &flow->dst);
-    while (f->at[i].used) {
+    while (is_used(&f->at[i])) {
         i = (i + 1) & f->mask;
     }
     f->at[i] = *flow;
@@ -74,7 +96,7 @@ struct slr_flow *slr_flow_add(struct slr_flows *f, const struct slr_addr *src,
     if (f->count >= f->max) {
         return NULL;
     }
-    struct slr_flow flow = {*src, *dst, leg, 0, now.ns, f->next_order++, true};
+    struct slr_flow flow = {*src, *dst, leg, f->next_order++, 0, now.ns};
     return insert(f, &flow);
 }
 
@@ -99,7 +121,7 @@ void slr_flows_purge(struct slr_flows *f, slr_mono before)
     }
     for (uint32_t i = 0; i < count; i++) {
         old[i] = f->at[f->slot[i]];
-        f->at[f->slot[i]].used = false;
+        f->at[f->slot[i]].src.family = 0;
     }
     f->count = f->closed = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -16,16 +16,16 @@
 
 struct slr_flow {
     struct slr_addr src, dst;
-    uint32_t leg; /* SLR_NONE: the leg is closed */
+    uint32_t leg;   /* SLR_NONE: the leg is closed */
+    uint32_t order; /* of its first packet in the capture */
     int64_t closed_ns;
     int64_t first_ns;
-    uint32_t order; /* of its first packet in the capture */
-    bool used;
-};
+}; /* a line of the cache; without a family of src: a free place */
 
 struct slr_flows {
     struct slr_flow *at;
     uint32_t mask;
+    uint64_t seed;  /* nobody outside knows where a flow comes to lie */
     uint32_t *slot; /* of at, of the flows there are, in the order they were added */
     uint32_t count, max;
     uint32_t next_order;
@@ -37,6 +37,9 @@ struct slr_flows {
 enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max) SLR_CHECKED;
 void slr_flows_fini(struct slr_flows *f);
 
+/* Asks for the memory that find will need. */
+void slr_flow_fetch(const struct slr_flows *f, const struct slr_addr *src,
+                    const struct slr_addr *dst);
 /* NULL: none. Valid until the next add or purge. */
 struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
                                const struct slr_addr *dst);

@@ -31,7 +31,7 @@ static uint32_t find_claim(struct slr_engine *e, const struct slr_addr *src,
 {
     uint32_t best = SLR_NONE;
     int64_t best_ns = INT64_MIN;
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+    for (uint32_t i = 0; i < slr_state_legs(e->state); i++) {
         const struct slr_leg *leg = leg_at(e, i);
         uint32_t session = atomic_load(&leg->session);
         if (atomic_load(&leg->state) == SLR_LEG_OPEN && session != SLR_NONE &&
@@ -200,7 +200,7 @@ static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t 
 static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
 {
     for (uint32_t i = 0; i < e->flows.count; i++) {
-        if (e->flows.at[e->flows.slot[i]].used && e->flows.at[e->flows.slot[i]].leg == slot) {
+        if (e->flows.at[e->flows.slot[i]].leg == slot) {
             return &e->flows.at[e->flows.slot[i]];
         }
     }
@@ -219,7 +219,7 @@ static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
 void slr_passive_keep_raw(struct slr_engine *e, const struct slr_flow *flow, bool rtcp,
                           const struct slr_packet *pkt)
 {
-    if (is_unclaimed(e, flow->leg)) {
+    if (e->flows.unclaimed > 0 && is_unclaimed(e, flow->leg)) {
         (void)slr_raw_hold_put(&e->raw, flow->order, rtcp, pkt);
     }
 }
@@ -258,7 +258,7 @@ static enum slr_err begin_secure(struct slr_engine *e, const struct slr_flow *f,
 
 static bool asks_for(const struct slr_leg_params *p, const struct slr_flow *f)
 {
-    return f->used && slr_addr_eq(&f->dst, &p->passive_dst) &&
+    return slr_addr_eq(&f->dst, &p->passive_dst) &&
            (p->passive_src.family == 0 || slr_addr_eq_ip(&p->passive_src, &f->src));
 }
 
@@ -299,7 +299,7 @@ static void redirect_closed(struct slr_engine *e, const struct slr_leg *leg, uin
 {
     for (uint32_t i = 0; e->flows.closed > 0 && i < e->flows.count; i++) {
         struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        if (f->used && f->leg == SLR_NONE && wants(leg, &f->src, &f->dst)) {
+        if (f->leg == SLR_NONE && wants(leg, &f->src, &f->dst)) {
             f->leg = slot;
             e->flows.closed--;
         }
@@ -418,8 +418,8 @@ static const struct slr_flow *find_partner(struct slr_engine *e, const struct sl
 {
     for (uint32_t i = 0; i < e->flows.count; i++) {
         const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        if (f->used && f != flow && f->leg != flow->leg && is_unclaimed(e, f->leg) &&
-            is_media(e, f->leg) && is_reverse(flow, f)) {
+        if (f != flow && f->leg != flow->leg && is_unclaimed(e, f->leg) && is_media(e, f->leg) &&
+            is_reverse(flow, f)) {
             return f;
         }
     }
@@ -434,7 +434,7 @@ static bool is_exact_reverse(const struct slr_flow *a, const struct slr_flow *b)
 /* A running session of our own making that lacks this direction. */
 static struct slr_session *find_half(struct slr_engine *e, const struct slr_flow *flow, bool exact)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         if (e->active[i] && s->is_auto && atomic_load(&s->state) == SLR_SESSION_OPEN &&
             atomic_load(&s->leg_count) == 1) {
@@ -506,7 +506,7 @@ static struct slr_session *find_deaf(struct slr_engine *e, const struct slr_flow
 {
     for (uint32_t i = 0; i < e->flows.count; i++) {
         const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        if (!f->used || f->leg == SLR_NONE || is_unclaimed(e, f->leg) || !is_reverse(flow, f)) {
+        if (f->leg == SLR_NONE || is_unclaimed(e, f->leg) || !is_reverse(flow, f)) {
             continue;
         }
         struct slr_session *s = &e->state->session[atomic_load(&leg_at(e, f->leg)->session)];
@@ -598,7 +598,7 @@ void slr_passive_check_flows(struct slr_engine *e, slr_mono now, bool all)
 {
     for (uint32_t i = 0; e->flows.unclaimed > 0 && i < e->flows.count; i++) {
         const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        bool held = f->used && is_unclaimed(e, f->leg);
+        bool held = is_unclaimed(e, f->leg);
         if (!held || join_signalled(e, f) || join_half(e, f, true) ||
             (!all && now.ns - f->first_ns < SLR_FLOW_HOLD_NS)) {
             continue;

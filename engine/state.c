@@ -24,6 +24,8 @@
 #define HUGE_BYTES ((size_t)2 << 20)
 /* Less of it fits into what the processor remembers of small pages. */
 #define HUGE_LEAST_BYTES ((size_t)64 << 20)
+/* So many slots are looked at, at least. */
+#define TOP_LEAST 64u
 #define STATE_MAGIC 0x534c5253u /* "SLRS" */
 
 static uint64_t layout_bytes(void)
@@ -182,7 +184,13 @@ static void start_header(struct slr_state *s, bool fresh)
         s->rebooted = memcmp(h->boot_id, boot, sizeof boot) != 0;
         memcpy(h->boot_id, boot, sizeof boot);
         for (uint32_t i = 0; i < s->session_max; i++) {
-            s->restored |= atomic_load(&s->session[i].state) != SLR_SESSION_FREE;
+            bool used = atomic_load(&s->session[i].state) != SLR_SESSION_FREE;
+            s->restored |= used;
+            atomic_store(&s->session_top, used ? i + 1 : atomic_load(&s->session_top));
+        }
+        for (uint32_t i = 0; i < s->leg_max; i++) {
+            bool used = atomic_load(&s->leg[i].state) != SLR_LEG_FREE;
+            atomic_store(&s->leg_top, used ? i + 1 : atomic_load(&s->leg_top));
         }
     }
     h->starts++;
@@ -253,23 +261,74 @@ static enum slr_err reserve(const struct slr_state *s)
     return slr_err_from_errno(errnum);
 }
 
+static enum slr_err begin(struct slr_state *s, uint8_t *base, bool fresh)
+{
+    s->chunk_free = calloc(s->chunk_max, sizeof *s->chunk_free);
+    s->leg_chunks = calloc(s->leg_max, sizeof *s->leg_chunks);
+    s->leg_walked = calloc(s->leg_max, sizeof *s->leg_walked);
+    s->leg_freed = calloc(s->leg_max, sizeof *s->leg_freed);
+    s->leg_chunk_max = s->chunk_max < 1024 ? s->chunk_max : s->chunk_max / 4;
+    if (base != MAP_FAILED) {
+        lay_out(s, base);
+    }
+    if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked || !s->leg_freed) {
+        return SLR_NOMEM;
+    }
+    start_header(s, fresh);
+    return fill_free_list(s);
+}
+
+static struct slr_state *new_state(uint32_t leg_max, uint32_t chunk_max)
+{
+    struct slr_state *s = calloc(1, sizeof *s);
+    if (s) {
+        s->leg_max = s->session_max = leg_max;
+        s->chunk_max = chunk_max;
+        s->fd = -1;
+        s->map_bytes = map_size(leg_max, chunk_max);
+        pthread_mutex_init(&s->chunk_lock, NULL);
+    }
+    return s;
+}
+
+static enum slr_err opened(struct slr_state *s, enum slr_err err, struct slr_state **out)
+{
+    if (err != SLR_OK) {
+        slr_state_close(s, false);
+        return err;
+    }
+    *out = s;
+    return SLR_OK;
+}
+
+/* Memory of this process; what is never used is never taken. */
+static enum slr_err open_for_now(uint32_t leg_max, uint32_t chunk_max, struct slr_state **out)
+{
+    struct slr_state *s = new_state(leg_max, chunk_max);
+    if (!s) {
+        return SLR_NOMEM;
+    }
+    uint8_t *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return opened(s, begin(s, base, true), out);
+}
+
 enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_max,
                             struct slr_state **out)
 {
     char path[4096];
+    if (!dir) {
+        return open_for_now(leg_max, chunk_max, out);
+    }
     if ((mkdir(dir, 0700) != 0 && errno != EEXIST) ||
         (size_t)snprintf(path, sizeof path, "%s/engine.state", dir) >= sizeof path) {
         SLR_ERROR("state_dir_failed", "dir=%s errno=%d", SLR_Q(dir), errno);
         return slr_err_from_errno(errno);
     }
-    struct slr_state *s = calloc(1, sizeof *s);
+    struct slr_state *s = new_state(leg_max, chunk_max);
     if (!s) {
         return SLR_NOMEM;
     }
-    s->leg_max = s->session_max = leg_max;
-    s->chunk_max = chunk_max;
-    s->fd = -1;
-    s->map_bytes = map_size(leg_max, chunk_max);
     bool fresh = false;
     enum slr_err err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
     if (err == SLR_VERSION) {
@@ -283,29 +342,9 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
         make_huge(s);
     }
     if (err == SLR_OK) {
-        uint8_t *base = map_aligned(s->fd, s->map_bytes, MAP_POPULATE);
-        s->chunk_free = calloc(chunk_max, sizeof *s->chunk_free);
-        s->leg_chunks = calloc(leg_max, sizeof *s->leg_chunks);
-        s->leg_walked = calloc(leg_max, sizeof *s->leg_walked);
-        s->leg_freed = calloc(leg_max, sizeof *s->leg_freed);
-        s->leg_chunk_max = chunk_max < 1024 ? chunk_max : chunk_max / 4;
-        if (base != MAP_FAILED) {
-            lay_out(s, base);
-        }
-        if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked || !s->leg_freed) {
-            err = SLR_NOMEM;
-        } else {
-            start_header(s, fresh);
-            err = fill_free_list(s);
-        }
+        err = begin(s, map_aligned(s->fd, s->map_bytes, MAP_POPULATE), fresh);
     }
-    pthread_mutex_init(&s->chunk_lock, NULL);
-    if (err != SLR_OK) {
-        slr_state_close(s, false);
-        return err;
-    }
-    *out = s;
-    return SLR_OK;
+    return opened(s, err, out);
 }
 
 void slr_state_close(struct slr_state *s, bool unlink_file)
@@ -313,7 +352,7 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     if (!s) {
         return;
     }
-    if (unlink_file && ftruncate(s->fd, 0) != 0) {
+    if (unlink_file && s->fd >= 0 && ftruncate(s->fd, 0) != 0) {
         SLR_WARN("state_truncate_failed", "errno=%d", errno);
     }
     if (s->header) {
@@ -328,6 +367,24 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     free(s->leg_walked);
     free(s->leg_freed);
     free(s);
+}
+
+static uint32_t raise_top(_Atomic uint32_t *top, uint32_t max)
+{
+    uint32_t n = atomic_load(top);
+    uint32_t next = n < TOP_LEAST ? TOP_LEAST : n * 2;
+    atomic_store_explicit(top, next < max ? next : max, memory_order_release);
+    return n < max ? n : SLR_NONE;
+}
+
+uint32_t slr_state_more_sessions(struct slr_state *s)
+{
+    return raise_top(&s->session_top, s->session_max);
+}
+
+uint32_t slr_state_more_legs(struct slr_state *s)
+{
+    return raise_top(&s->leg_top, s->leg_max);
 }
 
 uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg)

@@ -49,6 +49,8 @@ struct slr_state {
     struct slr_srtp *srtp; /* one for each leg slot */
     struct slr_chunk *chunk;
     uint32_t session_max, leg_max, chunk_max;
+    /* C: no slot from there on was used by this process or left by an earlier one */
+    _Atomic uint32_t session_top, leg_top;
     size_t map_bytes;
     int fd;
     bool restored; /* sessions of an earlier process are in it */
@@ -67,8 +69,9 @@ struct slr_state {
 /*
  * Opens or makes DIR/engine.state for that many legs and that much packet memory, locks it.
  * SLR_BUSY: another process has it. A file of another version or size: its sessions cannot be
- * taken over; it is renamed aside (`.old`) with a log event and a new one is made. Control thread,
- * at start.
+ * taken over; it is renamed aside (`.old`) with a log event and a new one is made. Without dir it
+ * is in this process's memory, which ends with it and is taken as slots and chunks are used.
+ * Control thread, at start.
  */
 enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_max,
                             struct slr_state **out) SLR_CHECKED;
@@ -85,5 +88,21 @@ void slr_state_chunk_put(struct slr_state *s, uint32_t chunk);
 uint32_t slr_state_chunks_free(struct slr_state *s);
 /* Any thread. Packet memory that is free, and what was taken ever, whether given back or not. */
 void slr_state_memory(struct slr_state *s, uint64_t *free_bytes, uint64_t *taken_bytes);
+
+/* So far slots are to be looked at. Any thread. */
+static inline uint32_t slr_state_sessions(const struct slr_state *s)
+{
+    return atomic_load_explicit(&s->session_top, memory_order_acquire);
+}
+
+static inline uint32_t slr_state_legs(const struct slr_state *s)
+{
+    return atomic_load_explicit(&s->leg_top, memory_order_acquire);
+}
+
+/* Control thread: more slots come into use, twice as many each time. The first of them; SLR_NONE:
+ * all are. */
+uint32_t slr_state_more_sessions(struct slr_state *s);
+uint32_t slr_state_more_legs(struct slr_state *s);
 
 #endif

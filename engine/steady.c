@@ -16,22 +16,13 @@
 #define EARLY_TICKS SLR_TICKS_HZ
 #define PAYLOAD_BYTES 160u /* as most of them have */
 
-static bool same_address(const struct slr_addr *a, const struct slr_addr *b)
-{
-    uint64_t x[2];
-    uint64_t y[2];
-    memcpy(x, a->ip, sizeof x);
-    memcpy(y, b->ip, sizeof y);
-    return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0 && a->port == b->port && a->family == b->family;
-}
-
 static bool is_next(const struct slr_leg_run *run, const struct slr_packet *pkt,
                     const struct slr_rtp *rtp)
 {
     size_t len = rtp->payload.len_bytes;
     return run->on && rtp->pt == run->pt && rtp->ssrc == run->ssrc &&
            rtp->seq == (uint16_t)(run->seq_ext + 1) && run->loss_flags == 0 && len > 0 &&
-           len <= SLR_REC_MAX_PAYLOAD && same_address(&run->src, &pkt->src);
+           len <= SLR_REC_MAX_PAYLOAD && slr_addr_eq(&run->src, &pkt->src);
 }
 
 static enum slr_err put(struct slr_state *state, uint32_t leg_index, const struct slr_rec *rec,

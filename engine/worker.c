@@ -316,7 +316,7 @@ void slr_worker_housekeeping(struct slr_worker *w, slr_mono now)
         return;
     }
     w->housekeeping_ns = now.ns + 100 * SLR_NS_PER_MS;
-    for (uint32_t i = w->number; i < w->place.state->session_max; i += w->count) {
+    for (uint32_t i = w->number; i < slr_state_sessions(w->place.state); i += w->count) {
         struct slr_session *s = &w->place.state->session[i];
         if (atomic_load_explicit(&w->active[i], memory_order_acquire) &&
             atomic_load(&s->state) == SLR_SESSION_OPEN) {

@@ -567,7 +567,7 @@ static bool is_due(const struct slr_writer *w, uint32_t slot, slr_mono now)
 static uint32_t find_due(struct slr_writer *w, slr_mono now)
 {
     uint32_t count = 0;
-    for (uint32_t i = w->number; i < w->state->session_max; i += w->count) {
+    for (uint32_t i = w->number; i < slr_state_sessions(w->state); i += w->count) {
         if (atomic_load_explicit(&w->active[i], memory_order_acquire) && is_due(w, i, now)) {
             w->due[count++] = i;
         }

@@ -3,7 +3,7 @@ import base64
 
 import pytest
 
-from lib import ledger, passive, pcap, rtp, sip, srtp, wav
+from lib import ledger, passive, pcap, procs, rtp, sip, srtp, wav
 
 T0 = 1_700_000_000_000_000_000
 A, B, PROXY = "10.2.0.1", "10.2.0.2", "10.2.0.9"
@@ -309,3 +309,34 @@ def test_the_event_log_of_a_capture_has_no_keys(tmp_path):
             for name, blob in found:
                 assert text not in blob and raw not in blob and base64.b64encode(text)[4:40] not in blob, name
         check(run.result(), (a, b))
+
+
+def many(calls, seconds=2):
+    c, plans = Capture(), []
+    for n in range(calls):
+        a, b = rtp.plan(f"many-{n}-a", seconds), rtp.plan(f"many-{n}-b", seconds)
+        ma, mb = (A, 10000 + 4 * n), (B, 10002 + 4 * n)
+        c.call(n * 0.001, f"many-{n}", ma, mb, seconds)
+        c.rtp(1.05, a, ma, mb), c.rtp(1.05, b, mb, ma)
+        plans.append((a, b))
+    return c, plans
+
+
+def test_more_calls_at_once_than_an_engine_takes_unasked(tmp_path):
+    """A file may hold any number of calls at once: -S of a recorder (600 streams) is no bound for it."""
+    c, plans = many(320, 1)
+    result = passive.imported(c.write(tmp_path / "c.pcap"))
+    assert len(result.recordings) == 320 and all(x["state"] == "sealed" for x in result.lines)
+    found = {x: (r, leg.channel) for r in result.recordings for leg in r.ledger.legs for x in leg.ssrcs}
+    for pair in plans[::50] + plans[-1:]:
+        for p in pair:
+            r, channel = found[p.ssrc]
+            assert wav.compare(r.wav, channel, p.truth()).ok
+    assert sum(r.ledger.packets for r in result.recordings) == sum(len(p.sent) for pair in plans for p in pair)
+
+
+def test_calls_without_room_are_told(tmp_path):
+    c, plans = many(20)
+    run = procs.run([procs.binary("slrctl"), "import", str(c.write(tmp_path / "c.pcap")), "--out", str(tmp_path / "out"),
+                     "--engine-args", "-S 10"], 60, ok=(1,))
+    assert "capture_no_room" in run.stderr and "streams=10" in run.stderr
