@@ -7,8 +7,10 @@ in a recording, nothing else is; 1: not so; 2: could not be tried).
 
   bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket]
                     [--setup sip|seam] [--net auto|netns|loopback] [--steer sender|recorder|both]
-                    [--send auto|udp|raw] [--streams N] [--realtime] [--stall SECONDS] [--keep]
+                    [--send auto|udp|raw|live|live-in] [--streams N] [--realtime] [--stall SECONDS]
+                    [--keep]
                     [-- more options of slr-load]
+  bench/capacity.py --measure-sender [--send ...]  how many packets a second the generator's core makes
 
 Recorder and generator run on a core each. As root they get a network namespace each, joined by a veth
 pair (all of it removed at the end), and the kernel's receive work is done where --steer says: on the
@@ -31,6 +33,13 @@ import sys
 import tempfile
 import time
 
+# ETHTOOL_SGRO (0x2c) by SIOCETHTOOL (0x8946), as `ethtool -K DEVICE gro on` does it
+GRO_ON = """
+import array, fcntl, socket, struct, sys
+value = array.array("I", [0x2c, 1])
+request = struct.pack("16sP16x", sys.argv[1].encode(), value.buffer_info()[0])
+fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8946, request)
+"""
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -74,7 +83,7 @@ class Loopback:
 
     def send(self, how):
         """Options of slr-load."""
-        if how == "raw":
+        if how not in ("auto", "udp"):
             sys.exit("capacity: frames can be sent in namespaces only")
         return []
 
@@ -95,7 +104,9 @@ class Namespaces:
         self.rec, self.gen = f"slr-rec-{me}", f"slr-gen-{me}"
         net = f"10.203.{me % 250}"
         self.recorder_ip = net + ".1"
+        self.generator_ip = net + ".2"
         self.made = []
+        self.inside = False  # the generator is in the recorder's namespace
         try:
             for name in (self.rec, self.gen):
                 self._ip("netns", "add", name)
@@ -118,10 +129,15 @@ class Namespaces:
         return ["ip", "netns", "exec", self.rec, *argv]
 
     def generator(self, argv):
-        return ["ip", "netns", "exec", self.gen, *argv]
+        return ["ip", "netns", "exec", self.rec if self.inside else self.gen, *argv]
 
     def send(self, how):
-        return [] if how == "udp" else ["--raw", "slrgen"]
+        if how == "live":  # a veth takes XDP frames where its peer has GRO
+            subprocess.run(self.recorder([sys.executable, "-c", GRO_ON, "slrrec"]), check=True)
+        self.inside = how == "live-in"
+        return {"udp": [], "live": ["--send", "live:slrgen"],
+                "live-in": ["--send", "live-in:slrrec", "--local-ip", self.generator_ip],
+                }.get(how, ["--send", "raw:slrgen"])
 
     def steer(self, cpu):
         """None: where packets come from; else that core. False: this kernel can't."""
@@ -228,6 +244,11 @@ def run(args, net, steer, base, state):
         recorder.stop()
 
 
+def measure_sender(args, net):
+    argv = [f"{args.bin}/slr-load", "--measure-sender", "--seconds", str(args.seconds), *net.send(args.send), *args.more]
+    return subprocess.run(net.generator(pinned(argv, cores()[1])), check=False).returncode
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", default=os.path.join(SOURCE, "build", "release", "bin"))
@@ -239,8 +260,11 @@ def main():
     parser.add_argument("--setup", choices=("sip", "seam"), default="sip")
     parser.add_argument("--net", choices=("auto", "netns", "loopback"), default="auto")
     parser.add_argument("--steer", choices=("sender", "recorder", "both"), default="sender")
-    parser.add_argument("--send", choices=("auto", "udp", "raw"), default="auto",
-                        help="by a UDP socket, or (cheaper, in namespaces) as frames")
+    parser.add_argument("--send", choices=("auto", "udp", "raw", "live", "live-in"), default="auto",
+                        help="by a UDP socket, or (cheaper, in namespaces) as frames: raw (auto), live (by BPF, cheapest), "
+                        "live-in (as if the recorder's device received them, on the seam only)")
+    parser.add_argument("--measure-sender", action="store_true",
+                        help="no recorder: how many packets a second the generator's core makes")
     parser.add_argument("--slr-arg", action="append", default=[], help="one more argument of slr, repeatable")
     parser.add_argument("--stall", type=int, default=0, help="the disk stands still for so many seconds")
     parser.add_argument("--disk-mb", type=int, default=8192, help="with --stall: size of the recordings' file system")
@@ -252,6 +276,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     worst = 0
     with contextlib.closing(network(args.net)) as net:
+        if args.measure_sender:
+            return measure_sender(args, net)
         both = ("sender",) if net.name == "loopback" else ("sender", "recorder")
         for steer in both if args.steer == "both" else (args.steer,):
             base = tempfile.mkdtemp(prefix="slr-capacity-")

@@ -15,13 +15,16 @@
 #define SLR_LOAD_LEGS 2u
 #define SLR_LOAD_PIDS 16u
 
+/* --send */
+enum slr_load_send { SLR_SEND_UDP, SLR_SEND_RAW, SLR_SEND_LIVE, SLR_SEND_LIVE_IN };
+
 struct slr_load_config {
     const char *sip;               /* ADDR:PORT of the recorder's control plane */
     const char *seam;              /* or the engine's control socket */
     const char *stats;             /* with sip: the control socket, for counters */
     const char *data;              /* the recorder's --data directory, to check the recordings */
     const char *state;             /* its --state directory, whose size is told */
-    const char *raw;               /* device that frames are given to; NULL: a UDP socket */
+    const char *send;              /* how RTP leaves: "udp", "raw:DEVICE" and so on */
     const char *local_ip;          /* where RTP comes from; NULL: the way to the recorder */
     uint32_t calls, seconds, ramp; /* ramp: calls set up a second */
     uint32_t churn;                /* calls that end, and others that begin, a second */
@@ -41,6 +44,8 @@ struct slr_load_config {
     bool measure_sender;
 
     /* derived */
+    enum slr_load_send send_by;
+    const char *device;        /* of frames; NULL: none */
     enum slr_srtp_suite suite; /* NONE: plain RTP */
     const char *codecs;        /* of the profile */
     uint64_t seed;             /* of what is drawn */

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,9 @@
 #define UDP_AT 34u
 #define TRIES 20
 #define TRY_MS 50
+
+/* Administered locally: no card has it. */
+static const uint8_t nobody[6] = {0x02, 's', 'l', 'r', 0, 1};
 
 static void put16(uint8_t *at, size_t v)
 {
@@ -51,59 +55,73 @@ static enum slr_err ask_neighbour(const char *device, struct in_addr to, uint8_t
     return err;
 }
 
-static enum slr_err open_device(struct slr_link *l, const char *device, uint8_t mac[static 6])
+/* Number and hardware address. */
+static enum slr_err find_device(struct slr_link *l, const char *device, uint8_t mac[static 6])
 {
     struct ifreq ifr = {0};
-    int on = 1;
-    int big = 16 << 20;
-    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", device);
-    if (ioctl(l->fd, SIOCGIFHWADDR, &ifr) != 0) {
-        return SLR_NOTFOUND;
-    }
-    memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
-    if (ioctl(l->fd, SIOCGIFINDEX, &ifr) != 0) {
-        return SLR_NOTFOUND;
-    }
-    /* protocol 0: nothing is received */
-    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = ifr.ifr_ifindex};
-    if (bind(l->fd, (struct sockaddr *)&at, sizeof at) != 0 ||
-        setsockopt(l->fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on) != 0 ||
-        (setsockopt(l->fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big) != 0 &&
-         setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big) != 0)) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
         return slr_err_from_errno(errno);
     }
-    return SLR_OK;
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", device);
+    bool found = ioctl(fd, SIOCGIFHWADDR, &ifr) == 0;
+    memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
+    found = found && ioctl(fd, SIOCGIFINDEX, &ifr) == 0;
+    l->ifindex = ifr.ifr_ifindex;
+    close(fd);
+    return found ? SLR_OK : SLR_NOTFOUND;
 }
 
-enum slr_err slr_link_open(struct slr_link *l, const char *device, const struct sockaddr_in *from,
-                           struct in_addr to)
+enum slr_err slr_link_open(struct slr_link *l, const char *device, enum slr_link_to whose,
+                           const struct sockaddr_in *from, struct in_addr to)
 {
+    uint8_t mac[6];
     memset(l, 0, sizeof *l);
-    l->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (l->fd < 0) {
-        return slr_err_from_errno(errno);
-    }
-    enum slr_err err = open_device(l, device, l->head + 6);
-    if (err == SLR_OK) {
-        err = ask_neighbour(device, to, l->head);
-    }
+    enum slr_err err = find_device(l, device, mac);
     if (err != SLR_OK) {
-        close(l->fd);
-        l->fd = -1;
         return err;
+    }
+    memcpy(l->head + 6, whose == SLR_LINK_SELF ? nobody : mac, 6);
+    if (whose == SLR_LINK_NEIGHBOUR) {
+        err = ask_neighbour(device, to, l->head);
+    } else {
+        memcpy(l->head, whose == SLR_LINK_SELF ? mac : nobody, 6);
     }
     put16(l->head + 12, ETHERTYPE_IP);
     memcpy(l->head + IP_AT, "\x45\0\0\0\0\0\x40\0\x40\x11", 10); /* DF, 64 hops, UDP */
     memcpy(l->head + IP_AT + 12, &from->sin_addr, 4);
     memcpy(l->head + UDP_AT, &from->sin_port, 2);
-    return SLR_OK;
+    return err;
 }
 
-void slr_link_head(const struct slr_link *l, const struct sockaddr_in *to, size_t len_bytes,
-                   uint8_t *at)
+int slr_link_socket(const struct slr_link *l)
+{
+    int on = 1;
+    int big = 16 << 20;
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    /* protocol 0: nothing is received */
+    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = l->ifindex};
+    if (fd >= 0 && (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
+                    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on) != 0 ||
+                    (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big) != 0 &&
+                     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big) != 0))) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
+void slr_link_head(const struct slr_link *l, const struct sockaddr_in *from,
+                   const struct sockaddr_in *to, size_t len_bytes, uint8_t *at)
 {
     uint32_t sum = 0;
     memcpy(at, l->head, SLR_LINK_HEAD_BYTES);
+    if (from && from->sin_family != 0) {
+        memcpy(at + IP_AT + 12, &from->sin_addr, 4);
+        memcpy(at + UDP_AT, &from->sin_port, 2);
+    }
     put16(at + IP_AT + 2, 28 + len_bytes);
     memcpy(at + IP_AT + 16, &to->sin_addr, 4);
     for (uint32_t i = 0; i < 20; i += 2) {

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -27,8 +28,9 @@ static const struct slr_option table[] = {
      "the recorder's --state directory: its memory is reported"},
     {0, "local-ip", SLR_OPT_STR, AT(local_ip), 0, 0, "IP", NULL,
      "send from this address (default: as the way to the recorder has it)"},
-    {0, "raw", SLR_OPT_STR, AT(raw), 0, 0, "DEVICE", NULL,
-     "give RTP to this device as frames, which costs less; the recorder must be on its link"},
+    {0, "send", SLR_OPT_STR, AT(send), 0, 0, "HOW", "udp",
+     "udp: by a socket; as frames to a recorder on that link raw:DEVICE (costs less), live:DEVICE "
+     "(by BPF, costs least); live-in:DEVICE: as if it received them, in the recorder's namespace"},
     {'n', "calls", SLR_OPT_U32, AT(calls), 1, 50000, "N", "10", "calls at once"},
     {'t', "seconds", SLR_OPT_U32, AT(seconds), 1, 86400, "SEC", "10",
      "how long all of them send, from when the last is up"},
@@ -122,6 +124,28 @@ static enum slr_err impair(struct slr_load_config *cfg)
                : SLR_INVAL;
 }
 
+/* "udp", or a method and a device. */
+static enum slr_err send_by(struct slr_load_config *cfg)
+{
+    static const struct {
+        const char *name;
+        enum slr_load_send by;
+    } frames[] = {{"raw:", SLR_SEND_RAW}, {"live:", SLR_SEND_LIVE}, {"live-in:", SLR_SEND_LIVE_IN}};
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
+        size_t n = strlen(frames[i].name);
+        if (strncmp(cfg->send, frames[i].name, n) == 0 && cfg->send[n] != '\0') {
+            cfg->send_by = frames[i].by;
+            cfg->device = cfg->send + n;
+        }
+    }
+    if (!cfg->device && strcmp(cfg->send, "udp") != 0) {
+        return fail("--send: udp, raw:DEVICE, live:DEVICE or live-in:DEVICE");
+    }
+    return cfg->send_by == SLR_SEND_LIVE_IN && !cfg->local_ip && !cfg->measure_sender
+               ? fail("--send live-in needs --local-ip, an address that is not this machine's")
+               : SLR_OK;
+}
+
 static enum slr_err derive(struct slr_load_config *cfg)
 {
     int64_t mono_ns = slr_clock_mono(slr_clock_real()).ns;
@@ -136,7 +160,7 @@ static enum slr_err derive(struct slr_load_config *cfg)
             return fail("--seed: not a number");
         }
     }
-    if (impair(cfg) != SLR_OK) {
+    if (impair(cfg) != SLR_OK || send_by(cfg) != SLR_OK) {
         return SLR_INVAL;
     }
     if (cfg->srtp) {
@@ -151,6 +175,9 @@ static enum slr_err derive(struct slr_load_config *cfg)
     }
     if (!cfg->sip == !cfg->seam) {
         return fail("one of --sip and --seam is needed");
+    }
+    if (cfg->sip && cfg->send_by == SLR_SEND_LIVE_IN) {
+        return fail("--send live-in: calls are set up on the seam only");
     }
     if (!cfg->data && !cfg->no_check) {
         return fail("--data is needed to check the recordings (or --no-check)");

@@ -4,7 +4,6 @@
  */
 #include "load/sender.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/metrics.h"
@@ -20,6 +18,7 @@
 #include "common/ring.h"
 #include "load/batch.h"
 #include "load/impair.h"
+#include "load/out.h"
 #include "load/pace.h"
 #include "load/packet.h"
 
@@ -50,9 +49,7 @@ struct held {
 
 struct slr_sender {
     struct slr_sender_config sc;
-    int fd;
-    uint16_t port;
-    struct slr_link link; /* fd below 0: not used */
+    struct slr_out out;
     pthread_t thread;
     clockid_t cpu_clock;
     _Atomic bool quit, measuring;
@@ -94,14 +91,15 @@ static void flush(struct slr_sender *s)
 }
 
 /* The packet that was written at the batch's end; none where its length is 0. */
-static void add(struct slr_sender *s, const struct sockaddr_in *to, size_t len_bytes)
+static void add(struct slr_sender *s, const struct sockaddr_in *from, const struct sockaddr_in *to,
+                size_t len_bytes)
 {
     if (len_bytes == 0) {
         slr_count_own(&s->failed, 1);
         return;
     }
-    slr_batch_add(&s->batch, to, len_bytes);
-    if (s->batch.count == SLR_BATCH_PACKETS) {
+    slr_batch_add(&s->batch, from, to, len_bytes);
+    if (s->batch.count == s->batch.most) {
         flush(s);
     }
 }
@@ -113,7 +111,7 @@ static void emit(struct slr_sender *s, const struct stream *st, uint32_t frame,
     if (fate->comfort) {
         slr_count_own(&s->comfort, 1);
     }
-    add(s, &st->to, len);
+    add(s, NULL, &st->to, len);
 }
 
 static void emit_report(struct slr_sender *s, struct stream *st, const struct slr_fate *fate)
@@ -121,7 +119,7 @@ static void emit_report(struct slr_sender *s, struct stream *st, const struct sl
     int64_t wall_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm) + s->sc.cfg->wall_offset_ns;
     size_t len = slr_packet_report(&st->packet, st->frame, fate->seq, wall_ns, ++st->reports,
                                    slr_batch_at(&s->batch));
-    add(s, &st->call->leg[st->packet.leg].rtcp, len);
+    add(s, NULL, &st->call->leg[st->packet.leg].rtcp, len);
 }
 
 /* False: no room; the packet goes now. */
@@ -299,31 +297,15 @@ static void *run(void *ctx)
     return NULL;
 }
 
-static enum slr_err open_socket(struct slr_sender *s)
+static enum slr_err open_out(struct slr_sender *s)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t len = sizeof at;
-    int big = 16 << 20;
-    s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (s->fd < 0 || inet_pton(AF_INET, s->sc.local_ip, &at.sin_addr) != 1) {
-        return s->fd < 0 ? slr_err_from_errno(errno) : SLR_INVAL;
-    }
-    if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof big) != 0 &&
-        setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &big, sizeof big) != 0) {
-        return slr_err_from_errno(errno);
-    }
-    if (bind(s->fd, (struct sockaddr *)&at, sizeof at) != 0 ||
-        getsockname(s->fd, (struct sockaddr *)&at, &len) != 0) {
-        return slr_err_from_errno(errno);
-    }
-    s->port = ntohs(at.sin_port);
-    if (!s->sc.cfg->raw) {
-        return SLR_OK;
-    }
-    struct in_addr to; /* the UDP socket stays, so that nobody else gets its port */
-    return inet_pton(AF_INET, s->sc.media_ip, &to) == 1
-               ? slr_link_open(&s->link, s->sc.cfg->raw, &at, to)
-               : SLR_INVAL;
+    size_t packet_bytes = SLR_PACKET_MAX_BYTES - SLR_VOICE_MAX_BYTES +
+                          slr_cast_payload_max(s->sc.cast) + SLR_PACKET_REPORT_BYTES;
+    enum slr_link_to whose =
+        s->sc.cfg->send_by == SLR_SEND_LIVE_IN ? SLR_LINK_SELF : SLR_LINK_NEIGHBOUR;
+    enum slr_err err =
+        slr_out_open(&s->out, s->sc.cfg, s->sc.local_ip, s->sc.media_ip, whose, packet_bytes);
+    return err == SLR_OK ? slr_batch_open(&s->batch, &s->out.way, packet_bytes) : err;
 }
 
 static enum slr_err open_memory(struct slr_sender *s)
@@ -349,13 +331,7 @@ static enum slr_err open_memory(struct slr_sender *s)
         s->streams_at[i] = s->held_at[i] = NONE;
     }
     enum slr_err err = slr_ring_init(&s->to_sender, ring);
-    err = err == SLR_OK ? slr_ring_init(&s->to_director, ring) : err;
-    if (err == SLR_OK) {
-        err = slr_batch_open(&s->batch, s->fd, s->link.fd >= 0 ? &s->link : NULL,
-                             SLR_PACKET_MAX_BYTES - SLR_VOICE_MAX_BYTES +
-                                 slr_cast_payload_max(s->sc.cast) + SLR_PACKET_REPORT_BYTES);
-    }
-    return err;
+    return err == SLR_OK ? slr_ring_init(&s->to_director, ring) : err;
 }
 
 static enum slr_err start(struct slr_sender *s)
@@ -388,8 +364,7 @@ enum slr_err slr_sender_open(const struct slr_sender_config *sc, struct slr_send
     memset(s, 0, sizeof *s);
     s->sc = *sc;
     s->stop_ns = INT64_MAX;
-    s->fd = s->link.fd = -1;
-    enum slr_err err = open_socket(s);
+    enum slr_err err = open_out(s);
     err = err == SLR_OK ? open_memory(s) : err;
     err = err == SLR_OK ? start(s) : err;
     if (err != SLR_OK) {
@@ -411,12 +386,7 @@ void slr_sender_close(struct slr_sender *s)
     if (s->thread != 0) {
         pthread_join(s->thread, NULL);
     }
-    if (s->fd >= 0) {
-        close(s->fd);
-    }
-    if (s->link.fd >= 0) {
-        close(s->link.fd);
-    }
+    slr_out_close(&s->out);
     slr_batch_close(&s->batch);
     slr_ring_fini(&s->to_sender);
     slr_ring_fini(&s->to_director);
@@ -454,24 +424,19 @@ int64_t slr_sender_cpu_ns(const struct slr_sender *s)
 
 void slr_sender_stats(const struct slr_sender *s, struct slr_sender_stats *out)
 {
-    *out =
-        (struct slr_sender_stats){.packets = slr_count_get(&s->packets),
-                                  .bytes = slr_count_get(&s->bytes),
-                                  .dropped = slr_count_get(&s->dropped),
-                                  .copies = slr_count_get(&s->copies),
-                                  .delayed = slr_count_get(&s->delayed),
-                                  .comfort = slr_count_get(&s->comfort),
-                                  .waits = slr_count_get(&s->waits),
-                                  .errors = slr_count_get(&s->errors) + slr_count_get(&s->failed),
-                                  .slots_behind = slr_count_get(&s->behind)};
+    *out = (struct slr_sender_stats){.packets = slr_count_get(&s->packets),
+                                     .bytes = slr_count_get(&s->bytes),
+                                     .dropped = slr_count_get(&s->dropped),
+                                     .copies = slr_count_get(&s->copies),
+                                     .delayed = slr_count_get(&s->delayed),
+                                     .comfort = slr_count_get(&s->comfort),
+                                     .waits = slr_count_get(&s->waits),
+                                     .errors = slr_count_get(&s->errors) +
+                                               slr_count_get(&s->failed) + slr_out_dropped(&s->out),
+                                     .slots_behind = slr_count_get(&s->behind)};
 }
 
 void slr_sender_late(const struct slr_sender *s, struct slr_hist *out)
 {
     *out = s->late;
-}
-
-uint16_t slr_sender_port(const struct slr_sender *s)
-{
-    return s->port;
 }

@@ -21,7 +21,7 @@ struct slr_sender_config {
     const struct slr_load_config *cfg;
     const struct slr_cast *cast;
     const char *local_ip; /* address that RTP comes from */
-    const char *media_ip; /* with cfg->raw: the recorder's */
+    const char *media_ip; /* the recorder's, for frames */
     uint32_t streams_max;
 };
 
@@ -30,13 +30,13 @@ struct slr_sender_stats {
     uint64_t dropped;        /* left out by the impairment that was asked for */
     uint64_t copies, delayed, comfort;
     uint64_t waits; /* the socket, or the device's queue, was full: sent again until it took them */
-    uint64_t errors;       /* packets that could not be sent at all */
+    uint64_t errors;       /* packets that could not be sent at all, or that the device dropped */
     uint64_t slots_behind; /* slots begun more than a slot late */
 };
 
 struct slr_sender;
 
-/* Binds the socket and starts the thread, with real-time priority where that is allowed. */
+/* Opens the way out and starts the thread, with real-time priority where that is allowed. */
 enum slr_err slr_sender_open(const struct slr_sender_config *sc,
                              struct slr_sender **out) SLR_CHECKED;
 /* Ends the thread at once; calls that were not taken back are never. */
@@ -56,8 +56,5 @@ void slr_sender_measure(struct slr_sender *s, bool on);
 int64_t slr_sender_cpu_ns(const struct slr_sender *s);
 void slr_sender_stats(const struct slr_sender *s, struct slr_sender_stats *out);
 void slr_sender_late(const struct slr_sender *s, struct slr_hist *out);
-
-/* The port that RTP comes from. */
-uint16_t slr_sender_port(const struct slr_sender *s);
 
 #endif

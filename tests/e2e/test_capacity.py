@@ -43,3 +43,14 @@ def test_namespaces_and_where_the_kernel_receives():
     assert len([r for r in rows if r["bench"].startswith("load/cpu/slr/")]) == 2
     left = subprocess.run(["ip", "netns"], stdout=subprocess.PIPE, text=True, check=True).stdout
     assert "slr-rec-" not in left and "slr-gen-" not in left
+
+
+@pytest.mark.parametrize("how", ["live", "live-in"])
+def test_frames_made_in_the_kernel(how):
+    """Every kind of packet at its place: what BPF sends is what the sender wrote, whatever its length."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    rows = run("--net", "netns", "--setup", "seam", "--send", how, "--", "--rtcp", "--srtp", "AEAD_AES_256_GCM")
+    assert [r["send_errors"] for r in rows if "found" in r] == [0]
+    rows = run("--net", "netns", "--setup", "seam", "--send", how, "--", "--profile", "wan")
+    assert [r["send_errors"] for r in rows if "found" in r] == [0]

@@ -23,7 +23,7 @@ static uint32_t sum_of(const uint8_t *at, size_t bytes)
 /* As slr_link_open makes it. */
 static struct slr_link make(void)
 {
-    struct slr_link l = {.fd = -1};
+    struct slr_link l = {.ifindex = 1};
     memcpy(l.head, "\1\2\3\4\5\6\7\10\11\12\13\14\10\0", 14);
     memcpy(l.head + 14, "\x45\0\0\0\0\0\x40\0\x40\x11", 10);
     memcpy(l.head + 26, "\12\313\1\2", 4);
@@ -39,25 +39,43 @@ Test(link, head_of_any_length_and_address)
         struct sockaddr_in to = {.sin_port = htons((uint16_t)(i * 31)),
                                  .sin_addr = {.s_addr = htonl(0x0a000000u + i * 65537u)}};
         size_t len = 12 + i % 1400;
-        slr_link_head(&l, &to, len, at);
+        slr_link_head(&l, NULL, &to, len, at);
         cr_assert_eq(sum_of(at + 14, 20), 0xffff, "%u", i);
         cr_assert_eq((size_t)(at[16] << 8 | at[17]), 28 + len);
         cr_assert_eq((size_t)(at[38] << 8 | at[39]), 8 + len);
+        cr_assert_eq(memcmp(at + 26, "\12\313\1\2", 4), 0);
         cr_assert_eq(memcmp(at + 30, &to.sin_addr, 4), 0);
         cr_assert_eq(memcmp(at + 36, &to.sin_port, 2), 0);
         cr_assert_eq(at[40] | at[41], 0);
     }
 }
 
+Test(link, head_from_elsewhere)
+{
+    struct slr_link l = make();
+    uint8_t at[SLR_LINK_HEAD_BYTES];
+    struct sockaddr_in to = {.sin_port = htons(5000), .sin_addr = {.s_addr = htonl(0x0a000001)}};
+    struct sockaddr_in from = {
+        .sin_family = AF_INET, .sin_port = htons(6000), .sin_addr = {.s_addr = htonl(0x0a000002)}};
+    slr_link_head(&l, &from, &to, 172, at);
+    cr_assert_eq(sum_of(at + 14, 20), 0xffff);
+    cr_assert_eq(memcmp(at + 26, &from.sin_addr, 4), 0);
+    cr_assert_eq(memcmp(at + 34, &from.sin_port, 2), 0);
+    from.sin_family = 0; /* none: the link's */
+    slr_link_head(&l, &from, &to, 172, at);
+    cr_assert_eq(memcmp(at + 26, "\12\313\1\2", 4), 0);
+}
+
 Test(link, a_batch_puts_the_head_before_the_packet)
 {
     struct slr_link l = make();
     struct slr_batch b;
+    struct slr_batch_way way = {.fd = -1, .link = &l};
     struct sockaddr_in to = {.sin_port = htons(4000)};
-    cr_assert_eq(slr_batch_open(&b, -1, &l, 200), SLR_OK);
+    cr_assert_eq(slr_batch_open(&b, &way, 200), SLR_OK);
     for (uint8_t i = 0; i < 3; i++) {
         memset(slr_batch_at(&b), 0x40 + i, 172);
-        slr_batch_add(&b, &to, 172);
+        slr_batch_add(&b, NULL, &to, 172);
     }
     for (uint8_t i = 0; i < 3; i++) {
         const uint8_t *at = b.iov[i].iov_base;
@@ -75,6 +93,5 @@ Test(link, no_such_device)
     struct slr_link l;
     struct sockaddr_in from = {.sin_family = AF_INET};
     struct in_addr to = {.s_addr = htonl(INADDR_LOOPBACK)};
-    cr_assert_neq(slr_link_open(&l, "slr-none", &from, to), SLR_OK);
-    cr_assert_lt(l.fd, 0);
+    cr_assert_eq(slr_link_open(&l, "slr-none", SLR_LINK_SELF, &from, to), SLR_NOTFOUND);
 }
