@@ -76,6 +76,13 @@ void rig_open(struct rig *b, const char *root, uint32_t streams, rig_answer answ
     rig_must(mkdtemp(b->state_dir) != NULL, "mkdtemp");
     rig_must(slr_state_open(b->state_dir, streams, streams * 12 + 64, &b->state) == SLR_OK,
              "state");
+    while (slr_state_legs(b->state) < streams) {
+        rig_must(slr_state_more_legs(b->state) != SLR_NONE, "memory");
+    }
+    while (slr_state_sessions(b->state) < streams / 2) {
+        rig_must(slr_state_more_sessions(b->state) != SLR_NONE, "memory");
+    }
+    rig_must(slr_state_fill(b->state) == SLR_OK, "memory");
     b->codecs = calloc(streams, sizeof *b->codecs);
     b->active = calloc(streams, sizeof *b->active);
     b->file = calloc(streams, sizeof *b->file);

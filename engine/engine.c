@@ -252,13 +252,16 @@ static enum slr_err make_tables(struct slr_engine *e)
     uint32_t legs = e->cfg->streams + e->cfg->streams / 4 + 16;
     uint32_t memory_mb = e->cfg->stall_memory_mb;
     const bool is_file = e->passive && !e->link; /* an import that died is begun anew */
-    /* default: what 15 s of G.711 at 50 packets/s take, for each stream */
+    /* default: up to what 15 s of G.711 at 50 packets/s take, for each stream */
     uint32_t chunks =
         memory_mb ? memory_mb * (1024u * 1024u / SLR_CHUNK_BYTES) : e->cfg->streams * 40u + 256u;
     if (is_file && !memory_mb) { /* nothing waits for a disk */
         chunks = e->cfg->streams * 2u + 4096u;
     }
     enum slr_err err = slr_state_open(is_file ? NULL : e->cfg->state_dir, legs, chunks, &e->state);
+    if (err == SLR_OK && memory_mb != 0 && !is_file) {
+        err = slr_state_fill(e->state); /* said: had */
+    }
     if (err != SLR_OK) {
         return err;
     }
@@ -312,7 +315,10 @@ static enum slr_err pin(const char *list, uint32_t number, pthread_t thread, con
 /* What waits for the disk and needs nothing of the packet path. */
 static enum slr_err start_disk_threads(struct slr_engine *e)
 {
-    enum slr_err err = slr_sealer_start(&e->sealer);
+    enum slr_err err = slr_keeper_start(&e->keeper, e->state);
+    if (err == SLR_OK) {
+        err = slr_sealer_start(&e->sealer);
+    }
     if (err == SLR_OK && pthread_create(&e->sync_thread, NULL, sync_run, e) != 0) {
         err = SLR_NOMEM;
     } else if (err == SLR_OK) {
@@ -449,6 +455,7 @@ static void stop_threads(struct slr_engine *e)
         slr_writer_stop(&e->writer[i]);
     }
     slr_sealer_stop(&e->sealer);
+    slr_keeper_stop(&e->keeper);
     if (e->sync_running) {
         atomic_store(&e->sync_stop, true);
         pthread_join(e->sync_thread, NULL);

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/engine_watch.h"
 #include "engine/flows.h"
+#include "engine/keeper.h"
 #include "engine/raw_hold.h"
 #include "engine/sealer.h"
 #include "engine/srtp_keys.h"
@@ -40,6 +41,7 @@ struct slr_engine {
     struct slr_clock *virtual_clock; /* passive */
     struct slr_event_sink sink;
     struct slr_state *state;
+    struct slr_keeper keeper;
     struct slr_leg_codecs *codecs;
     struct slr_srtp_box *srtp;
     _Atomic uint8_t *active;

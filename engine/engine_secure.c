@@ -16,6 +16,11 @@ enum slr_err slr_engine_secure(struct slr_worker *w, uint32_t slot, const struct
     if (p->srtp_count == 0 && !p->srtp_unknown && !atomic_load(&slr_leg_run(leg)->secure)) {
         return SLR_OK;
     }
+    if (!slr_space_take(&w->place.state->space, &w->place.state->srtp[slot],
+                        sizeof w->place.state->srtp[slot])) {
+        return SLR_NOMEM;
+    }
+    leg->keyed = true;
     if (p->srtp_count > 0 || !p->srtp_unknown) {
         err = slr_srtp_install(&w->place.state->srtp[slot], &w->srtp[slot], p->srtp, p->srtp_count,
                                running, slr_clock_mono(w->clock));
@@ -44,7 +49,7 @@ enum slr_err slr_engine_secure_flow(struct slr_engine *e, uint32_t slot,
 void slr_engine_secure_end(struct slr_worker *w, uint32_t slot)
 {
     struct slr_srtp *s = &w->place.state->srtp[slot];
-    if (s->turn != 0) {
+    if (w->place.state->leg[slot].keyed && s->turn != 0) {
         slr_srtp_wipe(s, &w->srtp[slot]);
         slr_srtp_aes_forget(w->aes);
     }
@@ -52,7 +57,7 @@ void slr_engine_secure_end(struct slr_worker *w, uint32_t slot)
 
 void slr_engine_secure_reset(struct slr_engine *e, uint32_t slot)
 {
-    if (e->state->srtp[slot].turn != 0) {
+    if (e->state->leg[slot].keyed) {
         slr_srtp_wipe(&e->state->srtp[slot], &e->srtp[slot]);
         memset(&e->state->srtp[slot], 0, sizeof e->state->srtp[slot]);
     }
@@ -60,9 +65,9 @@ void slr_engine_secure_reset(struct slr_engine *e, uint32_t slot)
 
 void slr_engine_secure_restore(struct slr_engine *e)
 {
-    for (uint32_t i = 0; i < e->state->leg_max; i++) {
+    for (uint32_t i = 0; i < slr_state_legs(e->state); i++) {
         const struct slr_leg *leg = &e->state->leg[i];
-        if (e->state->srtp[i].turn == 0) {
+        if (!leg->keyed || e->state->srtp[i].turn == 0) {
             continue;
         }
         enum slr_err err = SLR_OK;

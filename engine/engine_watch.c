@@ -64,13 +64,13 @@ static void measure(struct slr_engine *e, slr_mono now, struct slr_storage_seen 
 {
     struct slr_engine_watch *w = &e->watch;
     uint64_t free_bytes = 0;
+    uint64_t used_bytes = 0;
     uint64_t taken_bytes = 0;
-    slr_state_memory(e->state, &free_bytes, &taken_bytes);
+    slr_state_memory(e->state, &free_bytes, &used_bytes, &taken_bytes);
     slr_stall_budget_note(&w->budget, now, taken_bytes);
     seen->now = now;
     seen->budget_ns = slr_stall_budget_ns(&w->budget, free_bytes);
-    seen->held_ns =
-        slr_stall_held_ns(&w->budget, (uint64_t)e->state->chunk_max * SLR_CHUNK_BYTES - free_bytes);
+    seen->held_ns = slr_stall_held_ns(&w->budget, used_bytes);
     int64_t block_ns = (int64_t)(e->cfg->block_ms ? e->cfg->block_ms : 1000) * SLR_NS_PER_MS;
     seen->usual_ns = slr_ns_from_ticks(e->window_ticks) + 2 * block_ns;
     for (uint32_t i = 0; i < SLR_VOLUMES; i++) {

@@ -68,6 +68,7 @@ struct slr_leg {
     uint32_t current; /* stream that is being heard, SLR_NONE: none */
     _Atomic uint32_t stream_count;
     bool silent_told;
+    bool keyed;          /* C, W: its slr_srtp has memory: without that nobody looks at it */
     uint32_t held_chunk; /* packets that may begin a new sequence (held.c), plus 1; 0: none */
     int64_t offset_before_ticks; /* slr_leg_run.offset_ticks of a while before */
     struct slr_pace pace[2];     /* of the sender's clock, by a short and a long measure */

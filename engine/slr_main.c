@@ -79,8 +79,9 @@ static const struct slr_option options[] = {
         "processors of the receiving threads, one each: 0,2-3; none given: any"),
     STR("pin-writers", pin_writers, "CPUS", NULL, "processors of the writing threads"),
     U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),
-    U32_OR_0("packet-memory", stall_memory_mb, 1, 65536, "MB",
-             "memory for packets while the disk stands still, 0: by -S"),
+    U32_OR_0(
+        "packet-memory", stall_memory_mb, 1, 65536, "MB",
+        "memory for packets while the disk stands still, taken at start; 0: by -S, when needed"),
     STR("digits", digits, "HOW", "keep", "dialled digits in ledgers: keep, mask or drop"),
     {0, "event-tones", SLR_OPT_FLAG, AT(event_tones), 0, 0, NULL, NULL,
      "where digits are kept, telephone events are heard as tones"},

@@ -17,15 +17,8 @@
 
 #include "common/log.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
-
-#define HUGE_BYTES ((size_t)2 << 20)
 /* Less of it fits into what the processor remembers of small pages. */
 #define HUGE_LEAST_BYTES ((size_t)64 << 20)
-/* So many slots are looked at, at least. */
-#define TOP_LEAST 64u
 #define STATE_MAGIC 0x534c5253u /* "SLRS" */
 
 static uint64_t layout_bytes(void)
@@ -41,14 +34,33 @@ static size_t round_page(size_t n)
     return (n + 4095u) & ~(size_t)4095u;
 }
 
-static size_t map_size(uint32_t leg_max, uint32_t chunk_max)
+/* Where everything lies in the file. */
+struct layout {
+    struct part {
+        size_t offset, item_bytes, bytes;
+    } region[SLR_REGIONS];
+    size_t srtp_offset, chunk_offset, bytes;
+};
+
+/* Room for so many of them: at huge pages, where it may have some. */
+static struct part add_part(struct layout *l, size_t item_bytes, uint32_t count)
 {
-    return round_page(sizeof(struct slr_state_header)) +
-           round_page(sizeof(struct slr_session) * (size_t)leg_max) +
-           round_page(sizeof(struct slr_leg_run) * (size_t)leg_max) +
-           round_page(sizeof(struct slr_leg) * (size_t)leg_max) +
-           round_page(sizeof(struct slr_srtp) * (size_t)leg_max) +
-           sizeof(struct slr_chunk) * (size_t)chunk_max;
+    size_t bytes = round_page(item_bytes * (size_t)count);
+    size_t unit = bytes >= SLR_HUGE_BYTES ? SLR_HUGE_BYTES : 4096;
+    struct part p = {(l->bytes + unit - 1) / unit * unit, item_bytes, bytes};
+    l->bytes = p.offset + p.bytes;
+    return p;
+}
+
+static struct layout make_layout(uint32_t leg_max, uint32_t chunk_max)
+{
+    struct layout l = {.bytes = round_page(sizeof(struct slr_state_header))};
+    l.region[SLR_REGION_SESSION] = add_part(&l, sizeof(struct slr_session), leg_max);
+    l.region[SLR_REGION_RUN] = add_part(&l, sizeof(struct slr_leg_run), leg_max);
+    l.region[SLR_REGION_LEG] = add_part(&l, sizeof(struct slr_leg), leg_max);
+    l.srtp_offset = add_part(&l, sizeof(struct slr_srtp), leg_max).offset;
+    l.chunk_offset = add_part(&l, sizeof(struct slr_chunk), chunk_max).offset;
+    return l;
 }
 
 static void read_boot_id(char out[static 40])
@@ -65,22 +77,20 @@ static void read_boot_id(char out[static 40])
     fclose(f);
 }
 
-static void lay_out(struct slr_state *s, uint8_t *base)
+static void lay_out(struct slr_state *s, uint8_t *base, const struct layout *l)
 {
+    s->space.base = base;
+    s->map_bytes = l->bytes;
     s->header = (struct slr_state_header *)(void *)base;
-    base += round_page(sizeof(struct slr_state_header));
-    s->session = (struct slr_session *)(void *)base;
-    base += round_page(sizeof(struct slr_session) * (size_t)s->session_max);
-    s->run = (struct slr_leg_run *)(void *)base;
-    base += round_page(sizeof(struct slr_leg_run) * (size_t)s->leg_max);
-    s->leg = (struct slr_leg *)(void *)base;
-    base += round_page(sizeof(struct slr_leg) * (size_t)s->leg_max);
-    s->srtp = (struct slr_srtp *)(void *)base;
-    base += round_page(sizeof(struct slr_srtp) * (size_t)s->leg_max);
-    s->chunk = (struct slr_chunk *)(void *)base;
-    for (uint32_t i = 0; i < s->leg_max; i++) {
-        s->leg[i].run_back_bytes = (uint64_t)((uintptr_t)&s->leg[i] - (uintptr_t)&s->run[i]);
+    for (uint32_t i = 0; i < SLR_REGIONS; i++) {
+        s->region[i] = (struct slr_region){base + l->region[i].offset, l->region[i].item_bytes,
+                                           l->region[i].bytes, 0};
     }
+    s->session = (struct slr_session *)(void *)s->region[SLR_REGION_SESSION].at;
+    s->run = (struct slr_leg_run *)(void *)s->region[SLR_REGION_RUN].at;
+    s->leg = (struct slr_leg *)(void *)s->region[SLR_REGION_LEG].at;
+    s->srtp = (struct slr_srtp *)(void *)(base + l->srtp_offset);
+    s->chunk = (struct slr_chunk *)(void *)(base + l->chunk_offset);
 }
 
 /* Opens the file locked; an unusable old one is put aside. *fresh: it has no content yet. */
@@ -120,51 +130,128 @@ static enum slr_err open_file(const char *path, size_t want_bytes, uint32_t leg_
     return SLR_VERSION;
 }
 
+/* What the leg's queue holds. Links that lead nowhere are cut. */
+static void find_used(struct slr_state *s, uint32_t leg, uint8_t *used)
+{
+    uint32_t c = atomic_load(&s->leg[leg].queue_head);
+    uint32_t last = SLR_NONE;
+    while (c < s->chunk_max && !used[c]) {
+        used[c] = 1;
+        s->leg_chunks[leg]++;
+        last = c;
+        c = atomic_load(&s->chunk[c].next);
+    }
+    uint32_t held = s->leg[leg].held_chunk;
+    if (held > 0 && held <= s->chunk_max && !used[held - 1]) {
+        used[held - 1] = 1;
+        s->leg_chunks[leg]++;
+    } else {
+        s->leg[leg].held_chunk = 0;
+    }
+    if (s->run[leg].queue_tail != last) { /* it died before it said that it went on */
+        s->run[leg].queue_tail = last;
+        s->run[leg].queue_used_bytes = 0;
+    }
+    if (last == SLR_NONE) {
+        atomic_store(&s->leg[leg].queue_head, SLR_NONE);
+    } else {
+        atomic_store(&s->chunk[last].next, SLR_NONE);
+    }
+}
+
 /* What no leg's queue holds is free. Legs that no session has count as well: their owner frees
  * their queues. */
-static enum slr_err fill_free_list(struct slr_state *s)
+static enum slr_err find_free(struct slr_state *s)
 {
-    uint8_t *used = calloc(s->chunk_max, 1);
+    uint8_t *used = calloc((size_t)s->chunk_max + 1, 1);
     if (!used) {
         return SLR_NOMEM;
     }
-    for (uint32_t i = 0; i < s->leg_max; i++) {
+    for (uint32_t i = 0; i < s->leg_top; i++) {
         s->run[i].queue_spare = 0; /* free again */
-        if (atomic_load(&s->leg[i].state) == SLR_LEG_FREE) {
-            continue;
-        }
-        uint32_t c = atomic_load(&s->leg[i].queue_head);
-        uint32_t last = SLR_NONE;
-        while (c < s->chunk_max && !used[c]) {
-            used[c] = 1;
-            s->leg_chunks[i]++;
-            last = c;
-            c = atomic_load(&s->chunk[c].next);
-        }
-        uint32_t held = s->leg[i].held_chunk;
-        if (held > 0 && held <= s->chunk_max && !used[held - 1]) {
-            used[held - 1] = 1;
-            s->leg_chunks[i]++;
-        } else {
-            s->leg[i].held_chunk = 0;
-        }
-        if (s->run[i].queue_tail != last) { /* it died before it said that it went on */
-            s->run[i].queue_tail = last;
-            s->run[i].queue_used_bytes = 0;
-        }
-        if (last == SLR_NONE) {
-            atomic_store(&s->leg[i].queue_head, SLR_NONE);
-        } else {
-            atomic_store(&s->chunk[last].next, SLR_NONE);
+        if (atomic_load(&s->leg[i].state) != SLR_LEG_FREE) {
+            find_used(s, i, used);
         }
     }
-    for (uint32_t i = s->chunk_max; i > 0; i--) {
-        if (!used[i - 1]) {
-            s->chunk_free[s->chunk_free_count++] = i - 1;
-        }
-    }
+    enum slr_err err =
+        slr_pool_init(&s->pool, &s->space, s->chunk, sizeof(struct slr_chunk), s->chunk_max, used);
     free(used);
-    return SLR_OK;
+    return err;
+}
+
+/* The region's first slots get memory, so that there are `count` at least. False: there is none. */
+static bool grow_region(struct slr_state *s, enum slr_regions which, size_t count)
+{
+    struct slr_region *r = &s->region[which];
+    size_t want = r->item_bytes * count;
+    want = want < r->bytes ? want : r->bytes;
+    while (r->ready_bytes < want) {
+        size_t left = r->bytes - r->ready_bytes;
+        size_t more = left < SLR_HUGE_BYTES ? left : SLR_HUGE_BYTES;
+        if (slr_space_left(&s->space) < more ||
+            !slr_space_take_huge(&s->space, r->at + r->ready_bytes, more)) {
+            SLR_ERROR("state_no_space", "slots_bytes=%zu hint=%s", r->ready_bytes,
+                      SLR_Q("the machine has no more memory for sessions"));
+            return false;
+        }
+        r->ready_bytes += more;
+    }
+    return true;
+}
+
+static uint32_t items_ready(const struct slr_region *r, uint32_t max)
+{
+    size_t n = r->ready_bytes / r->item_bytes;
+    return n < max ? (uint32_t)n : max;
+}
+
+static bool ready_sessions(struct slr_state *s, uint32_t count)
+{
+    if (!grow_region(s, SLR_REGION_SESSION, count)) {
+        return false;
+    }
+    uint32_t n = items_ready(&s->region[SLR_REGION_SESSION], s->session_max);
+    atomic_store(&s->header->session_top, n);
+    atomic_store(&s->session_top, n);
+    return true;
+}
+
+static bool ready_legs(struct slr_state *s, uint32_t count)
+{
+    if (!grow_region(s, SLR_REGION_LEG, count) ||
+        !grow_region(s, SLR_REGION_RUN, items_ready(&s->region[SLR_REGION_LEG], s->leg_max))) {
+        return false;
+    }
+    uint32_t n = items_ready(&s->region[SLR_REGION_LEG], s->leg_max);
+    for (uint32_t i = s->leg_top; i < n; i++) {
+        s->leg[i].run_back_bytes = (uint64_t)((uintptr_t)&s->leg[i] - (uintptr_t)&s->run[i]);
+    }
+    atomic_store(&s->header->leg_top, n);
+    atomic_store(&s->leg_top, n);
+    return true;
+}
+
+uint32_t slr_state_more_sessions(struct slr_state *s)
+{
+    uint32_t n = slr_state_sessions(s);
+    return n < s->session_max && ready_sessions(s, n + 1) ? n : SLR_NONE;
+}
+
+uint32_t slr_state_more_legs(struct slr_state *s)
+{
+    uint32_t n = slr_state_legs(s);
+    return n < s->leg_max && ready_legs(s, n + 1) ? n : SLR_NONE;
+}
+
+enum slr_err slr_state_fill(struct slr_state *s)
+{
+    enum slr_err err = slr_pool_fill(&s->pool);
+    if (err != SLR_OK) {
+        SLR_ERROR("state_no_space", "need_mb=%zu hint=%s",
+                  sizeof(struct slr_chunk) * (size_t)s->chunk_max >> 20,
+                  SLR_Q("use a smaller --packet-memory, or another --state directory"));
+    }
+    return err;
 }
 
 static void start_header(struct slr_state *s, bool fresh)
@@ -183,14 +270,8 @@ static void start_header(struct slr_state *s, bool fresh)
     } else {
         s->rebooted = memcmp(h->boot_id, boot, sizeof boot) != 0;
         memcpy(h->boot_id, boot, sizeof boot);
-        for (uint32_t i = 0; i < s->session_max; i++) {
-            bool used = atomic_load(&s->session[i].state) != SLR_SESSION_FREE;
-            s->restored |= used;
-            atomic_store(&s->session_top, used ? i + 1 : atomic_load(&s->session_top));
-        }
-        for (uint32_t i = 0; i < s->leg_max; i++) {
-            bool used = atomic_load(&s->leg[i].state) != SLR_LEG_FREE;
-            atomic_store(&s->leg_top, used ? i + 1 : atomic_load(&s->leg_top));
+        for (uint32_t i = 0; i < s->session_top; i++) {
+            s->restored |= atomic_load(&s->session[i].state) != SLR_SESSION_FREE;
         }
     }
     h->starts++;
@@ -205,16 +286,15 @@ static enum slr_err put_aside(const char *path)
 }
 
 /* At an address that huge pages can be at. MAP_FAILED: no address space. */
-static uint8_t *map_aligned(int fd, size_t bytes, int flags)
+static uint8_t *map_aligned(int fd, size_t bytes)
 {
-    size_t room = bytes + HUGE_BYTES;
+    size_t room = bytes + SLR_HUGE_BYTES;
     uint8_t *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) {
         return at;
     }
-    size_t head = (HUGE_BYTES - (uintptr_t)at % HUGE_BYTES) % HUGE_BYTES;
-    uint8_t *base =
-        mmap(at + head, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | flags, fd, 0);
+    size_t head = (SLR_HUGE_BYTES - (uintptr_t)at % SLR_HUGE_BYTES) % SLR_HUGE_BYTES;
+    uint8_t *base = mmap(at + head, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
     if (base == MAP_FAILED) {
         munmap(at, room);
         return base;
@@ -231,51 +311,40 @@ static uint8_t *map_aligned(int fd, size_t bytes, int flags)
 
 /*
  * Each packet goes to memory of its own, and with small pages finding out where that is costs as
- * much as writing it. So a new file gets huge pages, if the kernel (6.1) and the file system
- * (tmpfs) have them; if not, nothing is lost.
+ * much as writing it. So what may become large gets huge pages, if the kernel (6.1) and the file
+ * system (tmpfs) have them; if not, nothing is lost.
  */
-static void make_huge(const struct slr_state *s)
+static enum slr_err map_all(struct slr_state *s, const struct layout *l)
 {
-    if (s->map_bytes < HUGE_LEAST_BYTES) {
-        return;
+    s->space.fd = s->fd;
+    s->space.wants_huge = l->bytes >= HUGE_LEAST_BYTES;
+    if (ftruncate(s->fd, (off_t)l->bytes) != 0) {
+        return slr_err_from_errno(errno);
     }
-    uint8_t *at = map_aligned(s->fd, s->map_bytes, 0);
-    if (at != MAP_FAILED) {
-        (void)madvise(at, s->map_bytes / HUGE_BYTES * HUGE_BYTES, MADV_COLLAPSE);
-        munmap(at, s->map_bytes);
+    uint8_t *base = map_aligned(s->fd, l->bytes);
+    if (base == MAP_FAILED) {
+        return SLR_NOMEM;
     }
+    lay_out(s, base, l);
+    return slr_space_take(&s->space, base, round_page(sizeof *s->header)) ? SLR_OK : SLR_NOMEM;
 }
 
-/* Takes all of the memory now: a tmpfs that ran full later would kill the process (SIGBUS). */
-static enum slr_err reserve(const struct slr_state *s)
+static enum slr_err start(struct slr_state *s, bool fresh)
 {
-    int errnum = posix_fallocate(s->fd, 0, (off_t)s->map_bytes);
-    if (errnum == 0) {
-        return SLR_OK;
-    }
-    SLR_ERROR("state_no_space", "need_mb=%zu errno=%d hint=%s", s->map_bytes >> 20, errnum,
-              SLR_Q("use a smaller -S or --packet-memory, or another --state directory"));
-    if (ftruncate(s->fd, 0) != 0) {
-        SLR_WARN("state_truncate_failed", "errno=%d", errno);
-    }
-    return slr_err_from_errno(errnum);
-}
-
-static enum slr_err begin(struct slr_state *s, uint8_t *base, bool fresh)
-{
-    s->chunk_free = calloc(s->chunk_max, sizeof *s->chunk_free);
     s->leg_chunks = calloc(s->leg_max, sizeof *s->leg_chunks);
     s->leg_walked = calloc(s->leg_max, sizeof *s->leg_walked);
     s->leg_freed = calloc(s->leg_max, sizeof *s->leg_freed);
     s->leg_chunk_max = s->chunk_max < 1024 ? s->chunk_max : s->chunk_max / 4;
-    if (base != MAP_FAILED) {
-        lay_out(s, base);
+    if (!s->leg_chunks || !s->leg_walked || !s->leg_freed) {
+        return SLR_NOMEM;
     }
-    if (!s->header || !s->chunk_free || !s->leg_chunks || !s->leg_walked || !s->leg_freed) {
+    uint32_t sessions = s->header->session_top;
+    uint32_t legs = s->header->leg_top;
+    if (!ready_sessions(s, sessions > 0 ? sessions : 1) || !ready_legs(s, legs > 0 ? legs : 1)) {
         return SLR_NOMEM;
     }
     start_header(s, fresh);
-    return fill_free_list(s);
+    return find_free(s);
 }
 
 static struct slr_state *new_state(uint32_t leg_max, uint32_t chunk_max)
@@ -284,9 +353,7 @@ static struct slr_state *new_state(uint32_t leg_max, uint32_t chunk_max)
     if (s) {
         s->leg_max = s->session_max = leg_max;
         s->chunk_max = chunk_max;
-        s->fd = -1;
-        s->map_bytes = map_size(leg_max, chunk_max);
-        pthread_mutex_init(&s->chunk_lock, NULL);
+        s->fd = s->space.fd = -1;
     }
     return s;
 }
@@ -304,13 +371,17 @@ static enum slr_err opened(struct slr_state *s, enum slr_err err, struct slr_sta
 /* Memory of this process; what is never used is never taken. */
 static enum slr_err open_for_now(uint32_t leg_max, uint32_t chunk_max, struct slr_state **out)
 {
+    struct layout l = make_layout(leg_max, chunk_max);
     struct slr_state *s = new_state(leg_max, chunk_max);
     if (!s) {
         return SLR_NOMEM;
     }
-    uint8_t *base = mmap(NULL, s->map_bytes, PROT_READ | PROT_WRITE,
+    uint8_t *base = mmap(NULL, l.bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return opened(s, begin(s, base, true), out);
+    if (base != MAP_FAILED) {
+        lay_out(s, base, &l);
+    }
+    return opened(s, base != MAP_FAILED ? start(s, true) : SLR_NOMEM, out);
 }
 
 enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_max,
@@ -329,20 +400,23 @@ enum slr_err slr_state_open(const char *dir, uint32_t leg_max, uint32_t chunk_ma
     if (!s) {
         return SLR_NOMEM;
     }
+    struct layout l = make_layout(leg_max, chunk_max);
     bool fresh = false;
-    enum slr_err err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
+    enum slr_err err = open_file(path, l.bytes, leg_max, chunk_max, &s->fd, &fresh);
     if (err == SLR_VERSION) {
         err = put_aside(path);
         if (err == SLR_OK) {
-            err = open_file(path, s->map_bytes, leg_max, chunk_max, &s->fd, &fresh);
+            err = open_file(path, l.bytes, leg_max, chunk_max, &s->fd, &fresh);
         }
     }
-    if (err == SLR_OK && fresh) {
-        err = reserve(s);
-        make_huge(s);
+    if (err == SLR_OK) {
+        err = map_all(s, &l);
     }
     if (err == SLR_OK) {
-        err = begin(s, map_aligned(s->fd, s->map_bytes, MAP_POPULATE), fresh);
+        err = start(s, fresh);
+    }
+    if (err != SLR_OK && fresh && s->fd >= 0 && ftruncate(s->fd, 0) != 0) {
+        SLR_WARN("state_truncate_failed", "errno=%d", errno); /* nothing is in it */
     }
     return opened(s, err, out);
 }
@@ -361,42 +435,23 @@ void slr_state_close(struct slr_state *s, bool unlink_file)
     if (s->fd >= 0) {
         close(s->fd);
     }
-    pthread_mutex_destroy(&s->chunk_lock);
-    free(s->chunk_free);
+    slr_pool_fini(&s->pool);
     free(s->leg_chunks);
     free(s->leg_walked);
     free(s->leg_freed);
     free(s);
 }
 
-static uint32_t raise_top(_Atomic uint32_t *top, uint32_t max)
-{
-    uint32_t n = atomic_load(top);
-    uint32_t next = n < TOP_LEAST ? TOP_LEAST : n * 2;
-    atomic_store_explicit(top, next < max ? next : max, memory_order_release);
-    return n < max ? n : SLR_NONE;
-}
-
-uint32_t slr_state_more_sessions(struct slr_state *s)
-{
-    return raise_top(&s->session_top, s->session_max);
-}
-
-uint32_t slr_state_more_legs(struct slr_state *s)
-{
-    return raise_top(&s->leg_top, s->leg_max);
-}
-
 uint32_t slr_state_chunk_reserve(struct slr_state *s, uint32_t leg)
 {
     uint32_t c = SLR_NONE;
-    pthread_mutex_lock(&s->chunk_lock);
-    if (s->chunk_free_count > 0 && s->leg_chunks[leg] < s->leg_chunk_max) {
-        c = s->chunk_free[--s->chunk_free_count];
-        s->leg_chunks[leg]++;
-        s->chunks_taken++;
+    pthread_mutex_lock(&s->pool.lock);
+    if (s->leg_chunks[leg] < s->leg_chunk_max) {
+        c = slr_pool_take(&s->pool);
+        s->leg_chunks[leg] += c != SLR_NONE;
+        s->chunks_taken += c != SLR_NONE;
     }
-    pthread_mutex_unlock(&s->chunk_lock);
+    pthread_mutex_unlock(&s->pool.lock);
     return c;
 }
 
@@ -422,24 +477,23 @@ uint32_t slr_state_chunk_take(struct slr_state *s, uint32_t leg)
 
 void slr_state_chunk_put(struct slr_state *s, uint32_t chunk)
 {
-    pthread_mutex_lock(&s->chunk_lock);
-    s->chunk_free[s->chunk_free_count++] = chunk;
+    pthread_mutex_lock(&s->pool.lock);
     s->leg_chunks[s->chunk[chunk].leg]--;
-    pthread_mutex_unlock(&s->chunk_lock);
+    slr_pool_put(&s->pool, chunk);
+    pthread_mutex_unlock(&s->pool.lock);
 }
 
 uint32_t slr_state_chunks_free(struct slr_state *s)
 {
-    pthread_mutex_lock(&s->chunk_lock);
-    uint32_t n = s->chunk_free_count;
-    pthread_mutex_unlock(&s->chunk_lock);
-    return n;
+    return slr_pool_left(&s->pool);
 }
 
-void slr_state_memory(struct slr_state *s, uint64_t *free_bytes, uint64_t *taken_bytes)
+void slr_state_memory(struct slr_state *s, uint64_t *free_bytes, uint64_t *used_bytes,
+                      uint64_t *taken_bytes)
 {
-    pthread_mutex_lock(&s->chunk_lock);
-    *free_bytes = (uint64_t)s->chunk_free_count * SLR_CHUNK_BYTES;
+    *free_bytes = (uint64_t)slr_pool_left(&s->pool) * SLR_CHUNK_BYTES;
+    pthread_mutex_lock(&s->pool.lock);
+    *used_bytes = (uint64_t)s->pool.used * SLR_CHUNK_BYTES;
     *taken_bytes = s->chunks_taken * SLR_CHUNK_BYTES;
-    pthread_mutex_unlock(&s->chunk_lock);
+    pthread_mutex_unlock(&s->pool.lock);
 }

@@ -160,9 +160,15 @@ static void check_chunks(struct slr_state *s)
 {
     uint8_t *count = calloc(s->chunk_max, 1);
     cr_assert_not_null(count);
-    for (uint32_t i = 0; i < s->chunk_free_count; i++) {
-        cr_assert_lt(s->chunk_free[i], s->chunk_max);
-        count[s->chunk_free[i]]++;
+    for (uint32_t i = 0; i < s->pool.extent_count; i++) {
+        bool ready = s->pool.extent[i].state == SLR_EXTENT_READY;
+        uint32_t c = ready ? s->pool.extent[i].head : i * SLR_EXTENT_CHUNKS;
+        uint32_t end =
+            (i + 1) * SLR_EXTENT_CHUNKS < s->chunk_max ? (i + 1) * SLR_EXTENT_CHUNKS : s->chunk_max;
+        for (; ready ? c != SLR_NONE : c < end; c = ready ? s->pool.next[c] : c + 1) {
+            cr_assert_lt(c, s->chunk_max);
+            count[c]++;
+        }
     }
     for (uint32_t leg = 0; leg < s->leg_max; leg++) {
         if (atomic_load(&s->leg[leg].state) == SLR_LEG_FREE) {
