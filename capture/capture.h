@@ -1,7 +1,7 @@
 /*
  * capture: the one contract by which packets enter, whatever delivers them.
  *
- * Backends are rows of capture.def (uring, shared, socket, pcapfile, packet, dpdk; later xdp). One
+ * Backends are rows of capture.def (uring, shared, xdp, socket, pcapfile, packet, dpdk). One
  * instance belongs to one worker thread, which makes all calls. Live backends receive on UDP
  * sockets that the worker adds one by one and that are the backend's from then on: a backend may
  * keep them where no limit of open files counts them. Passive backends deliver everything they see
@@ -42,6 +42,7 @@ struct slr_packet {
  * is in exactly one of the drop counters. */
 struct slr_capture_stats {
     uint64_t packets;          /* delivered whole */
+    uint64_t by_ring;          /* xdp: those of them that came by way of a ring */
     uint64_t frames;           /* read from the link or file (passive) */
     uint64_t drop_link;        /* unknown or malformed link layer */
     uint64_t drop_ip;          /* malformed IP, bad header checksum is not checked */
@@ -58,13 +59,15 @@ struct slr_capture_stats {
 
 struct slr_capture_config {
     const struct slr_clock *clock; /* live: real clock. pcapfile: may be NULL */
-    const char *arg;      /* pcapfile: path ("-" standard input); packet, dpdk: their _spec.h */
-    int64_t wall_base_ns; /* packet, dpdk: wall time is monotonic time and this */
-    uint32_t max_sockets; /* live: tags are below that */
-    uint32_t batch_us;    /* live: how long to gather packets before next returns */
-    uint32_t recv_buffer_bytes;      /* SO_RCVBUF of a port's socket (FORCE tried first) */
-    const struct slr_addr *media_ip; /* shared: local addresses of sockets to be added */
+    const char *arg;               /* pcapfile: path ("-" standard input); others: their _spec.h */
+    int64_t wall_base_ns;          /* packet, dpdk: wall time is monotonic time and this */
+    uint32_t max_sockets;          /* live: tags are below that */
+    uint32_t batch_us;             /* live: how long to gather packets before next returns */
+    uint32_t recv_buffer_bytes;    /* SO_RCVBUF of a port's socket (FORCE tried first) */
+    const struct slr_addr *media_ip; /* shared, xdp: addresses of sockets to be added */
     uint32_t media_ip_count;
+    uint32_t workers;                /* xdp: how many of them there will be, 0: one */
+    const struct slr_capture *first; /* xdp: the first worker's, NULL: this is it */
 };
 
 struct slr_capture; /* backend instance; each backend embeds this struct first */

@@ -1,13 +1,21 @@
 /*
- * bpf: see the header. No state, allocates nothing.
+ * bpf: see the header. No state; allocates the log of a program that is refused.
  */
 #include "common/bpf.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "common/log.h"
+
+#define LOAD_TRIES 10
+#define LOG_BYTES (1u << 20)
+#define LOG_TOLD_BYTES 200u /* its end says what was wrong */
 
 struct bpf_insn *slr_bpf_emit(struct slr_bpf_code *c, uint8_t op, uint8_t dst, uint8_t src,
                               int32_t imm)
@@ -90,6 +98,23 @@ void slr_bpf_land_leaves(struct slr_bpf_code *c)
     c->leave_count = 0;
 }
 
+void slr_bpf_jump_to(struct slr_bpf_code *c, uint8_t op, uint8_t reg, uint8_t src, int32_t imm,
+                     uint8_t label)
+{
+    slr_bpf_emit(c, op, reg, src, imm);
+    c->jump_to[c->count - 1] = (uint8_t)(label + 1);
+}
+
+void slr_bpf_label(struct slr_bpf_code *c, uint8_t label)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->jump_to[i] == label + 1) {
+            slr_bpf_land(c, i);
+            c->jump_to[i] = 0;
+        }
+    }
+}
+
 int slr_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 {
     return (int)syscall(__NR_bpf, cmd, attr, sizeof *attr);
@@ -117,6 +142,28 @@ int slr_bpf_map_put(int map_fd, uint32_t key, const void *value)
     return slr_bpf(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
+/* It is asked for only then: a log that is too short is a failure of its own. */
+static void tell_why(union bpf_attr *attr)
+{
+    char *log = calloc(1, LOG_BYTES);
+    if (!log) {
+        return;
+    }
+    attr->log_buf = (uintptr_t)log;
+    attr->log_size = LOG_BYTES;
+    attr->log_level = 1;
+    int fd = slr_bpf(BPF_PROG_LOAD, attr);
+    if (fd >= 0) {
+        close(fd);
+    }
+    size_t len_bytes = strnlen(log, LOG_BYTES - 1);
+    const char *end = len_bytes > LOG_TOLD_BYTES ? log + len_bytes - LOG_TOLD_BYTES : log;
+    if (len_bytes > 0) {
+        SLR_WARN("bpf_refused", "program=%s log=%s", attr->prog_name, SLR_Q(end));
+    }
+    free(log);
+}
+
 int slr_bpf_load(const struct slr_bpf_code *c, uint32_t type, uint32_t attach_type,
                  const char *name)
 {
@@ -128,5 +175,15 @@ int slr_bpf_load(const struct slr_bpf_code *c, uint32_t type, uint32_t attach_ty
     attr.insn_cnt = c->count;
     attr.license = (uintptr_t) "Apache-2.0";
     snprintf(attr.prog_name, sizeof attr.prog_name, "%s", name);
-    return slr_bpf(BPF_PROG_LOAD, &attr);
+    int fd = -1;
+    errno = EAGAIN;
+    for (int i = 0; i < LOAD_TRIES && fd < 0 && errno == EAGAIN; i++) { /* a signal came */
+        fd = slr_bpf(BPF_PROG_LOAD, &attr);
+    }
+    if (fd < 0 && (errno == EACCES || errno == EINVAL)) {
+        int saved = errno;
+        tell_why(&attr);
+        errno = saved;
+    }
+    return fd;
 }

@@ -1,7 +1,7 @@
 /*
  * bpf: puts small BPF programs together, instruction by instruction, and gives them to the kernel,
  * so that neither a BPF compiler nor a loader is needed. The code under construction is the
- * caller's; no state, any thread, allocates nothing.
+ * caller's; no state, any thread, allocates nothing but the log of a program that is refused.
  */
 #ifndef SLR_COMMON_BPF_H
 #define SLR_COMMON_BPF_H
@@ -18,6 +18,7 @@ struct slr_bpf_code {
     uint32_t count;
     uint32_t leave[SLR_BPF_CODE_MAX]; /* jumps to what slr_bpf_land_leaves comes before */
     uint32_t leave_count;
+    uint8_t jump_to[SLR_BPF_CODE_MAX]; /* 1 + label, 0: to none */
 };
 
 /* One instruction with no offset, which the caller may set. */
@@ -48,6 +49,12 @@ void slr_bpf_land(struct slr_bpf_code *c, uint32_t jump);
 void slr_bpf_leave(struct slr_bpf_code *c, uint8_t op, uint8_t reg, int32_t imm);
 void slr_bpf_land_leaves(struct slr_bpf_code *c);
 
+/* Jumps to labels, numbers of the program's own below 255, that come later; where `reg` compares
+ * so with imm or (BPF_X) with src. The label: what is emitted next. */
+void slr_bpf_jump_to(struct slr_bpf_code *c, uint8_t op, uint8_t reg, uint8_t src, int32_t imm,
+                     uint8_t label);
+void slr_bpf_label(struct slr_bpf_code *c, uint8_t label);
+
 /* The system call; -1 and errno where it fails. */
 int slr_bpf(enum bpf_cmd cmd, union bpf_attr *attr);
 /* A map whose keys are numbers of 32 bits. A descriptor; -1 and errno. */
@@ -55,7 +62,7 @@ int slr_bpf_map_open(uint32_t type, uint32_t value_bytes, uint32_t entries, uint
 /* An entry of such a map: `value` is as large as the map's values. 0; -1 and errno. */
 int slr_bpf_map_put(int map_fd, uint32_t key, const void *value);
 /* A program of that type, attach type (0: none) and name (at most 15 characters). A descriptor; -1
- * and errno. */
+ * and errno, and the end of what the kernel's verifier said in a log event. */
 int slr_bpf_load(const struct slr_bpf_code *c, uint32_t type, uint32_t attach_type,
                  const char *name);
 

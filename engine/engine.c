@@ -136,11 +136,15 @@ static enum slr_err open_capture(struct slr_engine *e, struct slr_capture **out)
                                     .batch_us = e->cfg->batch_us,
                                     .recv_buffer_bytes = 512 * 1024,
                                     .media_ip = e->media_ip,
-                                    .media_ip_count = e->media_ip_count};
+                                    .media_ip_count = e->media_ip_count,
+                                    .workers = e->worker_count,
+                                    .first =
+                                        out == &e->worker[0].capture ? NULL : e->worker[0].capture};
     const struct slr_capture_ops *ops = slr_capture_named(want, &cc.arg);
     if (!ops) {
-        SLR_ERROR("bad_option", "option=capture value=%s expected=%s", SLR_Q(want),
-                  SLR_Q("uring, shared, socket, pcapfile:FILE, packet:INTERFACE or dpdk:DEVICE"));
+        SLR_ERROR(
+            "bad_option", "option=capture value=%s expected=%s", SLR_Q(want),
+            SLR_Q("uring, shared, xdp, socket, pcapfile:FILE, packet:INTERFACE or dpdk:DEVICE"));
         return SLR_INVAL;
     }
     enum slr_err err = ops->open(&cc, out);

@@ -83,14 +83,15 @@ static json_t *capture_json(const struct slr_engine *e)
             to[k] += from[k];
         }
     }
-    return json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "packets", (json_int_t)sum.packets,
-        "frames", (json_int_t)sum.frames, "drop_link", (json_int_t)sum.drop_link, "drop_ip",
-        (json_int_t)sum.drop_ip, "drop_fragment", (json_int_t)sum.drop_fragment, "drop_transport",
-        (json_int_t)sum.drop_transport, "fragments_joined", (json_int_t)sum.fragments_joined,
-        "drop_truncated", (json_int_t)sum.drop_truncated, "drop_kernel",
-        (json_int_t)sum.drop_kernel, "drop_stray", (json_int_t)sum.drop_stray, "recv_errors",
-        (json_int_t)sum.recv_errors, "no_buffers", (json_int_t)sum.no_buffers);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "packets",
+                     (json_int_t)sum.packets, "by_ring", (json_int_t)sum.by_ring, "frames",
+                     (json_int_t)sum.frames, "drop_link", (json_int_t)sum.drop_link, "drop_ip",
+                     (json_int_t)sum.drop_ip, "drop_fragment", (json_int_t)sum.drop_fragment,
+                     "drop_transport", (json_int_t)sum.drop_transport, "fragments_joined",
+                     (json_int_t)sum.fragments_joined, "drop_truncated",
+                     (json_int_t)sum.drop_truncated, "drop_kernel", (json_int_t)sum.drop_kernel,
+                     "drop_stray", (json_int_t)sum.drop_stray, "recv_errors",
+                     (json_int_t)sum.recv_errors, "no_buffers", (json_int_t)sum.no_buffers);
 }
 
 /* What goes up and down, beside the counters: it goes to /metrics as they do. */

@@ -11,6 +11,7 @@
 #include "capture/capture.h"
 #include "capture/dpdk_spec.h"
 #include "capture/packet_spec.h"
+#include "capture/xdp_spec.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/options.h"
@@ -65,7 +66,8 @@ static const struct slr_option options[] = {
     STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
     STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
     STR("capture", capture, "HOW", "uring",
-        "uring, shared (one socket for many ports), socket, pcapfile:FILE, "
+        "uring, shared (one socket for many ports), xdp[:" SLR_XDP_SPEC_HELP "], socket, "
+        "pcapfile:FILE, "
         "packet:INTERFACE[,ring=MB][,tcp=PORT[-PORT]][,own] or dpdk:[OPTION,]...DEVICE"),
     STR("sniffer-bind", sniffer_bind, "IP", "127.0.0.1",
         "sniffer address; beyond loopback only with --sniffer-key"),
@@ -167,6 +169,13 @@ static enum slr_err check_capture(const struct slr_engine_config *cfg)
     const char *arg = NULL;
     const struct slr_capture_ops *ops = slr_capture_named(cfg->capture, &arg);
     if (ops && ops->fd && check_link(cfg, ops->name, arg) != SLR_OK) {
+        return SLR_INVAL;
+    }
+    struct slr_xdp_spec xdp;
+    if (ops && !ops->passive && strcmp(ops->name, "xdp") == 0 &&
+        slr_xdp_spec_parse(arg, &xdp) != SLR_OK) {
+        fprintf(stderr, "slr: --capture: expected xdp:%s, not \"%s\"\n", SLR_XDP_SPEC_HELP,
+                cfg->capture);
         return SLR_INVAL;
     }
     if (ops && ops->passive && cfg->workers > 1) {

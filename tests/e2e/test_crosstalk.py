@@ -61,7 +61,7 @@ def one_call(rig, rng, spoofer, done, errors):
         errors.append(e)
 
 
-@pytest.mark.parametrize("backend", ["socket", "uring", "shared"])
+@pytest.mark.parametrize("backend", ["socket", "uring", "shared", "xdp"])
 def test_storm(rigs, backend):
     rig = rigs(capture=backend, ports=(40000, 40000 + 2 * PAIRS - 1)).start()
     seed = random.randrange(10**6)

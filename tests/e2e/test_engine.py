@@ -11,7 +11,7 @@ PCMA = [{"pt": 8, "name": "PCMA", "clock": 8000, "ch": 1, "fmtp": ""},
         {"pt": 101, "name": "TELEPHONE-EVENT", "clock": 8000, "ch": 1, "fmtp": "0-15"}]
 
 
-@pytest.fixture(params=["socket", "uring", "shared"])
+@pytest.fixture(params=["socket", "uring", "shared", "xdp"])
 def rig(request):
     if procs.missing("slr"):
         pytest.skip("slr is not built")
@@ -191,7 +191,8 @@ def test_accepted_payload_types(rig):
 BAD_FLAGS = {
     "slr": {
         "-S 0": "from 1 to 100000", "-w 99999": "from 0 to 65535", "--nonsense": "unknown option", "-m x": "from 1 to",
-        "--capture telepathy": "uring, shared, socket, pcapfile:FILE or packet:INTERFACE",
+        "--capture xdp:eth0,slots=3": "slots=N",
+        "--capture telepathy": "uring, shared, xdp, socket, pcapfile:FILE, packet:INTERFACE or dpdk",
         "--opus-bitrate 1": "0 or a number from 6000 to 256000",
         "--opus-bitrate 256001": "from 6000", "--opus-complexity 11": "from 0 to 10", "--rate 4000": "from 8000 to 48000",
         "--rate 9000": "8000, 11025, 12000", "--format tape": "wav, wav-pcm", "--media-ports 1-2": "LO-HI",

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from lib import procs, seccomp, wait, wav
+from lib import procs, seam, seccomp, wait, wav
 from lib.call import Call
 
 
@@ -24,6 +24,23 @@ def test_shared_refused_takes_uring(rigs):
     rig.engine.preexec = seccomp.refuse_bpf
     log = one_call(rig)
     assert "capture_fallback refused=shared using=uring" in log and "using=socket" not in log
+
+
+def test_xdp_records(rigs):
+    rig = rigs(capture="xdp")
+    log = one_call(rig)
+    assert "capture_fallback" not in log and "capture_attached backend=xdp interface=lo mode=skb" in log
+    core = seam.Seam(rig.control)
+    taken = core.ask("stats")["capture"]
+    core.close()
+    assert taken["by_ring"] > 80 and taken["packets"] <= taken["by_ring"] + 20, taken
+
+
+def test_xdp_refused_takes_uring(rigs):
+    rig = rigs(capture="xdp")
+    rig.engine.preexec = seccomp.refuse_bpf
+    log = one_call(rig)
+    assert "capture_fallback refused=xdp using=uring" in log and "using=socket" not in log
 
 
 def one_call(rig):

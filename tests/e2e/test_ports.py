@@ -38,7 +38,7 @@ def bindable(ip, port):
             return False
 
 
-@pytest.mark.parametrize("capture", ["uring", "socket", "shared"])
+@pytest.mark.parametrize("capture", ["uring", "socket", "shared", "xdp"])
 def test_addresses_take_turns_and_give_way_when_full(capture):
     """Two addresses with four pairs of ports each: eight legs, not one more; closed ports are free again."""
     rig = start("--media-ip", "127.0.0.2", capture=capture, ports=(20000, 20007))

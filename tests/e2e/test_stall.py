@@ -35,7 +35,7 @@ def test_what_came_before_bye_is_recorded(rigs, capture):
         c.close()
 
 
-@pytest.mark.parametrize("capture", ["socket", "uring", "shared"])
+@pytest.mark.parametrize("capture", ["socket", "uring", "shared", "xdp"])
 def test_a_long_stall_takes_nothing_from_those_who_talk_on(rigs, capture):
     """The engine stands still for longer than its window while both parties talk: all of it lies in
     the sockets, with the kernel's word when it came, and nothing is late for the engine's own absence."""
