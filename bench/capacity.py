@@ -5,12 +5,15 @@ Starts a recorder with directories and ports of its own, runs `slr-load` against
 slr-load's JSON lines; exit status is the worst verdict (0: every packet that was sent is at its place
 in a recording, nothing else is; 1: not so; 2: could not be tried).
 
-  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket]
-                    [--setup sip|seam] [--net auto|netns|loopback] [--steer sender|recorder|both]
+  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket|shared|packet]
+                    [--setup sip|seam|none] [--net auto|netns|loopback] [--steer sender|recorder|both]
                     [--send auto|udp|raw|live|live-in] [--streams N] [--realtime] [--stall SECONDS]
                     [--keep]
                     [-- more options of slr-load]
   bench/capacity.py --measure-sender [--send ...]  how many packets a second the generator's core makes
+
+With `--capture packet` the recorder only watches: the calls are between others, on the link that joins the
+namespaces; the seam tells it their addresses, or, with `--setup none`, nobody tells it anything.
 
 Recorder and generator run on a core each. As root they get a network namespace each, joined by a veth
 pair (all of it removed at the end), and the kernel's receive work is done where --steer says: on the
@@ -178,6 +181,7 @@ class Recorder:
 
     def __init__(self, args, net, base, state):
         self.args, self.net, self.state = args, net, state
+        self.passive = args.capture.split(",")[0] == "packet"
         self.seam = os.path.join(base, "seam")
         self.disk = stalling.disk(args.disk_mb) if args.stall else None
         if args.stall and not self.disk:
@@ -193,11 +197,15 @@ class Recorder:
     def start(self):
         args = self.args
         streams = args.streams or args.calls * 2 + args.churn * 4 + 64
+        capture = args.capture.replace("packet", "packet:slrrec", 1) if self.passive else args.capture
         self.slr = self._start([f"{args.bin}/slr", "--control", self.seam, "--data", self.data, "--state", self.state,
                                 "-S", str(streams), "-w", "0", "--media-ip", self.net.recorder_ip, "--media-ports",
-                                self.net.ports, "--capture", args.capture, *args.slr_arg], cores()[0])
+                                self.net.ports, "--capture", capture,
+                                # unsignalled calls are over when they are silent
+                                *(["-t", "3"] if args.setup == "none" else []), *args.slr_arg], cores()[0])
         wait_for("the engine's socket", lambda: os.path.exists(self.seam), 20)
-        where = ["--seam", self.seam]
+        where = ["--passive", "--stats", self.seam] if args.setup == "none" else ["--seam", self.seam]
+        where += ["--passive"] if self.passive and args.setup == "seam" else []
         pids = [self.slr.pid]
         if args.setup == "sip":
             ip = self.net.recorder_ip
@@ -257,7 +265,7 @@ def main():
     parser.add_argument("--churn", type=int, default=0)
     parser.add_argument("--streams", type=int, default=0, help="slr -S; by default what --calls needs")
     parser.add_argument("--capture", default="uring")
-    parser.add_argument("--setup", choices=("sip", "seam"), default="sip")
+    parser.add_argument("--setup", choices=("sip", "seam", "none"), default="sip")
     parser.add_argument("--net", choices=("auto", "netns", "loopback"), default="auto")
     parser.add_argument("--steer", choices=("sender", "recorder", "both"), default="sender")
     parser.add_argument("--send", choices=("auto", "udp", "raw", "live", "live-in"), default="auto",

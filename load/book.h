@@ -29,11 +29,12 @@ enum slr_call_state {
 };
 
 struct slr_call_leg {
-    struct sockaddr_in rtp, rtcp; /* where the recorder wants them */
-    int64_t start_ns;             /* monotonic: when frame 0 was due */
-    struct slr_secure *secure;    /* NULL: plain RTP; while it sends */
-    int64_t late_ns;              /* the least that the first ones of them were late by us */
-    uint32_t frames;              /* that were due, sent or not */
+    struct sockaddr_in rtp, rtcp;       /* where they go */
+    struct sockaddr_in from, rtcp_from; /* where from, family 0: from the sender's address */
+    int64_t start_ns;                   /* monotonic: when frame 0 was due */
+    struct slr_secure *secure;          /* NULL: plain RTP; while it sends */
+    int64_t late_ns;                    /* the least that the first ones of them were late by us */
+    uint32_t frames;                    /* that were due, sent or not */
 };
 
 struct slr_call {

@@ -32,6 +32,7 @@ struct slr_load_config {
     uint32_t tolerance_ms;         /* of a leg's place against its sender's time */
     uint32_t seal_timeout_s;       /* for recordings after the end */
     bool no_check, delete_files, silent_setup;
+    bool passive; /* the recorder is no party of the calls, it watches the link */
     bool find_capacity;
     uint32_t calls_max, steps_max; /* of that */
     const char *profile, *loss, *burst, *reorder, *duplicate;

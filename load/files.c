@@ -23,6 +23,7 @@
 #include "load/check_sound.h"
 #include "load/ledger_view.h"
 #include "load/names.h"
+#include "load/passive.h"
 #include "storage/wav_read.h"
 
 #define LOOK_MS 250
@@ -266,6 +267,9 @@ enum slr_err slr_files_check(const struct slr_load_config *cfg, const struct slr
     json_decref(ledger);
     if (err != SLR_OK) {
         return err;
+    }
+    if (cfg->passive) {
+        slr_passive_name(book, &view);
     }
     struct slr_call *c = slr_book_find(book, view.call);
     if (c && atomic_load_explicit(&c->state, memory_order_acquire) < SLR_CALL_ENDED) {

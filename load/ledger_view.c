@@ -70,10 +70,24 @@ static enum slr_err take_spans(const json_t *leg, uint32_t hz, struct slr_view_l
     return err;
 }
 
+/* "1.2.3.4:5000" */
+static void take_source(const json_t *stream, struct slr_view_leg *out)
+{
+    unsigned ip[4], port;
+    const char *src = slr_json_str(stream, "src");
+    const char *ssrc = slr_json_str(stream, "ssrc");
+    if (src && sscanf(src, "%3u.%3u.%3u.%3u:%5u", &ip[0], &ip[1], &ip[2], &ip[3], &port) == 5) {
+        out->src_ip = ip[0] << 24 | ip[1] << 16 | ip[2] << 8 | ip[3];
+        out->src_port = port;
+    }
+    out->ssrc = ssrc ? (uint32_t)strtoul(ssrc, NULL, 16) : 0;
+}
+
 static void take_streams(const json_t *leg, struct slr_view_leg *out)
 {
     const json_t *streams = json_object_get(leg, "streams");
     out->foreign = slr_json_u64(leg, "foreign", 0);
+    take_source(json_array_get(streams, 0), out);
     for (size_t i = 0; i < json_array_size(streams); i++) {
         const json_t *s = json_array_get(streams, i);
         out->packets += slr_json_u64(s, "packets", 0);

@@ -16,7 +16,8 @@
 
 struct slr_view_leg {
     uint32_t dn, channel;
-    struct slr_check_span *span; /* in samples of sample_hz */
+    uint32_t src_ip, src_port, ssrc; /* of the first stream; 0: none */
+    struct slr_check_span *span;     /* in samples of sample_hz */
     size_t span_count;
     struct slr_undo_edit *edit; /* corrections, in order */
     size_t edit_count;

@@ -20,8 +20,11 @@ static const struct slr_option table[] = {
      "set calls up through SIP: the control plane's address"},
     {0, "seam", SLR_OPT_STR, AT(seam), 0, 0, "PATH", NULL,
      "set calls up on the engine's control socket (slr --control), without a control plane"},
+    {0, "passive", SLR_OPT_FLAG, AT(passive), 0, 0, NULL, NULL,
+     "calls between others, which the recorder only sees on the link that frames are sent to; "
+     "nothing is set up, or, with --seam, it is told their addresses"},
     {0, "stats", SLR_OPT_STR, AT(stats), 0, 0, "PATH", NULL,
-     "with --sip: the engine's control socket, for its counters"},
+     "without --seam: the engine's control socket, for its counters"},
     {'d', "data", SLR_OPT_STR, AT(data), 0, 0, "DIR", NULL,
      "the recorder's --data directory, to check the recordings"},
     {0, "state", SLR_OPT_STR, AT(state), 0, 0, "DIR", NULL,
@@ -141,6 +144,9 @@ static enum slr_err send_by(struct slr_load_config *cfg)
     if (!cfg->device && strcmp(cfg->send, "udp") != 0) {
         return fail("--send: udp, raw:DEVICE, live:DEVICE or live-in:DEVICE");
     }
+    if (cfg->passive) {
+        return cfg->send_by == SLR_SEND_UDP ? fail("--passive: --send frames") : SLR_OK;
+    }
     return cfg->send_by == SLR_SEND_LIVE_IN && !cfg->local_ip && !cfg->measure_sender
                ? fail("--send live-in needs --local-ip, an address that is not this machine's")
                : SLR_OK;
@@ -173,7 +179,10 @@ static enum slr_err derive(struct slr_load_config *cfg)
     if (cfg->measure_sender) {
         return SLR_OK;
     }
-    if (!cfg->sip == !cfg->seam) {
+    if (cfg->passive && (cfg->sip || (cfg->srtp && !cfg->seam))) {
+        return fail("--passive: the recorder is told of calls, and keys, by --seam only");
+    }
+    if (!cfg->sip == !cfg->seam && !(cfg->passive && !cfg->sip)) {
         return fail("one of --sip and --seam is needed");
     }
     if (cfg->sip && cfg->send_by == SLR_SEND_LIVE_IN) {

@@ -24,10 +24,20 @@ static void put32(uint8_t *at, uint32_t v)
     put16(at + 2, v);
 }
 
+static uint64_t draw(uint64_t seed, uint32_t run_id, uint32_t call, uint32_t leg)
+{
+    return slr_draw(seed ^ run_id, SLR_DRAW_STREAM, call, leg, 0);
+}
+
+uint32_t slr_packet_ssrc(uint64_t seed, uint32_t run_id, uint32_t call, uint32_t leg)
+{
+    return (uint32_t)draw(seed, run_id, call, leg);
+}
+
 void slr_packet_begin(struct slr_packet_leg *p, const struct slr_voice *voice, uint64_t seed,
                       uint32_t run_id, uint32_t call, uint32_t leg)
 {
-    uint64_t bits = slr_draw(seed ^ run_id, SLR_DRAW_STREAM, call, leg, 0);
+    uint64_t bits = draw(seed, run_id, call, leg);
     *p = (struct slr_packet_leg){.voice = voice,
                                  .run_id = run_id,
                                  .call = call,

@@ -24,6 +24,9 @@ struct slr_packet_leg {
     struct slr_secure *secure; /* NULL: plain; borrowed */
 };
 
+/* The SSRC of a leg. */
+uint32_t slr_packet_ssrc(uint64_t seed, uint32_t run_id, uint32_t call, uint32_t leg);
+
 /* SSRC and first numbers drawn for that leg. */
 void slr_packet_begin(struct slr_packet_leg *p, const struct slr_voice *voice, uint64_t seed,
                       uint32_t run_id, uint32_t call, uint32_t leg);

@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "load/ledger_view.h"
+#include "load/setup.h"
 
 #define NAME_SIZE 256
 
@@ -97,8 +98,8 @@ static json_t *verdict_row(const struct slr_load_config *cfg, const struct slr_r
     json_t *row =
         json_pack("{s:s,s:I,s:I,s:f,s:s,s:f,s:s,s:I}", "bench", name, "calls", (json_int_t)r->calls,
                   "seconds", (json_int_t)cfg->seconds, "call_seconds", r->call_seconds, "setup",
-                  cfg->seam ? "seam" : "sip", "setup_s", r->setup_s, "profile", cfg->profile,
-                  "seed", (json_int_t)cfg->seed);
+                  slr_setup_of(cfg)->name, "setup_s", r->setup_s, "profile", cfg->profile, "seed",
+                  (json_int_t)cfg->seed);
     const struct {
         const char *name;
         uint64_t value;
@@ -301,8 +302,8 @@ static void table_verdict(const struct slr_result *r, FILE *out)
 void slr_report_table(const struct slr_load_config *cfg, const struct slr_result *r, FILE *out)
 {
     uint64_t softirq = 0;
-    fprintf(out, "%u calls of %s for %u s through %s: %s\n", r->calls, r->codecs, cfg->seconds,
-            cfg->seam ? "the seam" : "SIP", r->ok ? "ok" : "NOT OK");
+    fprintf(out, "%u calls of %s for %u s (%s): %s\n", r->calls, r->codecs, cfg->seconds,
+            slr_setup_of(cfg)->name, r->ok ? "ok" : "NOT OK");
     fprintf(out, "  calls     %u set up in %.1f s, %u refused%s%s; each p50 %.1f ms, p99 %.1f ms\n",
             r->set_up, r->setup_s, r->failed, r->why[0] ? ": " : "", r->why,
             ms(slr_hist_at(&r->setup_latency, 50)), ms(slr_hist_at(&r->setup_latency, 99)));

@@ -51,7 +51,7 @@ static enum slr_err say(enum slr_err err, const char *what)
 static enum slr_err open_all(struct run *x)
 {
     const struct slr_load_config *cfg = x->cfg;
-    const struct slr_setup_ops *ops = cfg->seam ? &slr_setup_seam : &slr_setup_sip;
+    const struct slr_setup_ops *ops = slr_setup_of(cfg);
     char local_ip[64];
     char media_ip[64];
     enum slr_err err = slr_cast_open(&x->cast, &cfg->codec, cfg->codecs, cfg->seed);
@@ -88,7 +88,7 @@ static void close_all(struct run *x)
     slr_files_close(x->files);
     slr_sender_close(x->sender);
     if (x->setup) {
-        (x->cfg->seam ? &slr_setup_seam : &slr_setup_sip)->close(x->setup);
+        slr_setup_of(x->cfg)->close(x->setup);
     }
     slr_director_free(&x->director);
     slr_book_close(&x->book);

@@ -30,7 +30,7 @@
 #define HELD_PER_STREAM 4u
 
 struct stream {
-    struct sockaddr_in to;
+    struct sockaddr_in to, from;
     struct slr_call *call;
     struct slr_packet_leg packet;
     int64_t start_ns, start_slot, end_ns;
@@ -111,7 +111,7 @@ static void emit(struct slr_sender *s, const struct stream *st, uint32_t frame,
     if (fate->comfort) {
         slr_count_own(&s->comfort, 1);
     }
-    add(s, NULL, &st->to, len);
+    add(s, &st->from, &st->to, len);
 }
 
 static void emit_report(struct slr_sender *s, struct stream *st, const struct slr_fate *fate)
@@ -119,7 +119,8 @@ static void emit_report(struct slr_sender *s, struct stream *st, const struct sl
     int64_t wall_ns = slr_pace_frame(st->start_ns, st->frame, st->ppm) + s->sc.cfg->wall_offset_ns;
     size_t len = slr_packet_report(&st->packet, st->frame, fate->seq, wall_ns, ++st->reports,
                                    slr_batch_at(&s->batch));
-    add(s, NULL, &st->call->leg[st->packet.leg].rtcp, len);
+    const struct slr_call_leg *leg = &st->call->leg[st->packet.leg];
+    add(s, &leg->rtcp_from, &leg->rtcp, len);
 }
 
 /* False: no room; the packet goes now. */
@@ -239,6 +240,7 @@ static void begin_leg(struct slr_sender *s, struct slr_call *call, uint32_t leg,
     s->stream_free = st->next;
     int64_t slot = slr_pace_join(&s->pace, from_slot);
     *st = (struct stream){.to = call->leg[leg].rtp,
+                          .from = call->leg[leg].from,
                           .call = call,
                           .late_ns = INT64_MAX,
                           .ppm = slr_impair_skew_ppm(&s->sc.cfg->impair, leg),
@@ -301,8 +303,9 @@ static enum slr_err open_out(struct slr_sender *s)
 {
     size_t packet_bytes = SLR_PACKET_MAX_BYTES - SLR_VOICE_MAX_BYTES +
                           slr_cast_payload_max(s->sc.cast) + SLR_PACKET_REPORT_BYTES;
-    enum slr_link_to whose =
-        s->sc.cfg->send_by == SLR_SEND_LIVE_IN ? SLR_LINK_SELF : SLR_LINK_NEIGHBOUR;
+    enum slr_link_to whose = s->sc.cfg->passive                       ? SLR_LINK_FOREIGN
+                             : s->sc.cfg->send_by == SLR_SEND_LIVE_IN ? SLR_LINK_SELF
+                                                                      : SLR_LINK_NEIGHBOUR;
     enum slr_err err =
         slr_out_open(&s->out, s->sc.cfg, s->sc.local_ip, s->sc.media_ip, whose, packet_bytes);
     return err == SLR_OK ? slr_batch_open(&s->batch, &s->out.way, packet_bytes) : err;

@@ -54,7 +54,14 @@ struct slr_setup_ops {
  * socket. NULL: not to be had. Waits up to 2 s. */
 json_t *slr_setup_stats(const struct slr_load_config *cfg, const char *path);
 
-extern const struct slr_setup_ops slr_setup_seam; /* cfg->seam */
-extern const struct slr_setup_ops slr_setup_sip;  /* cfg->sip */
+extern const struct slr_setup_ops slr_setup_seam;    /* cfg->seam */
+extern const struct slr_setup_ops slr_setup_sip;     /* cfg->sip */
+extern const struct slr_setup_ops slr_setup_passive; /* neither: calls that are only watched */
+
+/* Which of them. */
+static inline const struct slr_setup_ops *slr_setup_of(const struct slr_load_config *cfg)
+{
+    return cfg->seam ? &slr_setup_seam : cfg->sip ? &slr_setup_sip : &slr_setup_passive;
+}
 
 #endif

@@ -12,6 +12,7 @@
 #include "common/seam.h"
 #include "load/draw.h"
 #include "load/local.h"
+#include "load/passive.h"
 #include "load/setup.h"
 
 #define ANSWER_NS (10 * SLR_NS_PER_S)
@@ -39,6 +40,20 @@ static enum slr_err put(struct slr_setup *s, const char *text)
     return slr_seam_put_text(s->conn, slr_slice_str(text), -1);
 }
 
+/* Where the recorder wants a leg. */
+static bool take_address(struct slr_call_leg *leg, const json_t *msg)
+{
+    const char *ip = slr_json_str(msg, "ip");
+    if (!ip || inet_pton(AF_INET, ip, &leg->rtp.sin_addr) != 1) {
+        return false;
+    }
+    leg->rtp.sin_family = leg->rtcp.sin_family = AF_INET;
+    leg->rtp.sin_port = htons((uint16_t)slr_json_u64(msg, "port", 0));
+    leg->rtcp.sin_port = htons((uint16_t)slr_json_u64(msg, "rtcp_port", 0));
+    leg->rtcp.sin_addr = leg->rtp.sin_addr;
+    return true;
+}
+
 static void on_call(struct slr_setup *s, struct slr_call *call, char kind, const json_t *msg)
 {
     struct waits *w = &s->waits[call->index];
@@ -54,16 +69,10 @@ static void on_call(struct slr_setup *s, struct slr_call *call, char kind, const
         return;
     }
     if (kind == '0' || kind == '1') {
-        struct slr_call_leg *leg = &call->leg[kind - '0'];
-        const char *ip = slr_json_str(msg, "ip");
-        leg->rtp.sin_family = leg->rtcp.sin_family = AF_INET;
-        leg->rtp.sin_port = htons((uint16_t)slr_json_u64(msg, "port", 0));
-        leg->rtcp.sin_port = htons((uint16_t)slr_json_u64(msg, "rtcp_port", 0));
-        if (!w->failed && (!ip || inet_pton(AF_INET, ip, &leg->rtp.sin_addr) != 1)) {
+        if (!take_address(&call->leg[kind - '0'], msg) && !w->failed && !s->sc.cfg->passive) {
             w->failed = true;
             s->sc.hooks.failed(s->sc.hooks.ctx, call, "no address");
         }
-        leg->rtcp.sin_addr = leg->rtp.sin_addr;
     }
     if (--w->answers == 0 && !w->failed) {
         s->sc.hooks.ready(s->sc.hooks.ctx, call);
@@ -179,7 +188,9 @@ static enum slr_err greet(struct slr_setup *s, const char *path, bool take_over)
     const json_t *ips = json_object_get(hello, "media_ips");
     const char *ip = json_string_value(json_array_get(ips, 0));
     snprintf(s->media_ip, sizeof s->media_ip, "%s", ip ? ip : "");
-    enum slr_err err = ip ? slr_local_ip_towards(ip, 9, s->local_ip) : SLR_FORMAT;
+    enum slr_err err = s->sc.cfg->passive ? SLR_OK
+                       : ip               ? slr_local_ip_towards(ip, 9, s->local_ip)
+                                          : SLR_FORMAT;
     json_decref(hello);
     return err;
 }
@@ -212,6 +223,10 @@ static enum slr_err open_it(const struct slr_setup_config *sc, char local_ip[sta
     if (sc->cfg->local_ip) {
         snprintf(s->local_ip, sizeof s->local_ip, "%s", sc->cfg->local_ip);
     }
+    if (sc->cfg->passive) { /* each leg has addresses of its own */
+        snprintf(s->local_ip, sizeof s->local_ip, "0.0.0.0");
+        snprintf(s->media_ip, sizeof s->media_ip, "0.0.0.0");
+    }
     memcpy(local_ip, s->local_ip, 64);
     memcpy(media_ip, s->media_ip, 64);
     *out = s;
@@ -230,12 +245,29 @@ static void session_of(const struct slr_setup *s, const struct slr_call *call, c
     snprintf(out, 33, "%08x%08x%016x", s->sc.cfg->run_id, call->index, 0u);
 }
 
+/* Where a leg's packets come from, and, where the recorder only watches, where they go. */
+static void source_of(const struct slr_setup *s, const struct slr_call_leg *leg, char *out,
+                      size_t size)
+{
+    char src[INET_ADDRSTRLEN] = "";
+    char dst[INET_ADDRSTRLEN] = "";
+    if (!s->sc.cfg->passive) {
+        snprintf(out, size, "\"source_ip\":\"%s\",\"source_port\":0", s->local_ip);
+        return;
+    }
+    (void)inet_ntop(AF_INET, &leg->from.sin_addr, src, sizeof src);
+    (void)inet_ntop(AF_INET, &leg->rtp.sin_addr, dst, sizeof dst);
+    snprintf(out, size, "\"passive\":{\"dst\":\"%s:%u\",\"src_ip\":\"%s\"}", dst,
+             ntohs(leg->rtp.sin_port), src);
+}
+
 static enum slr_err open_leg(struct slr_setup *s, const struct slr_call *call, uint32_t leg)
 {
     char text[1024];
     char session[33];
     char key[SLR_SRTP_KEY_TEXT_SIZE];
     char srtp[192] = "";
+    char source[128];
     const struct slr_voice_row *v = slr_cast_voice(s->sc.cast, call->index)->row;
     session_of(s, call, session);
     if (s->sc.cfg->suite != SLR_SRTP_NONE) {
@@ -243,16 +275,17 @@ static enum slr_err open_leg(struct slr_setup *s, const struct slr_call *call, u
         snprintf(srtp, sizeof srtp, ",\"srtp\":[{\"suite\":\"%s\",\"key\":\"%s\"}]",
                  slr_srtp_suite_row(s->sc.cfg->suite)->name, key);
     }
+    source_of(s, &call->leg[leg], source, sizeof source);
     snprintf(
         text, sizeof text,
         "{\"cmd\":\"leg_open\",\"id\":\"%08x-%u-%u\",\"epoch\":%lld,\"session\":\"%s\","
         "\"leg\":\"leg%u\",\"channel\":%u,\"dn\":\"%u\",\"codecs\":[{\"pt\":%u,\"name\":\"%s\","
-        "\"clock\":%u,\"ch\":%u,\"fmtp\":\"%s\"}%s],\"source_ip\":\"%s\",\"source_port\":0,"
+        "\"clock\":%u,\"ch\":%u,\"fmtp\":\"%s\"}%s],%s,"
         "\"family\":4,\"hold\":false,\"ptime_ms\":20%s}",
         s->sc.cfg->run_id, call->index, leg, (long long)s->epoch, session, leg, leg,
         slr_book_dn(call->index, leg), v->pt, v->name, v->clock_hz, v->sdp_channels, v->fmtp,
         v->comfort ? ",{\"pt\":13,\"name\":\"CN\",\"clock\":8000,\"ch\":1,\"fmtp\":\"\"}" : "",
-        s->local_ip, srtp);
+        source, srtp);
     return put(s, text);
 }
 
@@ -262,6 +295,9 @@ static void begin(struct slr_setup *s, struct slr_call *call, int64_t now_ns)
     char session[33];
     char name[40];
     (void)now_ns;
+    if (s->sc.cfg->passive) {
+        slr_passive_addresses(call);
+    }
     session_of(s, call, session);
     slr_book_name(s->sc.book, call->index, name);
     s->waits[call->index] = (struct waits){.answers = 1 + SLR_LOAD_LEGS};

@@ -54,3 +54,14 @@ def test_frames_made_in_the_kernel(how):
     assert [r["send_errors"] for r in rows if "found" in r] == [0]
     rows = run("--net", "netns", "--setup", "seam", "--send", how, "--", "--profile", "wan")
     assert [r["send_errors"] for r in rows if "found" in r] == [0]
+
+
+@pytest.mark.parametrize("setup", ["seam", "none"])
+def test_calls_that_are_only_watched(setup):
+    """Frames between others on the recorder's link; the seam names their addresses, or nobody does."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    rows = run("--net", "netns", "--setup", setup, "--send", "live-in", "--capture", "packet", "--", "--rtcp",
+               "--profile", "lan")
+    verdict, = [r for r in rows if "found" in r]
+    assert verdict["recordings"] == 40 and verdict["unpaired"] == verdict["foreign"] == 0
