@@ -34,6 +34,7 @@ struct slr_engine_config {
     uint32_t block_ms;               /* how often a session is written */
     uint32_t workers, writers;
     const char *pin_workers, *pin_writers; /* lists of processors, NULL: any */
+    const char *numa_node;                 /* its number; NULL: any */
     uint32_t batch_us;
     uint32_t stall_memory_mb; /* packet memory pool */
     const char *digits;       /* keep | mask | drop default policy */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "engine/engine_priv.h"
 #include "engine/nofile.h"
 #include "engine/pin.h"
@@ -287,6 +288,7 @@ static void *sync_run(void *arg)
     struct slr_engine *e = arg;
     uint64_t synced = 0;
     uint32_t turns = 0;
+    slr_thread_name("sync", 0);
     while (!atomic_load(&e->sync_stop)) {
         nanosleep(&(struct timespec){0, 100 * SLR_NS_PER_MS}, NULL);
         uint64_t dirty = atomic_load(&e->dirty_bytes);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/queue.h"
+#include "engine/spread.h"
 #include "engine/steady.h"
 
 void slr_engine_emit(struct slr_engine *e, json_t *event)
@@ -48,7 +49,7 @@ uint32_t slr_engine_leg_find(struct slr_engine *e, const struct slr_session *s, 
 
 struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_session *s)
 {
-    return &e->worker[(uint32_t)(s - e->state->session) % e->worker_count];
+    return &e->worker[slr_spread_of((uint32_t)(s - e->state->session), e->worker_count)];
 }
 
 uint32_t slr_engine_leg_slot(struct slr_engine *e)
@@ -147,18 +148,10 @@ static void write_meta(struct slr_session *s, json_t *meta)
 
 static struct slr_session *session_slot(struct slr_engine *e)
 {
-    const uint32_t n = slr_state_sessions(e->state);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t slot = (e->session_cursor + i) % n;
-        if (atomic_load_explicit(&e->state->session[slot].state, memory_order_acquire) ==
-                SLR_SESSION_FREE &&
-            !atomic_load(&e->active[slot])) {
-            e->session_cursor = slot + 1;
-            return &e->state->session[slot];
-        }
-    }
-    e->session_cursor = n + 1;
-    uint32_t slot = slr_state_more_sessions(e->state);
+    uint32_t writers = e->writer_count ? e->writer_count : 1;
+    uint32_t slot =
+        slr_spread_slot(e->state, e->active, e->session_cursor, e->worker_count, writers);
+    e->session_cursor = slot + 1;
     return slot == SLR_NONE ? NULL : &e->state->session[slot];
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "engine/engine_priv.h"
 
 #define NAP_NS (100 * SLR_NS_PER_MS)
@@ -100,6 +101,7 @@ void slr_engine_watch_init(struct slr_engine *e)
 static void *run(void *arg)
 {
     struct slr_engine *e = arg;
+    slr_thread_name("watch", 0);
     while (!atomic_load(&e->watch.stop)) {
         slr_engine_watch_step(e, slr_clock_mono(e->clock));
         nanosleep(&(struct timespec){0, NAP_NS}, NULL);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "engine/evfiles.h"
 #include "engine/evid.h"
 #include "engine/evring.h"
@@ -186,6 +187,7 @@ static void *log_thread(void *arg)
     struct slr_evlog *log = arg;
     uint32_t failures = 0;
 
+    slr_thread_name("events", 0);
     pthread_mutex_lock(&log->lock);
     for (;;) {
         if (log->fetch_first) {

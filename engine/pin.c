@@ -3,10 +3,19 @@
  */
 #include "engine/pin.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/slice.h"
+
+#define NODES 1024u
+#define MPOL_PREFERRED 1 /* linux/mempolicy.h; another node's memory is better than none */
+#define LIST_BYTES 1024u
 
 static bool add_range(struct slr_pin *pin, uint64_t from, uint64_t to)
 {
@@ -57,4 +66,49 @@ enum slr_err slr_pin_thread(const struct slr_pin *pin, uint32_t number, pthread_
     CPU_ZERO(&set);
     CPU_SET(pin->cpu[number % pin->count], &set);
     return pthread_setaffinity_np(thread, sizeof set, &set) == 0 ? SLR_OK : SLR_INVAL;
+}
+
+/* "nodeN/cpulist" */
+static enum slr_err node_cpus(const char *root, uint64_t node, struct slr_pin *out)
+{
+    char path[256];
+    char list[LIST_BYTES];
+    snprintf(path, sizeof path, "%s/node%llu/cpulist", root, (unsigned long long)node);
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        return SLR_NOTFOUND;
+    }
+    bool got = fgets(list, sizeof list, f) != NULL;
+    fclose(f);
+    list[got ? strcspn(list, "\n") : 0] = '\0';
+    return slr_pin_parse(list, out) == SLR_OK ? SLR_OK : SLR_NOTFOUND;
+}
+
+enum slr_err slr_numa_bind(const char *root, const char *node)
+{
+    struct slr_pin cpus;
+    uint64_t number = 0;
+    cpu_set_t ours;
+    cpu_set_t set;
+    unsigned long mask[NODES / (8 * sizeof(unsigned long))] = {0};
+    if (!slr_slice_to_u64(slr_slice_str(node), NODES - 1, &number)) {
+        return SLR_INVAL;
+    }
+    enum slr_err err = node_cpus(root, number, &cpus);
+    if (err != SLR_OK || sched_getaffinity(0, sizeof ours, &ours) != 0) {
+        return SLR_NOTFOUND;
+    }
+    CPU_ZERO(&set);
+    for (uint32_t i = 0; i < cpus.count; i++) {
+        CPU_SET(cpus.cpu[i], &set);
+    }
+    CPU_AND(&set, &set, &ours);
+    if (CPU_COUNT(&set) == 0) {
+        return SLR_NOTFOUND;
+    }
+    mask[number / (8 * sizeof mask[0])] = 1ul << number % (8 * sizeof mask[0]);
+    if (syscall(SYS_set_mempolicy, MPOL_PREFERRED, mask, (unsigned long)NODES) != 0) {
+        return errno == ENOSYS ? SLR_UNSUPPORTED : SLR_NOTFOUND;
+    }
+    return sched_setaffinity(0, sizeof set, &set) == 0 ? SLR_OK : SLR_NOTFOUND;
 }

@@ -27,4 +27,12 @@ enum slr_err slr_pin_parse(const char *list, struct slr_pin *out) SLR_CHECKED;
 enum slr_err slr_pin_thread(const struct slr_pin *pin, uint32_t number,
                             pthread_t thread) SLR_CHECKED;
 
+#define SLR_NUMA_ROOT "/sys/devices/system/node"
+
+/* All threads that this one starts from now on run on the node's processors (slr_pin_thread can
+ * still say which), and their memory is taken there as long as the node has some. root: where the
+ * kernel shows the nodes. SLR_INVAL: no number; SLR_NOTFOUND: no such node here, or none of its
+ * processors is ours; SLR_UNSUPPORTED: this kernel has no such thing. */
+enum slr_err slr_numa_bind(const char *root, const char *node) SLR_CHECKED;
+
 #endif

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "engine/cuts.h"
 #include "engine/ledger_fill.h"
 #include "engine/queue.h"
@@ -419,6 +420,7 @@ uint32_t slr_sealer_step(struct slr_sealer *s)
 static void *run(void *arg)
 {
     struct slr_sealer *s = arg;
+    slr_thread_name("seal", 0);
     while (!atomic_load(&s->stop)) {
         uint32_t left = slr_sealer_step(s);
         struct timespec nap = {left ? 1 : 0, left ? 0 : 20 * SLR_NS_PER_MS};

@@ -19,6 +19,7 @@
 #include "engine/leg_codecs.h"
 #include "engine/nofile.h"
 #include "engine/peaks.h"
+#include "engine/pin.h"
 #include "engine/state.h"
 
 #define WINDOW_MIN_MS 40u
@@ -80,6 +81,8 @@ static const struct slr_option options[] = {
     STR("pin-workers", pin_workers, "CPUS", NULL,
         "processors of the receiving threads, one each: 0,2-3; none given: any"),
     STR("pin-writers", pin_writers, "CPUS", NULL, "processors of the writing threads"),
+    STR("numa-node", numa_node, "N", NULL,
+        "processors and memory of this NUMA node; none given: any"),
     U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),
     U32_OR_0(
         "packet-memory", stall_memory_mb, 1, 65536, "MB",
@@ -253,6 +256,18 @@ static int run(struct slr_engine_config *cfg)
             SLR_WARN("log_config_missing", "path=%s", SLR_Q(cfg->log_config));
         } else if (err != SLR_OK) {
             fprintf(stderr, "slr: --log-config %s: %s\n", cfg->log_config, slr_err_text(err));
+            return EXIT_FAILURE;
+        }
+    }
+    if (cfg->numa_node) {
+        enum slr_err err = slr_numa_bind(SLR_NUMA_ROOT, cfg->numa_node);
+        if (err == SLR_UNSUPPORTED) { /* there is but one */
+            SLR_WARN("numa_unsupported", "node=%s", SLR_Q(cfg->numa_node));
+        } else if (err != SLR_OK) {
+            fprintf(stderr,
+                    "slr: --numa-node: expected a node of this machine with processors that we may "
+                    "use, not \"%s\"\n",
+                    cfg->numa_node);
             return EXIT_FAILURE;
         }
     }

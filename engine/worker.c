@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/prefetch.h"
+#include "common/thread_name.h"
 #include "engine/queue.h"
 #include "engine/rtcp.h"
 #include "engine/steady.h"
@@ -338,6 +339,7 @@ enum slr_err slr_worker_step(struct slr_worker *w, uint32_t timeout_us)
 static void *run(void *arg)
 {
     struct slr_worker *w = arg;
+    slr_thread_name("work", w->number);
     while (!atomic_load(&w->stop)) {
         enum slr_err err = slr_worker_step(w, 50000);
         if (err != SLR_OK && err != SLR_AGAIN) {

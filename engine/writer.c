@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/ring.h"
+#include "common/thread_name.h"
 #include "engine/missed.h"
 #include "engine/placement.h"
 #include "engine/skew_stage.h"
@@ -610,6 +611,7 @@ int64_t slr_writer_nap_ns(const struct slr_writer *w)
 static void *run(void *arg)
 {
     struct slr_writer *w = arg;
+    slr_thread_name("write", w->number);
     int64_t nap_ns = slr_writer_nap_ns(w);
     struct timespec nap = {nap_ns / SLR_NS_PER_S, nap_ns % SLR_NS_PER_S};
     while (!atomic_load(&w->stop)) {
