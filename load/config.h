@@ -21,6 +21,7 @@ enum slr_load_send { SLR_SEND_UDP, SLR_SEND_RAW, SLR_SEND_LIVE, SLR_SEND_LIVE_IN
 struct slr_load_config {
     const char *sip;               /* ADDR:PORT of the recorder's control plane */
     const char *seam;              /* or the engine's control socket */
+    const char *plain;             /* ADDR:PORT; neither: streams go to ports from there on */
     const char *stats;             /* with sip: the control socket, for counters */
     const char *data;              /* the recorder's --data directory, to check the recordings */
     const char *state;             /* its --state directory, whose size is told */

@@ -23,6 +23,8 @@ static const struct slr_option table[] = {
     {0, "passive", SLR_OPT_FLAG, AT(passive), 0, 0, NULL, NULL,
      "calls between others, which the recorder only sees on the link that frames are sent to; "
      "nothing is set up, or, with --seam, it is told their addresses"},
+    {0, "plain", SLR_OPT_STR, AT(plain), 0, 0, "ADDR:PORT", NULL,
+     "set nothing up: each stream goes to a UDP port of its own, PORT, PORT + 2 and so on"},
     {0, "stats", SLR_OPT_STR, AT(stats), 0, 0, "PATH", NULL,
      "without --seam: the engine's control socket, for its counters"},
     {'d', "data", SLR_OPT_STR, AT(data), 0, 0, "DIR", NULL,
@@ -182,8 +184,12 @@ static enum slr_err derive(struct slr_load_config *cfg)
     if (cfg->passive && (cfg->sip || (cfg->srtp && !cfg->seam))) {
         return fail("--passive: the recorder is told of calls, and keys, by --seam only");
     }
-    if (!cfg->sip == !cfg->seam && !(cfg->passive && !cfg->sip)) {
-        return fail("one of --sip and --seam is needed");
+    int ways = (cfg->sip != NULL) + (cfg->seam != NULL) + (cfg->plain != NULL);
+    if (ways != 1 && !(ways == 0 && cfg->passive)) {
+        return fail("one of --sip, --seam, --plain and --passive is needed");
+    }
+    if (cfg->plain && (cfg->passive || cfg->churn > 0 || cfg->srtp)) {
+        return fail("--plain: without --passive, --churn and --srtp");
     }
     if (cfg->sip && cfg->send_by == SLR_SEND_LIVE_IN) {
         return fail("--send live-in: calls are set up on the seam only");

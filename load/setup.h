@@ -54,14 +54,15 @@ struct slr_setup_ops {
  * socket. NULL: not to be had. Waits up to 2 s. */
 json_t *slr_setup_stats(const struct slr_load_config *cfg, const char *path);
 
-extern const struct slr_setup_ops slr_setup_seam;    /* cfg->seam */
-extern const struct slr_setup_ops slr_setup_sip;     /* cfg->sip */
-extern const struct slr_setup_ops slr_setup_passive; /* neither: calls that are only watched */
+extern const struct slr_setup_ops slr_setup_seam; /* cfg->seam */
+extern const struct slr_setup_ops slr_setup_sip;  /* cfg->sip */
+extern const struct slr_setup_ops
+    slr_setup_none; /* neither: calls that are only watched, or just sent */
 
 /* Which of them. */
 static inline const struct slr_setup_ops *slr_setup_of(const struct slr_load_config *cfg)
 {
-    return cfg->seam ? &slr_setup_seam : cfg->sip ? &slr_setup_sip : &slr_setup_passive;
+    return cfg->seam ? &slr_setup_seam : cfg->sip ? &slr_setup_sip : &slr_setup_none;
 }
 
 #endif

@@ -65,3 +65,25 @@ def test_calls_that_are_only_watched(setup):
                "--profile", "lan")
     verdict, = [r for r in rows if "found" in r]
     assert verdict["recordings"] == 40 and verdict["unpaired"] == verdict["foreign"] == 0
+
+
+def test_beside_a_naive_recorder():
+    """Both record the same load by turns; the row has the figures of both."""
+    if procs.missing("slr", "slr-load", "naive-recorder"):
+        pytest.skip("not built")
+    r = subprocess.run([os.path.join(SOURCE, "bench", "naive.py"), "--bin", procs.bin_dir(), "--calls", "20", "--seconds",
+                        "2", "--rounds", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                       timeout=120)
+    assert r.returncode == 0, r.stderr[-3000:]
+    row = json.loads(r.stdout)
+    assert row["bench"] == "naive/g711-dual/calls=20" and row["slr_lost"] == row["naive_lost"] == 0
+    assert row["slr_cpu_ms_per_call_second"] >= 0 and row["naive_cpu_ms_per_call_second"] > 0
+
+
+def test_plain_needs_room_for_its_ports():
+    if procs.missing("slr-load"):
+        pytest.skip("not built")
+    for words in (["127.0.0.1:65000"], ["127.0.0.1"], ["[::1]:4000"], ["127.0.0.1:4000", "--churn", "1"]):
+        r = subprocess.run([procs.binary("slr-load"), "--no-check", "--calls", "200", "--plain", *words],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+        assert r.returncode == 2 and "--plain" in r.stderr and r.stdout == "", (words, r.stderr)
