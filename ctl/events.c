@@ -165,6 +165,24 @@ static void on_deleted(struct slr_core *core, const json_t *ev)
     }
 }
 
+/* Of a recording that was sealed as WAV: its final format was made, or could not be (the WAV is
+ * kept and it is tried again). */
+static void on_encoded(struct slr_core *core, const json_t *ev, bool done)
+{
+    const char *session = slr_json_str(ev, "session");
+    if (!session) {
+        return;
+    }
+    put_recording(core, slr_recording_of_event(ev, core->engine_id));
+    if (done) {
+        SLR_INFO("recording_encoded", "recording=%s format=%s", session,
+                 SLR_Q(slr_json_str(ev, "format")));
+    } else {
+        SLR_WARN("recording_not_encoded", "recording=%s err=%s", session,
+                 SLR_Q(slr_json_str(ev, "err")));
+    }
+}
+
 static void on_paused(struct slr_core *core, const json_t *ev, bool paused)
 {
     struct slr_call *call = slr_calls_get(core, slr_json_str(ev, "session"));
@@ -254,6 +272,8 @@ static void dispatch(struct slr_core *core, const char *name, const json_t *ev)
         on_failed(core, ev);
     } else if (strcmp(name, "deleted") == 0) {
         on_deleted(core, ev);
+    } else if (strcmp(name, "encoded") == 0 || strcmp(name, "encode_failed") == 0) {
+        on_encoded(core, ev, strcmp(name, "encoded") == 0);
     } else if (strcmp(name, "paused") == 0 || strcmp(name, "resumed") == 0) {
         on_paused(core, ev, name[0] == 'p');
     } else if (strcmp(name, "leg_heard") == 0) {

@@ -193,7 +193,12 @@ enum MHD_Result slr_http_do_media(struct slr_http_request *r)
     const char *file = text_of(chosen, "file");
     err = file[0] != '\0' ? slr_http_open_rec(r->h, file, &m.fd) : SLR_NOTFOUND;
     describe(record, chosen, &m);
+    bool replaced = err == SLR_NOTFOUND && strcmp(text_of(record, "encoding"), "pending") == 0;
     json_decref(record);
+    if (replaced) { /* the catalogue will hear of it in a moment */
+        return slr_http_reply_problem(r, MHD_HTTP_CONFLICT, SLR_BUSY,
+                                      "its final format has just been made");
+    }
     if (err == SLR_OK && fstat(m.fd, &st) != 0) {
         close(m.fd);
         err = SLR_IO;

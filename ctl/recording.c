@@ -111,8 +111,24 @@ static json_t *sealed(const json_t *ev, const char *session, const char *engine)
     copy(record, ev, texts, sizeof texts / sizeof texts[0], is_text);
     copy(record, ev, numbers, sizeof numbers / sizeof numbers[0], is_number);
     copy(record, ev, &(const char *){"files"}, 1, is_list);
+    copy(record, ev, &(const char *){"encoding"}, 1, is_text);
     if (!reason || strcmp(reason, "state-lost") != 0) {
         copy_parties(record, ev, session);
+    }
+    return record;
+}
+
+/* What was sealed as WAV has its final files now. */
+static json_t *encoded(const json_t *ev, const char *session)
+{
+    static const char *const texts[] = {"file", "ledger", "container",
+                                        "mime", "format", "media_hash"};
+    static const char *const numbers[] = {"channels", "sample_hz", "frames", "bytes"};
+    json_t *record = json_pack("{s:s, s:s}", "id", session, "encoding", "done");
+    if (record) {
+        copy(record, ev, texts, sizeof texts / sizeof texts[0], is_text);
+        copy(record, ev, numbers, sizeof numbers / sizeof numbers[0], is_number);
+        copy(record, ev, &(const char *){"files"}, 1, is_list);
     }
     return record;
 }
@@ -129,6 +145,12 @@ json_t *slr_recording_of_event(const json_t *event, const char *engine)
     }
     if (strcmp(name, "sealed") == 0) {
         return sealed(event, session, engine);
+    }
+    if (strcmp(name, "encoded") == 0) {
+        return encoded(event, session);
+    }
+    if (strcmp(name, "encode_failed") == 0) {
+        return json_pack("{s:s, s:s}", "id", session, "encoding", "failed");
     }
     if (strcmp(name, "failed") == 0) {
         const char *err = slr_json_str(event, "err");

@@ -35,6 +35,9 @@ struct slr_engine_config {
     uint32_t workers, writers;
     const char *pin_workers, *pin_writers; /* lists of processors, NULL: any */
     const char *numa_node;                 /* its number; NULL: any */
+    uint32_t encoders;        /* threads that make final formats, 0: one for each processor */
+    const char *pin_encoders; /* list of processors, NULL: any */
+    uint32_t encode_load_percent, encode_within_s;
     uint32_t batch_us;
     uint32_t stall_memory_mb; /* packet memory pool */
     const char *digits;       /* keep | mask | drop default policy */

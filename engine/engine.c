@@ -114,7 +114,7 @@ static enum slr_err read_words(struct slr_engine *e)
 static enum slr_err open_data(struct slr_engine *e)
 {
     char path[4096];
-    static const char *const sub[] = {"", "/rec", "/rec/open"};
+    static const char *const sub[] = {"", "/rec", "/rec/open", "/rec/encode"};
     for (size_t i = 0; i < sizeof sub / sizeof sub[0]; i++) {
         snprintf(path, sizeof path, "%s%s", e->cfg->data_dir, sub[i]);
         if (mkdir(path, 0700) != 0 && errno != EEXIST) {
@@ -318,10 +318,38 @@ static enum slr_err pin(const char *list, uint32_t number, pthread_t thread, con
     return err;
 }
 
+static enum slr_err start_encoders(struct slr_engine *e)
+{
+    struct slr_encode *c = &e->encode;
+    uint32_t block_ms = e->cfg->block_ms ? e->cfg->block_ms : 1000;
+    c->state = e->state;
+    c->sealer = &e->sealer;
+    c->sink = &e->sink;
+    c->rec_fd = e->rec_fd;
+    c->encoders = e->cfg->encoders;
+    c->pin = e->cfg->pin_encoders;
+    c->limit_percent = e->cfg->encode_load_percent;
+    c->within_s = e->cfg->encode_within_s;
+    c->window_ticks = e->window_ticks;
+    c->stalled_ns = &e->watch.stalled_ns;
+    c->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
+    enum slr_err err = slr_encode_start(c);
+    if (err == SLR_OK) {
+        e->sealer.encode = c;
+    } else {
+        SLR_ERROR("encoders_failed", "err=%s pin_encoders=%s", slr_err_name(err),
+                  SLR_Q(c->pin ? c->pin : ""));
+    }
+    return err;
+}
+
 /* What waits for the disk and needs nothing of the packet path. */
 static enum slr_err start_disk_threads(struct slr_engine *e)
 {
     enum slr_err err = slr_keeper_start(&e->keeper, e->state);
+    if (err == SLR_OK) {
+        err = start_encoders(e);
+    }
     if (err == SLR_OK) {
         err = slr_sealer_start(&e->sealer);
     }
@@ -461,6 +489,9 @@ static void stop_threads(struct slr_engine *e)
         slr_writer_stop(&e->writer[i]);
     }
     slr_sealer_stop(&e->sealer);
+    if (e->sealer.encode) {
+        slr_encode_stop(&e->encode);
+    }
     slr_keeper_stop(&e->keeper);
     if (e->sync_running) {
         atomic_store(&e->sync_stop, true);

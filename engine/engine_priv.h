@@ -4,6 +4,7 @@
 #ifndef SLR_ENGINE_ENGINE_PRIV_H
 #define SLR_ENGINE_ENGINE_PRIV_H
 
+#include "engine/encode.h"
 #include "engine/engine.h"
 #include "engine/engine_watch.h"
 #include "engine/flows.h"
@@ -54,6 +55,7 @@ struct slr_engine {
     uint32_t writer_count;
     struct slr_sealer sealer;
     struct slr_engine_watch watch;
+    struct slr_encode encode;
     struct slr_counters counters; /* control thread's */
     _Atomic uint64_t dirty_bytes;
     int rec_fd;

@@ -61,7 +61,8 @@ json_t *slr_engine_snapshot(struct slr_engine *e)
 
 static uint64_t counter_sum(const struct slr_engine *e, uint32_t id)
 {
-    uint64_t sum = slr_count_get(&e->counters.at[id]) + slr_count_get(&e->sealer.counters.at[id]);
+    uint64_t sum = slr_count_get(&e->counters.at[id]) + slr_count_get(&e->sealer.counters.at[id]) +
+                   slr_count_get(&e->encode.counters.at[id]);
     for (uint32_t i = 0; i < e->worker_count; i++) {
         sum += slr_count_get(&e->worker[i].counters.at[id]);
     }
@@ -125,12 +126,13 @@ json_t *slr_engine_stats(struct slr_engine *e)
     double budget = (double)atomic_load(&e->watch.budget_ns) / (double)SLR_NS_PER_S;
     put_gauges(e, counters);
     slr_mono now = slr_clock_mono(slr_clock_real());
+    json_t *encode = e->sealer.encode ? slr_encode_stats(e->sealer.encode) : json_object();
     return json_pack(
-        "{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:s,s:o,s:o}", "streams_used", (int)used, "streams_max",
+        "{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:s,s:o,s:o,s:o}", "streams_used", (int)used, "streams_max",
         (int)e->cfg->streams, "sessions", (int)sessions, "draining", (int)e->draining, "uptime_s",
         (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S), "backend", e->backend,
-        "stall_budget_s", budget, "refusing", slr_refusal_name(slr_engine_refusal(e, 2)), "capture",
-        capture_json(e), "counters", counters);
+        "stall_budget_s", budget, "refusing", slr_refusal_name(slr_engine_refusal(e, 2)), "encode",
+        encode, "capture", capture_json(e), "counters", counters);
 }
 
 void slr_engine_log_totals(const struct slr_engine *e)

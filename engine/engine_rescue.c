@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "engine/encode_task.h"
 #include "engine/engine_priv.h"
 #include "engine/finish.h"
 #include "engine/render.h"
@@ -68,17 +69,6 @@ static const char *text_of(const json_t *o, const char *key)
 {
     const char *text = json_string_value(json_object_get(o, key));
     return text ? text : "";
-}
-
-/* The policy that the ledger was written for. */
-static bool read_output(const json_t *ledger, struct slr_output *output)
-{
-    const json_t *o = json_object_get(ledger, "output");
-    const char *why = "";
-    return slr_output_of_words(text_of(o, "format"), text_of(o, "layout"),
-                               (uint32_t)json_integer_value(json_object_get(o, "sample_hz")),
-                               json_is_true(json_object_get(o, "cut_pauses")), output,
-                               &why) == SLR_OK;
 }
 
 static bool all_published(const struct slr_engine *e, const json_t *ledger)
@@ -158,12 +148,15 @@ static bool finish_sealing(struct slr_engine *e, struct slr_session *s)
     if (!ledger) {
         return false;
     }
-    bool known = read_output(ledger, &s->output);
+    bool known = slr_encode_task_output(ledger, &s->output);
     bool cuts = json_array_size(json_object_get(ledger, "cuts")) > 0;
     slr_output_apply(&s->output, &s->shape, cuts, &plan);
     slr_recfile_name_open(s->id, open_name);
     slr_recfile_name_final(s->id, ".wav", final);
-    if (!plan.is_plain && known && all_published(e, ledger)) {
+    if (json_object_get(ledger, "encoding")) { /* put off: it goes on as that */
+        slr_recfile_name_encode(s->id, final);
+        err = slr_seal_publish(e->rec_fd, open_name, final);
+    } else if (!plan.is_plain && known && all_published(e, ledger)) {
         err = unlinkat(e->rec_fd, open_name, 0) == 0 ? SLR_OK : slr_err_from_errno(errno);
     } else {
         if (!plan.is_plain) {

@@ -1,6 +1,6 @@
 /*
  * finish: blocks of the working file, cut, mixed or split into lanes of one channel each,
- * resampled, and put into the containers. Sealer thread.
+ * resampled, and put into the containers. An encoder's thread.
  */
 #include "engine/finish.h"
 
@@ -56,7 +56,16 @@ void slr_finish_names(const char *id, const struct slr_output_plan *plan, uint32
     }
     snprintf(tail, sizeof tail, "%s%s", of, plan->container->extension);
     slr_recfile_name_final(id, tail, f->file);
-    snprintf(f->part, sizeof f->part, "open/%.32s%s.part", id, of);
+    snprintf(f->part, sizeof f->part, "encode/%.32s%s.part", id, of);
+}
+
+enum slr_err slr_finish_publish(int rec_fd, const struct slr_final_file *f)
+{
+    enum slr_err err = slr_seal_publish(rec_fd, f->part, f->file);
+    if (err == SLR_EXISTS && unlinkat(rec_fd, f->file, 0) == 0) {
+        err = slr_seal_publish(rec_fd, f->part, f->file);
+    }
+    return err;
 }
 
 void slr_finish_clean(int rec_fd, const char *id)
@@ -64,9 +73,9 @@ void slr_finish_clean(int rec_fd, const char *id)
     char name[SLR_REC_NAME_SIZE];
     for (int i = -1; i < SLR_MAX_CHANNELS; i++) {
         if (i < 0) {
-            snprintf(name, sizeof name, "open/%.32s.part", id);
+            snprintf(name, sizeof name, "encode/%.32s.part", id);
         } else {
-            snprintf(name, sizeof name, "open/%.32s-%d.part", id, i);
+            snprintf(name, sizeof name, "encode/%.32s-%d.part", id, i);
         }
         unlinkat(rec_fd, name, 0);
     }

@@ -2,10 +2,10 @@
  * finish: from the working file of an ended recording to its final files, where these are not the
  * working file itself: other format, rate or layout, or pauses left out.
  *
- * Streaming, in constant memory; sealer thread, blocks on the disk, allocates for the time of the
- * call. It only reads the working file and makes "open/ID.part" or "open/ID-N.part" from its
- * beginning each time, so it can be repeated after a death at any point. The same recording gives
- * the same bytes.
+ * Streaming, in constant memory; an encoder's thread, blocks on the disk, allocates for the time of
+ * the call. It only reads the working file and makes "encode/ID.part" or "encode/ID-N.part" from
+ * its beginning each time, so it can be repeated after a death at any point. The same recording
+ * gives the same bytes.
  */
 #ifndef SLR_ENGINE_FINISH_H
 #define SLR_ENGINE_FINISH_H
@@ -49,6 +49,10 @@ void slr_finish_names(const char *id, const struct slr_output_plan *plan, uint32
  */
 enum slr_err slr_finish_run(const struct slr_finish_job *job, struct slr_final_file *file,
                             uint64_t *frames) SLR_CHECKED;
+
+/* A part gets its final name, on the disk. What lies there is of an earlier attempt that told
+ * nobody. */
+enum slr_err slr_finish_publish(int rec_fd, const struct slr_final_file *f) SLR_CHECKED;
 
 /* Removes parts that a death left behind. */
 void slr_finish_clean(int rec_fd, const char *id);

@@ -299,6 +299,9 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
             .recorded = s->shape,
             .output = &s->output,
             .layout = sealed->plan.layout,
+            .put_off = sealed->put_off,
+            .opus_bps = sealed->opus_bps,
+            .opus_complexity = sealed->opus_complexity,
             .start_wall = s->start_wall,
             .len_ticks = atomic_load(&s->end_ticks),
             .frames = sealed->frames,
@@ -415,5 +418,8 @@ json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
         json_object_set(ev, "files", files);
     }
     json_decref(files);
+    if (ev && sealed->put_off) {
+        json_object_set_new(ev, "encoding", json_string("pending"));
+    }
     return ev;
 }

@@ -17,6 +17,8 @@ struct slr_sealed {
     struct slr_ledger_cut *cut;                   /* malloc'ed */
     uint32_t cut_count;
     const char *state; /* sealed | orphan | partial */
+    bool put_off;      /* as WAV in the folder "encode"; the plan's files come later */
+    uint32_t opus_bps, opus_complexity; /* put off: to be coded with */
 };
 
 /* journal: as far as the session's commit says; one that is cut is told as lost-disk. *text is

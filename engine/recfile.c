@@ -26,6 +26,11 @@ void slr_recfile_name_spans(const char *id, char out[static SLR_REC_NAME_SIZE])
     snprintf(out, SLR_REC_NAME_SIZE, "open/%s.spans", id);
 }
 
+void slr_recfile_name_encode(const char *id, char out[static SLR_REC_NAME_SIZE])
+{
+    snprintf(out, SLR_REC_NAME_SIZE, "encode/%.32s.wav", id);
+}
+
 void slr_recfile_name_day(const char *id, char out[static SLR_REC_NAME_SIZE])
 {
     char hex[13];

@@ -28,6 +28,8 @@ struct slr_recfile {
 /* "open/ID.wav", "open/ID.spans", "YYYYMMDD/ID.wav", "YYYYMMDD/ID.json", "YYYYMMDD". */
 void slr_recfile_name_open(const char *id, char out[static SLR_REC_NAME_SIZE]);
 void slr_recfile_name_spans(const char *id, char out[static SLR_REC_NAME_SIZE]);
+/* "encode/ID.wav": sealed, and to be encoded (engine/encode.h). */
+void slr_recfile_name_encode(const char *id, char out[static SLR_REC_NAME_SIZE]);
 void slr_recfile_name_day(const char *id, char out[static SLR_REC_NAME_SIZE]);
 void slr_recfile_name_final(const char *id, const char *extension,
                             char out[static SLR_REC_NAME_SIZE]);

@@ -83,6 +83,15 @@ static const struct slr_option options[] = {
     STR("pin-writers", pin_writers, "CPUS", NULL, "processors of the writing threads"),
     STR("numa-node", numa_node, "N", NULL,
         "processors and memory of this NUMA node; none given: any"),
+    U32_OR_0("encoders", encoders, 1, 64, "N",
+             "threads of lowest priority for gsm, opus, flac and the like, 0: one a processor"),
+    STR("pin-encoders", pin_encoders, "CPUS", NULL, "processors of the encoding threads"),
+    U32(0, "encode-load", encode_load_percent, 0, 100, "PERCENT", "75",
+        "above this use of its processors by the engine, recordings stay WAV and are encoded "
+        "later; "
+        "0: always later"),
+    U32(0, "encode-within", encode_within_s, 0, 31536000, "SEC", "3600",
+        "what waits longer is encoded under load too, one at a time, with an alarm; 0: never"),
     U32(0, "batch-us", batch_us, 0, 100000, "US", "5000", "packets are collected so long"),
     U32_OR_0(
         "packet-memory", stall_memory_mb, 1, 65536, "MB",

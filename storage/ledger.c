@@ -474,6 +474,18 @@ static void put_cuts(struct render *r, json_t *object)
     }
 }
 
+/* What is still to be made, with what. */
+static json_t *render_put_off(struct render *r)
+{
+    json_t *o = json_object();
+
+    put_text(r, o, "state", "pending");
+    put_int(r, o, "opus_bitrate", r->ledger->opus_bps);
+    put_int(r, o, "opus_complexity", r->ledger->opus_complexity);
+    put_cuts(r, o);
+    return o;
+}
+
 static json_t *render_whole(struct render *r, json_t *meta)
 {
     const struct slr_ledger *l = r->ledger;
@@ -496,13 +508,18 @@ static json_t *render_whole(struct render *r, json_t *meta)
     if (l->output) {
         put(r, o, "output", render_output(r, l->output));
     }
+    if (l->put_off) {
+        put(r, o, "encoding", render_put_off(r));
+    }
     put_text(r, o, "start", start);
     put_int(r, o, "start_wall_ns", l->start_wall.ns);
     put_ticks(r, o, "len", l->len_ticks);
     put_count(r, o, "frames", l->frames);
     put(r, o, "media", render_media(r, l->media_offset_bytes, l->media_len_bytes, l->media_hash));
     put_files(r, o);
-    put_cuts(r, o);
+    if (!l->put_off) {
+        put_cuts(r, o);
+    }
     put(r, o, "meta", meta);
     for (uint32_t i = 0; i < l->leg_count; i++) {
         add(r, legs, render_leg(r, &l->leg[i]));
@@ -567,6 +584,60 @@ enum slr_err slr_ledger_render(const struct slr_ledger *ledger, char **text, siz
     }
     json_t *root = render_whole(&r, meta);
     err = root && !r.failed ? dump(root, text, len_bytes) : SLR_NOMEM;
+    json_decref(root);
+    return err;
+}
+
+/* One of the members that change; NULL: it is not. */
+static json_t *render_anew(struct render *r, const char *key)
+{
+    const struct slr_ledger *l = r->ledger;
+
+    if (strcmp(key, "file") == 0) {
+        return json_string(l->file);
+    }
+    if (strcmp(key, "container") == 0) {
+        return json_string(l->container);
+    }
+    if (strcmp(key, "mime") == 0) {
+        return json_string(l->mime_type);
+    }
+    if (strcmp(key, "shape") == 0) {
+        return render_shape(r, &l->shape, l->coding);
+    }
+    if (strcmp(key, "layout") == 0) {
+        return json_string(slr_layout_name((uint8_t)l->layout));
+    }
+    if (strcmp(key, "frames") == 0) {
+        return json_integer((json_int_t)l->frames);
+    }
+    return strcmp(key, "media") == 0
+               ? render_media(r, l->media_offset_bytes, l->media_len_bytes, l->media_hash)
+               : NULL;
+}
+
+enum slr_err slr_ledger_reform(json_t *was, const struct slr_ledger *now, char **text,
+                               size_t *len_bytes)
+{
+    struct render r = {now, false};
+    json_t *root = json_object(), *value;
+    const char *key;
+
+    *text = NULL;
+    *len_bytes = 0;
+    json_object_foreach(was, key, value)
+    {
+        if (strcmp(key, "encoding") == 0) {
+            continue;
+        }
+        json_t *anew = render_anew(&r, key);
+        put(&r, root, key, anew ? anew : json_incref(value));
+        if (strcmp(key, "media") == 0) {
+            put_files(&r, root);
+            put_cuts(&r, root);
+        }
+    }
+    enum slr_err err = root && !r.failed ? dump(root, text, len_bytes) : SLR_NOMEM;
     json_decref(root);
     return err;
 }

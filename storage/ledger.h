@@ -154,6 +154,9 @@ struct slr_ledger {
     struct slr_audio_shape recorded;
     const struct slr_output *output; /* what was asked for */
     enum slr_layout layout;
+    /* sealed as recorded: what `output` asks for is made later, with these; nothing is cut yet */
+    bool put_off;
+    uint32_t opus_bps, opus_complexity;
     slr_wall start_wall;
     int64_t len_ticks;
     uint64_t frames;
@@ -175,6 +178,14 @@ struct slr_ledger {
 /* Renders to malloc'ed text ending in a newline; the caller frees. SLR_NOMEM, SLR_FORMAT when
  * meta_json is no object. */
 enum slr_err slr_ledger_render(const struct slr_ledger *ledger, char **text,
+                               size_t *len_bytes) SLR_CHECKED;
+
+/*
+ * The ledger of a recording that was put off, once its final files are made: `was` with what `now`
+ * says of files, shape, layout, frames, media and cuts (nothing else of it is looked at), the same
+ * bytes as if it had not been put off. Result and errors as above.
+ */
+enum slr_err slr_ledger_reform(json_t *was, const struct slr_ledger *now, char **text,
                                size_t *len_bytes) SLR_CHECKED;
 
 #endif

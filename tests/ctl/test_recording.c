@@ -82,3 +82,26 @@ Test(recording, of_a_snapshot)
     cr_assert_null(slr_recording_of_session(NULL, "e1"));
     json_decref(s);
 }
+
+/* Sealed as WAV for now: what is told later changes what was made, and nothing else. */
+Test(recording, encoded_later)
+{
+    json_t *r = of("{\"ev\":\"sealed\",\"session\":\"" ID "\",\"call\":\"c\",\"state\":\"sealed\","
+                   "\"file\":\"encode/" ID ".wav\",\"encoding\":\"pending\"}");
+    cr_assert_str_eq(json_string_value(json_object_get(r, "encoding")), "pending");
+    json_decref(r);
+    r = of("{\"ev\":\"encode_failed\",\"session\":\"" ID "\",\"err\":\"NOSPACE\"}");
+    cr_assert_str_eq(json_string_value(json_object_get(r, "encoding")), "failed");
+    cr_assert_eq(json_object_size(r), 2u);
+    json_decref(r);
+    r = of("{\"ev\":\"encoded\",\"session\":\"" ID "\",\"file\":\"20260101/" ID ".opus\","
+           "\"container\":\"opus\",\"bytes\":77,\"frames\":\"x\",\"call\":\"other\"}");
+    cr_assert_str_eq(json_string_value(json_object_get(r, "encoding")), "done");
+    cr_assert_str_eq(json_string_value(json_object_get(r, "file")), "20260101/" ID ".opus");
+    cr_assert_str_eq(json_string_value(json_object_get(r, "container")), "opus");
+    cr_assert_eq(json_integer_value(json_object_get(r, "bytes")), 77);
+    cr_assert_null(json_object_get(r, "frames"));
+    cr_assert_null(json_object_get(r, "call"));
+    cr_assert_null(json_object_get(r, "state"));
+    json_decref(r);
+}

@@ -148,6 +148,8 @@ static inline void fx_open_sized(struct fx *f, uint32_t legs, uint32_t chunks)
     snprintf(f->state_dir, sizeof f->state_dir, "%s/state", f->root);
     snprintf(path, sizeof path, "%s/open", f->root);
     cr_assert_eq(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/encode", f->root);
+    cr_assert_eq(mkdir(path, 0700), 0);
     f->events = json_array();
     f->cfg.streams = legs;
     f->e.cfg = &f->cfg;

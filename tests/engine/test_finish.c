@@ -94,7 +94,7 @@ static void check_clean(const struct one *o)
     slr_recfile_name_spans(o->id, name);
     cr_assert_not(is_there(o, name));
     for (int i = -1; i < 8; i++) {
-        snprintf(name, sizeof name, i < 0 ? "open/%s.part" : "open/%s-%d.part", o->id, i);
+        snprintf(name, sizeof name, i < 0 ? "encode/%s.part" : "encode/%s-%d.part", o->id, i);
         cr_assert_not(is_there(o, name));
     }
 }
@@ -372,7 +372,7 @@ static void check_death(uint32_t published, bool spoilt)
         }
     }
     char part[SLR_REC_NAME_SIZE];
-    snprintf(part, sizeof part, "open/%s-1.part", o.id);
+    snprintf(part, sizeof part, "encode/%s-1.part", o.id);
     put_garbage(&o, part);
     cr_assert_eq(renameat(o.f.e.rec_fd, "media", o.f.e.rec_fd, open_name), 0);
     cr_assert_eq(renameat(o.f.e.rec_fd, "spans", o.f.e.rec_fd, spans_name), 0);
@@ -435,7 +435,7 @@ static void check_power_loss(uint32_t published)
         snprintf(name[i], sizeof name[i], "%s", text_of(file, "file"));
         if (i >= published) {
             cr_assert_eq(unlinkat(o.f.e.rec_fd, name[i], 0), 0);
-            snprintf(part, sizeof part, "open/%s-%u.part", o.id, i);
+            snprintf(part, sizeof part, "encode/%s-%u.part", o.id, i);
             put_garbage(&o, part);
         }
     }
@@ -502,7 +502,7 @@ Test(finish, is_given_up_at_the_engines_end)
     cr_assert_eq(slr_sealer_step(&o.f.e.sealer), 1u);
     slr_recfile_name_open(o.id, name);
     cr_assert(is_there(&o, name));
-    snprintf(name, sizeof name, "open/%s.part", o.id);
+    snprintf(name, sizeof name, "encode/%s.part", o.id);
     cr_assert_not(is_there(&o, name));
     atomic_store(&o.f.e.sealer.stop, false);
     seal(&o);
@@ -516,7 +516,7 @@ Test(finish, tries_again)
     char day[SLR_REC_NAME_SIZE], name[SLR_REC_NAME_SIZE];
     begin(&o, (struct slr_output){.format = SLR_FORMAT_FLAC});
     slr_log_init("test", SLR_LOG_ERROR + 1);
-    snprintf(name, sizeof name, "open/%s.part", o.id);
+    snprintf(name, sizeof name, "encode/%s.part", o.id);
     cr_assert_eq(mkdirat(o.f.e.rec_fd, name, 0700), 0);
     cr_assert_eq(slr_sealer_step(&o.f.e.sealer), 1u);
     cr_assert_eq(slr_sealer_step(&o.f.e.sealer), 1u);

@@ -139,7 +139,7 @@ def make(folder):
         data, state = f"{folder}/{n}", tempfile.mkdtemp(prefix="slr-formats-", dir=folder)
         procs.run([procs.binary("slr"), "--capture", f"pcapfile:{folder}/{law}.pcap", "--data", data,
                    "--state", state, "-w", "0", *options], 60)
-        day = next(d for d in os.listdir(f"{data}/rec") if d != "open")
+        day = next(d for d in os.listdir(f"{data}/rec") if d.isdigit())
         names = sorted(os.listdir(f"{data}/rec/{day}"))
         (note,) = [x for x in names if x.endswith(".json")]
         with open(f"{data}/rec/{day}/{note}") as f:
