@@ -111,6 +111,8 @@ enum slr_err slr_http_find_recording(struct slr_http_request *r, json_t **record
 const char *slr_http_remote(const json_t *record);
 /* Opens a file below DIR/rec for reading; no component may be a link or "..". */
 enum slr_err slr_http_open_rec(const struct slr_http *h, const char *name, int *fd) SLR_CHECKED;
+/* The parsed ledger, owned by the caller; NULL where it cannot be read (then said in the log). */
+json_t *slr_http_read_ledger(const struct slr_http *h, const char *name);
 
 #define ROUTE(op, method, path, flags, type, summary)                                              \
     enum MHD_Result slr_http_do_##op(struct slr_http_request *r);

@@ -164,6 +164,46 @@ static enum MHD_Result send_media(struct slr_http_request *r, struct media *m)
     return slr_http_reply_queue(r, m->status, response);
 }
 
+/* SLR_INVAL: no such channel. */
+static enum slr_err open_file(struct slr_http_request *r, const json_t *record, struct media *m)
+{
+    const json_t *chosen = choose_file(r, record);
+    if (chosen == NULL) {
+        return SLR_INVAL;
+    }
+    const char *file = text_of(chosen, "file");
+    describe(record, chosen, m);
+    return file[0] != '\0' ? slr_http_open_rec(r->h, file, &m->fd) : SLR_NOTFOUND;
+}
+
+/* A recording whose WAV is gone has its final files, of which the catalogue has not heard yet: the
+ * ledger knows them. False: it is no such recording. */
+static bool renew(const struct slr_http *h, json_t *record)
+{
+    const char *encoding = text_of(record, "encoding");
+    if (strcmp(encoding, "pending") != 0 && strcmp(encoding, "failed") != 0) {
+        return false;
+    }
+    json_t *ledger = slr_http_read_ledger(h, text_of(record, "ledger"));
+    json_t *files = json_object_get(ledger, "files"), *one = NULL;
+    size_t i = 0;
+    json_array_foreach(files, i, one)
+    {
+        json_object_set(one, "media_hash", json_object_get(json_object_get(one, "media"), "hash"));
+    }
+    if (ledger != NULL) {
+        json_object_set(record, "file", json_object_get(ledger, "file"));
+        json_object_set(record, "mime", json_object_get(ledger, "mime"));
+        json_object_set(record, "media_hash",
+                        json_object_get(json_object_get(ledger, "media"), "hash"));
+    }
+    if (files != NULL) {
+        json_object_set(record, "files", files);
+    }
+    json_decref(ledger);
+    return ledger != NULL;
+}
+
 enum MHD_Result slr_http_do_media(struct slr_http_request *r)
 {
     json_t *record = NULL;
@@ -184,20 +224,14 @@ enum MHD_Result slr_http_do_media(struct slr_http_request *r)
         return slr_http_reply_problem(r, MHD_HTTP_CONFLICT, SLR_BUSY,
                                       "the recording is still being made");
     }
-    const json_t *chosen = choose_file(r, record);
-    if (chosen == NULL) {
-        json_decref(record);
+    err = open_file(r, record, &m);
+    if (err == SLR_NOTFOUND && renew(r->h, record)) {
+        err = open_file(r, record, &m);
+    }
+    json_decref(record);
+    if (err == SLR_INVAL) {
         return slr_http_reply_problem(r, MHD_HTTP_NOT_FOUND, SLR_NOTFOUND,
                                       "channel has no file of its own (see files)");
-    }
-    const char *file = text_of(chosen, "file");
-    err = file[0] != '\0' ? slr_http_open_rec(r->h, file, &m.fd) : SLR_NOTFOUND;
-    describe(record, chosen, &m);
-    bool replaced = err == SLR_NOTFOUND && strcmp(text_of(record, "encoding"), "pending") == 0;
-    json_decref(record);
-    if (replaced) { /* the catalogue will hear of it in a moment */
-        return slr_http_reply_problem(r, MHD_HTTP_CONFLICT, SLR_BUSY,
-                                      "its final format has just been made");
     }
     if (err == SLR_OK && fstat(m.fd, &st) != 0) {
         close(m.fd);

@@ -199,8 +199,7 @@ enum slr_err slr_http_open_rec(const struct slr_http *h, const char *name, int *
     return SLR_OK;
 }
 
-/* The parsed ledger, or NULL where it can't be read (then said in the log). */
-static json_t *read_ledger(const struct slr_http *h, const char *name)
+json_t *slr_http_read_ledger(const struct slr_http *h, const char *name)
 {
     int fd = -1;
     struct stat st;
@@ -236,7 +235,7 @@ enum MHD_Result slr_http_do_recording(struct slr_http_request *r)
     if (json_is_string(name)) {
         json_object_set(record, "ledger_file", json_object_get(record, "ledger"));
         bool here = slr_http_remote(record) == NULL;
-        json_t *ledger = here ? read_ledger(r->h, json_string_value(name)) : NULL;
+        json_t *ledger = here ? slr_http_read_ledger(r->h, json_string_value(name)) : NULL;
         json_object_set_new(record, "ledger", ledger != NULL ? ledger : json_null());
     }
     return slr_http_reply_json(r, MHD_HTTP_OK, record);

@@ -21,6 +21,8 @@
 #define STEP_NS (20 * SLR_NS_PER_MS)
 #define JUDGE_NS SLR_NS_PER_S
 #define STARVED_NS (2 * SLR_NS_PER_S)
+/* A session whose encoder gets less than a quarter of a processor for so long is sealed as WAV. */
+#define SLOW_NS (10 * SLR_NS_PER_S)
 #define DISK_FULL_NS (10 * SLR_NS_PER_S)
 #define HEADER_BYTES 4096
 #define SMALL_QUEUE 1000u
@@ -262,7 +264,10 @@ static bool begin_session(struct slr_encode *e, uint32_t number, uint32_t sessio
     w->session = &e->state->session[session];
     enum slr_err err = slr_seal_begin(e->sealer, w);
     if (err == SLR_OK && w->to_encode) {
-        e->making[number].work = w;
+        e->making[number] =
+            (struct slr_encode_making){.work = w,
+                                       .since_ns = mono_ns(),
+                                       .cpu_ns = slr_encode_slot_cpu_ns(&e->pool.slot[number])};
         slr_encode_pool_give(&e->pool.slot[number], &w->job, w->sealed.file);
         return true;
     }
@@ -275,6 +280,15 @@ static bool begin_session(struct slr_encode *e, uint32_t number, uint32_t sessio
         free(w);
     }
     return false;
+}
+
+static bool is_slow(struct slr_encode *e, uint32_t number, int64_t now_ns)
+{
+    const struct slr_encode_making *m = &e->making[number];
+    int64_t spent_ns = slr_encode_slot_cpu_ns(&e->pool.slot[number]) - m->cpu_ns;
+    bool slow = now_ns - m->since_ns > SLOW_NS && spent_ns * 4 < now_ns - m->since_ns;
+    e->starved |= slow;
+    return slow;
 }
 
 /* Those that would have to wait are sealed as WAV instead. */
@@ -294,8 +308,8 @@ static void clear_line(struct slr_encode *e, int64_t now_ns)
     for (uint32_t i = 0; i < count; i++) {
         slr_sealer_put_off(e->sealer, line[i].session);
     }
-    for (uint32_t i = 0; i < e->pool.count && !atomic_load(&e->room); i++) {
-        if (e->making[i].work) {
+    for (uint32_t i = 0; i < e->pool.count; i++) {
+        if (e->making[i].work && (!atomic_load(&e->room) || is_slow(e, i, now_ns))) {
             atomic_store(&e->pool.slot[i].stop, true);
         }
     }
@@ -397,7 +411,7 @@ static void collect(struct slr_encode *e)
         }
         pthread_mutex_lock(&e->lock);
         struct slr_encode_making m = e->making[i];
-        e->making[i] = (struct slr_encode_making){NULL, NULL};
+        e->making[i] = (struct slr_encode_making){.work = NULL};
         pthread_mutex_unlock(&e->lock);
         if (m.work) {
             end_session(e, slot, m.work);
@@ -555,6 +569,9 @@ enum slr_err slr_encode_start(struct slr_encode *e)
         err = SLR_NOMEM;
     }
     e->running = err == SLR_OK;
+    if (err != SLR_OK) {
+        slr_encode_stop(e);
+    }
     return err;
 }
 
@@ -576,7 +593,7 @@ void slr_encode_stop(struct slr_encode *e)
             slr_encode_task_close(m->task);
             free(m->task);
         }
-        *m = (struct slr_encode_making){NULL, NULL};
+        *m = (struct slr_encode_making){.work = NULL};
     }
     slr_encode_pool_fini(&e->pool);
     slr_encode_queue_fini(&e->queue);

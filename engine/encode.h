@@ -31,6 +31,7 @@ struct slr_encode_task;
 struct slr_encode_making {
     struct slr_seal_work *work; /* a session */
     struct slr_encode_task *task;
+    int64_t since_ns, cpu_ns; /* of a session: it began then, with so much spent before */
 };
 
 struct slr_encode_line {

@@ -23,6 +23,7 @@ static void be_last(void)
 {
     struct sched_param none = {.sched_priority = 0};
     long id = syscall(SYS_gettid);
+    pthread_setname_np(pthread_self(), "slr-encode"); /* its processor time is told apart */
     if (setpriority(PRIO_PROCESS, (id_t)id, 19) != 0 || sched_setscheduler(0, SCHED_IDLE, &none)) {
         SLR_WARN("encoder_priority", "errno=%d", errno);
     }
@@ -107,16 +108,21 @@ void slr_encode_pool_give(struct slr_encode_slot *s, struct slr_finish_job *job,
     sem_post(&s->wake);
 }
 
+int64_t slr_encode_slot_cpu_ns(const struct slr_encode_slot *s)
+{
+    clockid_t id;
+    struct timespec t;
+    if (!s->runs || pthread_getcpuclockid(s->thread, &id) != 0 || clock_gettime(id, &t) != 0) {
+        return 0;
+    }
+    return t.tv_sec * SLR_NS_PER_S + t.tv_nsec;
+}
+
 int64_t slr_encode_pool_cpu_ns(const struct slr_encode_pool *p)
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < p->count; i++) {
-        clockid_t id;
-        struct timespec t;
-        if (p->slot[i].runs && pthread_getcpuclockid(p->slot[i].thread, &id) == 0 &&
-            clock_gettime(id, &t) == 0) {
-            sum += t.tv_sec * SLR_NS_PER_S + t.tv_nsec;
-        }
+        sum += slr_encode_slot_cpu_ns(&p->slot[i]);
     }
     return sum;
 }

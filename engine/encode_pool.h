@@ -50,6 +50,8 @@ void slr_encode_pool_fini(struct slr_encode_pool *p);
 void slr_encode_pool_give(struct slr_encode_slot *s, struct slr_finish_job *job,
                           struct slr_final_file *file);
 
+/* CPU time that one of them spent by now. */
+int64_t slr_encode_slot_cpu_ns(const struct slr_encode_slot *s);
 /* CPU time that all of them spent by now. */
 int64_t slr_encode_pool_cpu_ns(const struct slr_encode_pool *p);
 

@@ -337,8 +337,8 @@ static enum slr_err start_encoders(struct slr_engine *e)
     if (err == SLR_OK) {
         e->sealer.encode = c;
     } else {
-        SLR_ERROR("encoders_failed", "err=%s pin_encoders=%s", slr_err_name(err),
-                  SLR_Q(c->pin ? c->pin : ""));
+        SLR_ERROR("encoders_failed", "err=%s pin_encoders=%s expected=%s", slr_err_name(err),
+                  SLR_Q(c->pin ? c->pin : ""), SLR_Q("processors that are there, as 0,2-3"));
     }
     return err;
 }

@@ -23,6 +23,7 @@
 #define ID_ESCAPE "00000000000000000000000000000003"
 #define ID_LINK "00000000000000000000000000000004"
 #define ID_FAILED "00000000000000000000000000000005"
+#define ID_ENCODED "00000000000000000000000000000006"
 #define TOKEN "0123456789abcdef"
 
 struct fake_core {
@@ -99,6 +100,23 @@ static void put(const char *id, const char *state, const char *file)
     cr_assert_eq(slr_store_put_recording(store, r, NULL, NULL), SLR_OK);
 }
 
+/* Encoded meanwhile, but the catalogue still names the WAV, which is gone. */
+static void put_encoded(void)
+{
+    json_t *r = json_pack("{s:s,s:s,s:s,s:I,s:s,s:s,s:s,s:s,s:s}", "id", ID_ENCODED, "state",
+                          "sealed", "call", "c9", "start_wall_ns", (json_int_t)1000000000,
+                          "encoding", "pending", "file", "encode/x.wav", "mime", "audio/wav",
+                          "media_hash", "abcd", "ledger", "sub/two.json");
+    cr_assert_eq(slr_store_put_recording(store, r, NULL, NULL), SLR_OK);
+    write_file("rec/sub/two-0.opus", "zero");
+    write_file("rec/sub/two-1.opus", "one");
+    write_file(
+        "rec/sub/two.json",
+        "{\"file\":\"sub/two-0.opus\",\"mime\":\"audio/ogg\",\"media\":{\"hash\":\"ef01\"},"
+        "\"files\":[{\"file\":\"sub/two-0.opus\",\"channel\":0,\"media\":{\"hash\":\"ef01\"}},"
+        "{\"file\":\"sub/two-1.opus\",\"channel\":1,\"media\":{\"hash\":\"ef02\"}}]}");
+}
+
 static void start(struct slr_http_config cfg)
 {
     cfg.data_dir = dir;
@@ -130,6 +148,7 @@ static void make_data(void)
     put(ID_ESCAPE, "sealed", "../secret");
     put(ID_LINK, "sealed", "link.wav");
     put(ID_FAILED, "failed", NULL);
+    put_encoded();
     slr_store_close(store);
     snprintf(path, sizeof(path), "%s/core", dir);
     cr_assert_eq(slr_store_open(path, &store), SLR_OK);
@@ -411,6 +430,21 @@ Test(http, media_whole_and_in_parts)
     cr_assert_eq(a->status, 200);
     cr_assert_eq(a->body_bytes, 0);
     cr_assert(header_is(a, "Content-Length: 10"));
+}
+
+/* Fetching has no gap when the WAV gives way to what was made of it. */
+Test(http, media_that_was_just_encoded)
+{
+    struct answer *a = get("/v1/recordings/" ID_ENCODED "/media");
+    cr_assert_eq(a->status, 200);
+    cr_assert_str_eq(a->body, "zero");
+    cr_assert(header_is(a, "ETag: \"ef01\""));
+    cr_assert(header_is(a, "Content-Type: audio/ogg"));
+    cr_assert(header_is(a, "Content-Disposition: attachment; filename=\"two-0.opus\""));
+    write_file("rec/sub/two.json", "{\"file\":\"sub/nothing.opus\"}");
+    cr_assert_eq(get("/v1/recordings/" ID_ENCODED "/media")->status, 404);
+    write_file("rec/sub/two.json", "{");
+    cr_assert_eq(get("/v1/recordings/" ID_ENCODED "/media")->status, 404);
 }
 
 Test(http, media_that_must_not_leave)

@@ -198,6 +198,8 @@ BAD_FLAGS = {
         "--rate 9000": "8000, 11025, 12000", "--format tape": "wav, wav-pcm", "--media-ports 1-2": "LO-HI",
         "--media-ports 4000-5000x": "LO-HI", "--media-ip 300.0.0.1": "an IP address",
         "--media-source me": "host, strict or any",
+        "--encoders 65": "0 or a number from 1 to 64", "--encode-load 101": "from 0 to 100", "--encode-within x": "from 0",
+        "--pin-encoders 4000": "processors that are there",
         "--packet-memory 1": "0, or 19 to 65536", "--pt 100=X/8000": "e.g. 118=AMR/8000", "-A 128": "from 0 to 127"},
     "slr-core": {
         "--rate 1": "from 8000 to 48000", "--rate 9000": "8000, 11025, 12000", "--http 127.0.0.1": "ADDRESS:PORT",
