@@ -17,14 +17,17 @@
 #define PATH_SIZE 4096
 #define PEAKS_BYTES_MAX (8u * 1024 * 1024)
 
-/* The media of a ledger at that path lies beside it. */
+/* The media of a ledger at that path lies beside it; what waits to be encoded, in a folder beside
+ * its own. */
 static bool beside(const char *ledger_path, const char *file, char out[static PATH_SIZE])
 {
     const char *name = file ? strrchr(file, '/') : NULL;
     const char *slash = strrchr(ledger_path, '/');
     name = name ? name + 1 : file;
     int dir = slash ? (int)(slash - ledger_path) + 1 : 0;
-    int n = snprintf(out, PATH_SIZE, "%.*s%s", dir, ledger_path, name ? name : "");
+    bool waits = file && strncmp(file, "encode/", 7) == 0;
+    int n = snprintf(out, PATH_SIZE, "%.*s%s%s", dir, ledger_path, waits ? "../encode/" : "",
+                     name ? name : "");
     return name && name[0] && n > 0 && n < PATH_SIZE;
 }
 

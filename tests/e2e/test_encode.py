@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lib import oracle, wait, wav
+from lib import oracle, procs, wait, wav
 from lib.call import Call, fetch
 
 LATER = ("--encode-load", "0")
@@ -101,6 +101,10 @@ def test_under_load_it_is_put_off_and_waits_through_a_death(rigs):
     assert m["slr_encode_backlog_recordings"] == 3 and m["slr_encode_put_off"] == 1
     assert m["slr_encode_backlog_seconds"] >= 1 and m["slr_recordings_put_off_total"] == 3
     assert sorted(waiting(rig)) == sorted(f"{rid}.wav" for rid, _ in made)
+    ledgers = rig.rec_files(".json")
+    for n, path in enumerate(ledgers):
+        procs.run([procs.binary("slrctl"), "plot", path, "--svg", f"{rig.dir}/{n}.svg"], 20)
+    assert len(ledgers) == 3
     rig.engine.kill9()
     rig.start_engine()
     wait.until("it is found again", lambda: rig.api.status()["engine"].get("encode", {}).get("waiting") == 3)
