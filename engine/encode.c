@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/thread_name.h"
 #include "engine/encode_task.h"
 #include "storage/wav_read.h"
 
@@ -516,6 +517,7 @@ static void step(struct slr_encode *e)
 static void *run(void *arg)
 {
     struct slr_encode *e = arg;
+    slr_thread_name("encodes", 0);
     scan(e);
     while (!atomic_load(&e->stop)) {
         step(e);

@@ -13,21 +13,21 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread_name.h"
 
 /* linux/ioprio.h */
 #define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_IDLE (3 << 13)
+#define IOPRIO_LOWEST (2 << 13 | 7) /* not idle, for the same reason as in the header */
 
 /* Whatever the system refuses of it, encoding goes on. */
 static void be_last(void)
 {
     struct sched_param none = {.sched_priority = 0};
     long id = syscall(SYS_gettid);
-    pthread_setname_np(pthread_self(), "slr-encode"); /* its processor time is told apart */
-    if (setpriority(PRIO_PROCESS, (id_t)id, 19) != 0 || sched_setscheduler(0, SCHED_IDLE, &none)) {
+    if (setpriority(PRIO_PROCESS, (id_t)id, 19) != 0 || sched_setscheduler(0, SCHED_BATCH, &none)) {
         SLR_WARN("encoder_priority", "errno=%d", errno);
     }
-    if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, id, IOPRIO_IDLE) != 0) {
+    if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, id, IOPRIO_LOWEST) != 0) {
         SLR_DEBUG("encoder_io_priority", "errno=%d", errno);
     }
 }
@@ -35,6 +35,7 @@ static void be_last(void)
 static void *run(void *arg)
 {
     struct slr_encode_slot *s = arg;
+    slr_thread_name("encode", s->number);
     be_last();
     while (!atomic_load(&s->end)) {
         if (sem_wait(&s->wake) != 0 ||
@@ -57,6 +58,7 @@ enum slr_err slr_encode_pool_start(struct slr_encode_pool *p, uint32_t wanted,
     }
     for (uint32_t i = 0; i < wanted; i++) {
         struct slr_encode_slot *s = &p->slot[i];
+        s->number = i;
         if (sem_init(&s->wake, 0, 0) != 0 || pthread_create(&s->thread, NULL, run, s) != 0) {
             sem_destroy(&s->wake);
             break;

@@ -1,10 +1,13 @@
 /*
- * encode_pool: the threads that make final files, of the lowest priority there is (SCHED_IDLE, nice
- * 19, idle I/O): they get what nobody else wants.
+ * encode_pool: the threads that make final files, of the lowest priority that is safe (nice 19,
+ * SCHED_BATCH, lowest I/O): they get what nobody else wants.
  *
- * A thread of that kind may stand still for long at any instruction, so it never holds a lock that
- * others take: work is handed over through its slot alone, and all it does is slr_finish_run. Slots
- * are the caller's between MADE (or IDLE) and GIVEN. One thread gives and collects.
+ * A thread of that kind may stand still for long at any instruction, so it never holds a lock of
+ * ours that others take: work is handed over through its slot alone, and all it does is
+ * slr_finish_run. The kernel's own locks (the memory map's, the journal's) it cannot help taking:
+ * with SCHED_IDLE it stood for seconds within them on a host without any processor time left, and
+ * all the engine with it. Slots are the caller's between MADE (or IDLE) and GIVEN. One thread gives
+ * and collects.
  */
 #ifndef SLR_ENGINE_ENCODE_POOL_H
 #define SLR_ENGINE_ENCODE_POOL_H
@@ -29,6 +32,7 @@ struct slr_encode_slot {
     /* own */
     pthread_t thread;
     sem_t wake;
+    uint32_t number;
     bool runs;
     _Atomic bool end;
 };
