@@ -5,7 +5,7 @@ Starts a recorder with directories and ports of its own, runs `slr-load` against
 slr-load's JSON lines; exit status is the worst verdict (0: every packet that was sent is at its place
 in a recording, nothing else is; 1: not so; 2: could not be tried).
 
-  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|socket|shared|packet]
+  bench/capacity.py [--bin DIR] [--calls 500] [--seconds 60] [--churn N] [--capture uring|shared|xdp|socket|packet]
                     [--setup sip|seam|none] [--net auto|netns|loopback] [--steer sender|recorder|both]
                     [--send auto|udp|raw|live|live-in] [--streams N] [--realtime] [--stall SECONDS]
                     [--keep]
@@ -94,6 +94,9 @@ class Loopback:
         """Where the kernel receives: only the sender's core can be had."""
         return cpu is None
 
+    def steer_xdp(self, cpu):
+        return cpu is None
+
     def close(self):
         pass
 
@@ -141,6 +144,28 @@ class Namespaces:
         return {"udp": [], "live": ["--send", "live:slrgen"],
                 "live-in": ["--send", "live-in:slrrec", "--local-ip", self.generator_ip],
                 }.get(how, ["--send", "raw:slrgen"])
+
+    def steer_xdp(self, cpu):
+        """What an XDP program does is done by the device's own thread, which is given that core, before
+        all else there, as a card's interrupts are: a veth holds 256 frames. To be called when the program
+        is attached."""
+        if cpu is None:
+            return True
+        threaded = "/sys/class/net/slrrec/threaded"
+        r = subprocess.run(self.recorder(["sh", "-c", f"echo 1 > {threaded}"]), check=False, stderr=subprocess.DEVNULL)
+        for pid in [p for p in os.listdir("/proc") if r.returncode == 0 and p.isdigit()]:
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                if f.read().startswith("napi/slrrec"):
+                    os.sched_setaffinity(int(pid), {cpu})
+                    os.sched_setscheduler(int(pid), os.SCHED_RR, os.sched_param(2))
+                    self.napi = int(pid)
+        return r.returncode == 0
+
+    def napi_ms(self):
+        """CPU time of the device's thread, which is no softirq's."""
+        with open(f"/proc/{self.napi}/stat", encoding="utf-8") as f:
+            ticks = f.read().rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, ticks)) * 1000 / os.sysconf("SC_CLK_TCK")
 
     def steer(self, cpu):
         """None: where packets come from; else that core. False: this kernel can't."""
@@ -239,11 +264,16 @@ def run(args, net, steer, base, state):
     try:
         load = [f"{args.bin}/slr-load", *recorder.start(), "--calls", str(args.calls), "--seconds", str(args.seconds),
                 "--churn", str(args.churn), "--label", f"/receive={steer}", *net.send(args.send), *args.more]
+        if args.capture.startswith("xdp") and not net.steer_xdp(where):
+            sys.exit("capacity: the device's receiving has no thread of its own here")
         stall = None
         if args.stall:
             stall = stalling.Stall(recorder.disk, recorder.seam, args.calls / 200 + args.seconds / 3, args.stall)
             stall.start()
         status = subprocess.run(net.generator(pinned(load, cores()[1])), check=False).returncode
+        if getattr(net, "napi", None):
+            print(json.dumps({"bench": f"load/napi/calls={args.calls}/receive={steer}", "unit": "CPU ms",
+                              "value": net.napi_ms()}), flush=True)
         if stall:
             print(json.dumps(stall.finish()), flush=True)
             status = max(status, 0 if stall.row["stalled_s"] >= args.stall else 2)

@@ -26,6 +26,8 @@
 #define PASSED_ROUNDS 64u /* of a batch: then the rings are looked at again */
 #define STEP_MIN_NS SLR_NS_PER_MS
 #define STEP_IDLE_NS (20 * SLR_NS_PER_MS)
+#define STEP_MANY_NS (40 * SLR_NS_PER_MS) /* two packets of a stream, found side by side */
+#define MANY_PORTS 512u
 #define IDLE_BATCHES 10u
 #define LONG_CLOSED_NS (2 * SLR_NS_PER_S)
 #define CLOSED_MAX_NS (3 * SLR_NS_PER_S)
@@ -368,6 +370,9 @@ static int64_t step_ns(const struct xdp *x, int64_t timeout_ns)
         return timeout_ns;
     }
     int64_t least_ns = x->idle >= IDLE_BATCHES ? STEP_IDLE_NS : STEP_MIN_NS;
+    if (x->used >= MANY_PORTS) {
+        least_ns = STEP_MANY_NS;
+    }
     return x->live.batch_ns > least_ns ? x->live.batch_ns : least_ns;
 }
 
