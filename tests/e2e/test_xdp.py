@@ -1,6 +1,7 @@
 """Media taken by an XDP program on one end of a veth pair: frames put on the other end become the
 recording sample by sample, whichever way each of them takes; also over the death of the engine."""
 import fcntl
+import itertools
 import os
 import secrets
 import struct
@@ -13,6 +14,7 @@ import pytest
 from lib import ledger, pcap, procs, rtp, seam, span, wait, wav
 
 SIOCGIFHWADDR = 0x8927
+IDENTS = itertools.count(1)  # one sender's, as fragments of all its packets are told apart by them
 OURS, PEER = "10.77.0.1", "10.77.0.2"
 PCMA = [{"pt": 8, "name": "PCMA", "clock": 8000, "ch": 1, "fmtp": ""}]
 
@@ -31,7 +33,8 @@ def wire():
 def recorder(request, wire):
     if procs.missing("slr"):
         pytest.skip("slr is not built")
-    rig = procs.Rig(capture=getattr(request, "param", "xdp"), media_ip=OURS, ports=(40000, 40099), block_ms=200)
+    capture, *args = getattr(request, "param", "xdp").split()
+    rig = procs.Rig(capture=capture, media_ip=OURS, ports=(40000, 40099), block_ms=200, engine_args=args)
     failed = True
     try:
         rig.start_engine()
@@ -66,7 +69,7 @@ class Call:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def send(self, src, dst, payload, mtu=None):
-        for packet in pcap.ip_packets(src[0], dst[0], 17, pcap.udp(src, dst, payload), ident=len(self.log) + 1, mtu=mtu):
+        for packet in pcap.ip_packets(src[0], dst[0], 17, pcap.udp(src, dst, payload), ident=next(IDENTS), mtu=mtu):
             self.wire.send(self.wire.mac + pcap.link(pcap.ETHERNET, packet)[6:])
 
     def _run(self):
@@ -117,12 +120,28 @@ def test_every_sample_whichever_way(request, recorder, wire):
     assert 300 < taken <= sum(len(p.schedule) for c in calls for p in c.plans), "rings and sockets, both"
 
 
+@pytest.mark.parametrize("recorder", ["xdp --workers 2"], indirect=True)
+def test_two_workers_share_the_program(recorder, wire):
+    core = seam.Seam(recorder.control)
+    calls = [Call(core, wire, [rtp.plan(f"{k}{n}", 3, start_s=0.1) for n in "ab"]).start() for k in range(4)]
+    for c in calls:
+        c.join()
+    taken = by_ring(recorder)
+    for c in calls:
+        w, led = c.close(recorder)
+        for n, p in enumerate(c.plans):
+            assert wav.compare(w, n, p.truth()).ok
+            assert led.leg(channel=n).count("placed") == len(p.sent)
+    assert recorder.engine.log().count("capture_attached") == 1 and "capture_fallback" not in recorder.engine.log()
+    assert taken > 4 * 2 * 150 * 2 // 3, "both workers' calls"
+
+
 def test_killed_and_back(recorder, wire):
     core = seam.Seam(recorder.control)
     c = Call(core, wire, [rtp.plan(n, 6, start_s=0.1) for n in "ab"]).start()
     wait.until("it runs", lambda: len(c.log) > 150, 20)
-    recorder.engine.kill9()
     killed = time.monotonic()
+    recorder.engine.kill9()
     recorder.start_engine()
     back = time.monotonic()
     core.close()
