@@ -31,7 +31,7 @@ static void answer(const void *ctx, struct slr_leg *leg)
     rig_must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
     leg->pt_active = 2; /* PCMA only: the payload is kept as it is */
     for (uint32_t i = 0; i < n; i++) {
-        leg->pt_active = leg->pt[i].pt == 8 ? 1u << i : leg->pt_active;
+        leg->pt_active = slr_leg_pt(leg, i)->pt == 8 ? 1u << i : leg->pt_active;
     }
 }
 

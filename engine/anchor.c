@@ -73,7 +73,7 @@ static uint32_t free_segment(const struct slr_place *x)
         const struct slr_segment *seg = &leg->segment[i];
         bool used = seg->end_ticks != 0 && seg->end_ticks + PREROLL_TICKS >= x->written_ticks;
         for (uint32_t k = 0; k < n && !used; k++) {
-            used = names(&leg->stream[k], i);
+            used = names(slr_leg_stream(leg, k), i);
         }
         if (!used) {
             return i;
@@ -153,7 +153,7 @@ static int64_t lowest(const struct slr_place *x, int64_t floor_ticks)
 static void anchor_first(struct slr_place *x, uint32_t clock_hz)
 {
     const struct slr_leg *leg = x->leg;
-    bool stranger = leg->current != SLR_NONE && leg->stream[leg->current].foreign_ip;
+    bool stranger = leg->current != SLR_NONE && slr_leg_stream(leg, leg->current)->foreign_ip;
     bool follows = is_heard(leg) && (!stranger || x->st->foreign_ip);
     int64_t offset = follows ? best_offset(leg) : 0;
     int64_t floor = follows ? slr_place_highest(leg) : 0;
@@ -304,13 +304,14 @@ void slr_anchor_note_late(struct slr_leg *leg, int64_t start_ticks, int64_t end_
                           uint32_t packets)
 {
     uint32_t n = leg->late_count;
-    struct slr_ledger_late *last = n > 0 ? &leg->late[n - 1] : NULL;
+    struct slr_ledger_late *late = slr_leg_rare(leg)->late;
+    struct slr_ledger_late *last = n > 0 ? &late[n - 1] : NULL;
     if (last && start_ticks <= last->end_ticks && end_ticks >= last->start_ticks) {
         last->start_ticks = start_ticks < last->start_ticks ? start_ticks : last->start_ticks;
         last->end_ticks = slr_most(last->end_ticks, end_ticks);
         last->packets += packets;
-    } else if (n < SLR_LEG_LATE) {
-        leg->late[n] = (struct slr_ledger_late){start_ticks, end_ticks, packets};
+    } else if (n < SLR_LEG_LATE && slr_space_touch(&late[n], sizeof late[n])) {
+        late[n] = (struct slr_ledger_late){start_ticks, end_ticks, packets};
         leg->late_count = n + 1;
     }
 }
@@ -369,7 +370,7 @@ static void move(struct slr_place *x, int64_t by_ticks)
     st->first_ticks += is_only_anchor(st) || st->first_ticks >= start ? by_ticks : 0;
     st->last_ticks += st->last_ticks > start ? by_ticks : 0;
     for (uint32_t i = 0; i < leg->digit_count; i++) {
-        struct slr_leg_digit *d = &leg->digit[i];
+        struct slr_leg_digit *d = &slr_leg_rare(leg)->digit[i];
         bool of_it = d->segment == segment && d->start_ticks >= start;
         d->start_ticks += of_it ? by_ticks : 0;
     }
@@ -397,13 +398,16 @@ static void move_pauses(struct slr_place *x, int64_t by_ticks)
     uint32_t n = atomic_load_explicit(&ns->count, memory_order_relaxed);
     uint32_t k = atomic_load_explicit(&ticks->count, memory_order_relaxed);
     while (n > 0 && k > 0) {
-        int64_t until_ns = atomic_load_explicit(&ns->at[--n].end_ticks, memory_order_relaxed);
-        int64_t end = atomic_load_explicit(&ticks->at[--k].end_ticks, memory_order_relaxed);
+        int64_t until_ns =
+            atomic_load_explicit(&slr_intervals_at(ns, --n)->end_ticks, memory_order_relaxed);
+        int64_t end =
+            atomic_load_explicit(&slr_intervals_at(ticks, --k)->end_ticks, memory_order_relaxed);
         if (until_ns <= x->st->refine.since_ns + SLR_NS_PER_MS) {
             return; /* over before: of none of its media */
         }
         if (until_ns != INT64_MAX && end != INT64_MAX) {
-            atomic_store_explicit(&ticks->at[k].end_ticks, end + by_ticks, memory_order_release);
+            atomic_store_explicit(&slr_intervals_at(ticks, k)->end_ticks, end + by_ticks,
+                                  memory_order_release);
         }
     }
 }
@@ -489,7 +493,7 @@ static bool fits_another_clock(const struct slr_place *x)
     bool better = false;
     for (uint32_t i = 0; i < leg->pt_count && !better; i++) {
         better = slr_leg_codecs_is_sound(c, leg, i) &&
-                 llabs(slr_ticks_from_rtp(units, leg->pt[i].clock_hz) - passed) < off;
+                 llabs(slr_ticks_from_rtp(units, slr_leg_pt(leg, i)->clock_hz) - passed) < off;
     }
     return better;
 }

@@ -22,8 +22,7 @@ static bool same_packet(const struct slr_rec *a, const struct slr_rec *b)
 static bool counts(const struct slr_place *x, const struct slr_rec *rec)
 {
     uint32_t generation = atomic_load_explicit(&x->st->generation, memory_order_relaxed);
-    return &x->leg->stream[rec->stream % SLR_LEG_STREAMS] == x->st &&
-           rec->generation == generation &&
+    return slr_leg_stream(x->leg, rec->stream) == x->st && rec->generation == generation &&
            (rec->flags & (SLR_REC_SUPPRESSED | SLR_REC_UNDECODED)) == 0;
 }
 
@@ -33,7 +32,7 @@ static void take_digit(struct slr_place *x, const struct slr_rec *rec, int64_t s
     struct slr_slice payload = slr_slice_of(slr_rec_payload(rec), rec->len_bytes);
     if ((rec->flags & SLR_REC_EVENT) && slr_dtmf_parse(payload, &event) == SLR_OK) {
         slr_dtmf_take(x->leg, rec->segment, &event, x->st->ssrc, slr_anchor_timestamp(x->st, rec),
-                      start_ticks, x->leg->pt[rec->pt].clock_hz);
+                      start_ticks, slr_leg_pt(x->leg, rec->pt)->clock_hz);
     }
 }
 

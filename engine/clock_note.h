@@ -11,16 +11,20 @@
 #include "storage/ledger.h"
 
 #define SLR_CLOCK_NOTES 32u
+#define SLR_CLOCK_NOTES_NEAR 2u
 
+/* The first entries lie in it, room for all others apart from it. */
 struct slr_clock_notes {
-    struct slr_clock_note at[SLR_CLOCK_NOTES];
-    uint32_t count; /* of all, the ones that found no room too; stored after the entry */
+    struct slr_clock_note near[SLR_CLOCK_NOTES_NEAR];
+    uint32_t listed;   /* so many are listed: the first ones; stored after the entry */
+    uint32_t count;    /* of all, the ones that found no room too; stored after that */
+    int64_t far_bytes; /* how far from the list the others lie; 0: there is no room for others */
 };
 
 /* Enters a correction and returns its number, which is SLR_CLOCK_NOTES where there is no room. */
 uint32_t slr_clock_note_put(struct slr_clock_notes *list, const struct slr_clock_note *note);
 
 /* The entry of a number, to be corrected; NULL: it found no room. */
-struct slr_clock_note *slr_clock_note_at(struct slr_clock_notes *list, uint32_t number);
+struct slr_clock_note *slr_clock_note_at(const struct slr_clock_notes *list, uint32_t number);
 
 #endif

@@ -35,7 +35,7 @@ static int64_t units_before(const struct slr_leg_digit *d, int64_t pos_ticks, ui
 static bool goes_on(const struct slr_leg *leg, const struct slr_dtmf *ev, uint32_t ssrc,
                     int64_t ts_ext, uint32_t clock_hz)
 {
-    const struct slr_leg_digit *d = &leg->digit[leg->digit_count - 1];
+    const struct slr_leg_digit *d = &slr_leg_rare(leg)->digit[leg->digit_count - 1];
     int64_t moved = ts_ext - leg->digit_ts_ext;
     if (leg->digit_ssrc != ssrc || d->digit != ev->digit) {
         return false;
@@ -49,7 +49,7 @@ static bool goes_on(const struct slr_leg *leg, const struct slr_dtmf *ev, uint32
 static void lengthen(struct slr_leg *leg, const struct slr_dtmf *ev, int64_t ts_ext,
                      int64_t pos_ticks, uint32_t clock_hz)
 {
-    struct slr_leg_digit *d = &leg->digit[leg->digit_count - 1];
+    struct slr_leg_digit *d = &slr_leg_rare(leg)->digit[leg->digit_count - 1];
     int64_t units = units_before(d, pos_ticks, clock_hz) + ev->duration_units;
     uint32_t duration_ms = (uint32_t)(units * 1000 / clock_hz);
     if (duration_ms > d->duration_ms) {
@@ -71,14 +71,15 @@ void slr_dtmf_take(struct slr_leg *leg, uint8_t segment, const struct slr_dtmf *
         return;
     }
     if (n > 0 && leg->digit_ssrc == ssrc && ts_ext < leg->digit_ts_ext &&
-        pos_ticks <= leg->digit[n - 1].start_ticks) {
+        pos_ticks <= slr_leg_rare(leg)->digit[n - 1].start_ticks) {
         return; /* a straggler of an event that was entered already */
     }
-    if (n == SLR_LEG_DIGITS) {
+    struct slr_leg_digit *d = &slr_leg_rare(leg)->digit[n];
+    if (n == SLR_LEG_DIGITS || !slr_space_touch(d, sizeof *d)) {
         return;
     }
     uint32_t duration_ms = (uint32_t)((uint64_t)ev->duration_units * 1000u / clock_hz);
-    leg->digit[n] = (struct slr_leg_digit){pos_ticks, duration_ms, segment, ev->digit};
+    *d = (struct slr_leg_digit){pos_ticks, duration_ms, segment, ev->digit};
     leg->digit_ssrc = ssrc;
     leg->digit_ts_ext = ts_ext;
     leg->digit_count = n + 1;

@@ -19,7 +19,7 @@ static json_t *leg_json(const struct slr_engine *e, const struct slr_session *s,
         slr_addr_format_ip(&leg->local, ip);
     }
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        packets += leg->stream[i].packets;
+        packets += slr_leg_stream(leg, i)->packets;
     }
     int64_t heard_ns = slr_leg_run(leg)->heard_ns;
     int64_t since = heard_ns ? heard_ns : s->start.ns;
@@ -38,7 +38,7 @@ static json_t *session_json(const struct slr_engine *e, const struct slr_session
     for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
         json_array_append_new(legs, leg_json(e, s, atomic_load(&s->leg[i])));
     }
-    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    json_t *meta = slr_session_meta(s)[0] ? json_loads(slr_session_meta(s), 0, NULL) : NULL;
     bool open = atomic_load(&s->state) == SLR_SESSION_OPEN;
     return json_pack("{s:s,s:s,s:s,s:I,s:b,s:b,s:i,s:o,s:o}", "session", s->id, "call", s->call,
                      "state", open ? "open" : "sealing", "start_wall_ns",

@@ -38,7 +38,7 @@ static void finish_join(const struct slr_session *s, struct slr_leg *leg)
         atomic_store(&leg->state, SLR_LEG_OPEN);
     }
     if (atomic_load(&s->paused) &&
-        (n == 0 || atomic_load(&leg->pauses.at[n - 1].end_ticks) != INT64_MAX)) {
+        (n == 0 || atomic_load(&slr_intervals_at(&leg->pauses, n - 1)->end_ticks) != INT64_MAX)) {
         int64_t highest = atomic_load(&slr_leg_run(leg)->highest_ticks);
         slr_intervals_open(&leg->pauses, highest > 0 ? highest : 0);
     }

@@ -70,17 +70,14 @@ uint32_t slr_engine_leg_slot(struct slr_engine *e)
 void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
 {
     struct slr_leg *leg = &e->state->leg[slot];
-    uint32_t generation[SLR_LEG_STREAMS];
+    uint32_t generation = leg->first.generation;
     slr_engine_secure_reset(e, slot);
-    for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
-        generation[i] = leg->stream[i].generation;
-    }
+    slr_space_give(&e->state->space, slr_leg_rare(leg), sizeof *slr_leg_rare(leg));
     memset(&e->state->run[slot], 0, sizeof e->state->run[slot]);
     memset((char *)leg + offsetof(struct slr_leg, session), 0,
            sizeof *leg - offsetof(struct slr_leg, session));
-    for (uint32_t i = 0; i < SLR_LEG_STREAMS; i++) {
-        leg->stream[i].generation = generation[i];
-    }
+    leg->first.generation = generation;
+    slr_leg_rare_join(leg);
     atomic_store(&e->codecs[slot].rows, 0);
     atomic_store(&leg->session, SLR_NONE);
     atomic_store(&leg->queue_head, SLR_NONE);
@@ -136,11 +133,18 @@ static void write_meta(struct slr_session *s, json_t *meta)
 {
     char *text = meta ? json_dumps(meta, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     atomic_fetch_add(&s->meta_turn, 1);
-    s->meta[0] = '\0';
-    if (text && strlen(text) < sizeof s->meta) {
-        snprintf(s->meta, sizeof s->meta, "%s", text);
+    size_t bytes = text ? strlen(text) + 1 : 0;
+    s->meta_far = false;
+    s->meta_near[0] = '\0';
+    if (bytes > SLR_META_SIZE) {
+        SLR_WARN("meta_too_long", "session=%s bytes=%zu", s->id, bytes);
+    } else if (bytes > sizeof s->meta_near && slr_space_touch(slr_session_rare(s)->meta, bytes)) {
+        memcpy(slr_session_rare(s)->meta, text, bytes);
+        s->meta_far = true;
+    } else if (bytes > sizeof s->meta_near) {
+        SLR_ERROR("meta_no_memory", "session=%s bytes=%zu", s->id, bytes);
     } else if (text) {
-        SLR_WARN("meta_too_long", "session=%s bytes=%zu", s->id, strlen(text));
+        memcpy(s->meta_near, text, bytes);
     }
     atomic_fetch_add(&s->meta_turn, 1);
     free(text);
@@ -158,7 +162,10 @@ static struct slr_session *session_slot(struct slr_engine *e)
 static void fill_session(struct slr_engine *e, struct slr_session *s,
                          const struct slr_session_params *p)
 {
-    memset((char *)s + sizeof s->state, 0, sizeof *s - sizeof s->state);
+    size_t kept = offsetof(struct slr_session, id);
+    slr_space_give(&e->state->space, slr_session_rare(s), sizeof *slr_session_rare(s));
+    memset((char *)s + kept, 0, sizeof *s - kept);
+    slr_session_rare_join(s);
     snprintf(s->id, sizeof s->id, "%s", p->session);
     snprintf(s->call, sizeof s->call, "%s", p->call ? p->call : "");
     s->channels = p->channels;
@@ -199,7 +206,7 @@ enum slr_err slr_engine_session_open(struct slr_engine *e, const struct slr_sess
     atomic_store_explicit(&e->active[s - e->state->session], 1, memory_order_release);
     slr_count(&e->counters.at[SLR_CTR_SESSIONS_OPENED], 1);
     *start = s->start_wall;
-    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    json_t *meta = slr_session_meta(s)[0] ? json_loads(slr_session_meta(s), 0, NULL) : NULL;
     slr_engine_emit(e, json_pack("{s:s,s:s,s:s,s:I,s:b,s:i,s:o}", "ev", "session_open", "session",
                                  s->id, "call", s->call, "start_wall_ns",
                                  (json_int_t)s->start_wall.ns, "auto", (int)s->is_auto, "channels",
@@ -323,7 +330,7 @@ static void remember_port(struct slr_engine *e, const struct slr_leg *leg)
     struct slr_port_past *past = past_of(e, &leg->local);
     if (past) {
         past->heard = leg->current != SLR_NONE;
-        past->ssrc = past->heard ? leg->stream[leg->current].ssrc : 0;
+        past->ssrc = past->heard ? slr_leg_stream(leg, leg->current)->ssrc : 0;
     }
 }
 
@@ -592,7 +599,7 @@ static int64_t end_of(const struct slr_worker *w, const struct slr_session *s, i
         int64_t last = INT64_MIN;
         int64_t of_leg = 0;
         for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
-            const struct slr_stream *st = &leg->stream[k];
+            const struct slr_stream *st = slr_leg_stream(leg, k);
             if (atomic_load(&st->state) == SLR_STREAM_TAKEN && st->placed > 0) {
                 last = st->last_ticks > last ? st->last_ticks : last;
                 of_leg += st->placed_ticks;

@@ -26,7 +26,7 @@ static uint32_t held_bytes(uint32_t len_bytes)
 static bool is_mine(const struct slr_place *x, const struct held *h)
 {
     return h->generation == atomic_load_explicit(&x->st->generation, memory_order_relaxed) &&
-           h->stream == (uint8_t)(x->st - x->leg->stream) &&
+           h->stream == (uint8_t)slr_leg_stream_number(x->leg, x->st) &&
            x->pkt->arrival.ns - h->arrival_ns < slr_ns_from_ticks(x->p->window_ticks);
 }
 
@@ -85,7 +85,7 @@ bool slr_held_put(const struct slr_place *x)
                      .seq = x->rtp->seq,
                      .len_bytes = (uint16_t)len,
                      .pt = x->rtp->pt,
-                     .stream = (uint8_t)(x->st - x->leg->stream)};
+                     .stream = (uint8_t)slr_leg_stream_number(x->leg, x->st)};
     memcpy(c->at + used, &h, sizeof h);
     memcpy(c->at + used + sizeof h, x->rtp->payload.at, len);
     atomic_store_explicit(&c->used_bytes, used + held_bytes((uint32_t)len), memory_order_release);

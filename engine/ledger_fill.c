@@ -157,10 +157,13 @@ static void fill_clock(const struct slr_session *s, struct fill *f, const struct
     struct slr_clock_note *clock = f->clock + (size_t)number * NOTES_MAX;
     struct slr_ledger_late *late = f->late + (size_t)number * LATE_MAX;
     const struct slr_leg_skew *skew = &leg->skew[atomic_load(&s->commit_index) & 1];
-    uint32_t own = leg->clock_notes.count;
-    to->clock_more = own > SLR_CLOCK_NOTES ? own - SLR_CLOCK_NOTES : 0;
-    to->clock_count = own - to->clock_more;
-    memcpy(clock, leg->clock_notes.at, to->clock_count * sizeof *clock);
+    const struct slr_clock_note *own = slr_clock_note_at(&leg->clock_notes, 0);
+    to->clock_count = 0;
+    while (own) {
+        clock[to->clock_count++] = *own;
+        own = slr_clock_note_at(&leg->clock_notes, to->clock_count);
+    }
+    to->clock_more = leg->clock_notes.count - to->clock_count;
     to->clock = clock;
     uint32_t noted = to->clock_count;
     for (uint32_t i = 0; i < skew->note_count && i < SLR_SKEW_NOTES; i++) {
@@ -176,10 +179,10 @@ static void fill_clock(const struct slr_session *s, struct fill *f, const struct
         clock[i].arrival_ticks += i >= noted ? corr : 0; /* the writer counts in leg time */
         clock[i].rtp_ticks = file_ticks(to, tpf, clock[i].rtp_ticks);
     }
-    memcpy(late, leg->late, leg->late_count * sizeof *late);
+    memcpy(late, slr_leg_rare(leg)->late, leg->late_count * sizeof *late);
     to->late = late;
     to->late_count = leg->late_count + leg->missed.count;
-    memcpy(late + leg->late_count, leg->missed.list, leg->missed.count * sizeof *late);
+    memcpy(late + leg->late_count, slr_leg_rare(leg)->missed, leg->missed.count * sizeof *late);
     for (uint32_t i = 0; i < to->late_count; i++) {
         late[i].start_ticks = file_ticks(to, tpf, late[i].start_ticks);
         late[i].end_ticks = file_ticks(to, tpf, late[i].end_ticks);
@@ -205,17 +208,17 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
     fill_clock(s, f, leg, number);
     fill_srtp(to, leg, &state->srtp[atomic_load(&s->leg[number])]);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        if (atomic_load(&leg->stream[i].state) == SLR_STREAM_TAKEN) {
+        if (atomic_load(&slr_leg_stream(leg, i)->state) == SLR_STREAM_TAKEN) {
             struct slr_ledger_stream *stream = &streams[to->stream_count++];
-            fill_stream(stream, &leg->stream[i]);
+            fill_stream(stream, slr_leg_stream(leg, i));
             stream->first_ticks = file_ticks(to, tpf, stream->first_ticks);
             stream->last_ticks = file_ticks(to, tpf, stream->last_ticks);
         } else {
-            to->foreign += leg->stream[i].packets; /* never left probation */
+            to->foreign += slr_leg_stream(leg, i)->packets; /* never left probation */
         }
     }
     for (uint32_t i = 0; i < leg->digit_count; i++) {
-        const struct slr_leg_digit *d = &leg->digit[i];
+        const struct slr_leg_digit *d = &slr_leg_rare(leg)->digit[i];
         f->digit[f->digit_count++] = (struct slr_ledger_digit){
             .start_ticks = file_ticks(to, tpf, d->start_ticks),
             .duration_ms = d->duration_ms,
@@ -236,10 +239,11 @@ static int by_start(const void *a, const void *b)
  * being sealed. */
 static const char *whole_meta(const struct slr_session *s)
 {
-    json_t *meta = s->meta[0] ? json_loads(s->meta, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    const char *text = slr_session_meta(s);
+    json_t *meta = text[0] ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     bool whole = json_is_object(meta);
     json_decref(meta);
-    return whole ? s->meta : NULL;
+    return whole ? text : NULL;
 }
 
 static enum slr_err fill_all(struct slr_state *state, const struct slr_session *s,
@@ -345,7 +349,7 @@ static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
     uint64_t duplicate = 0;
     uint64_t late = 0;
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        const struct slr_stream *st = &leg->stream[i];
+        const struct slr_stream *st = slr_leg_stream(leg, i);
         if (atomic_load(&st->state) == SLR_STREAM_TAKEN) {
             packets += st->packets;
             lost += slr_stream_lost(st);
@@ -395,7 +399,7 @@ json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
     for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
         json_array_append_new(legs, leg_event(s, &state->leg[atomic_load(&s->leg[i])]));
     }
-    json_t *meta = s->meta[0] ? json_loads(s->meta, 0, NULL) : NULL;
+    json_t *meta = slr_session_meta(s)[0] ? json_loads(slr_session_meta(s), 0, NULL) : NULL;
     json_t *ev =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "ev", "sealed", "session", s->id, "call",
                   s->call, "state", sealed->state, "file", sealed->file[0].file, "ledger",

@@ -42,17 +42,17 @@ void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg)
     uint32_t known = atomic_load_explicit(&c->rows, memory_order_relaxed);
     for (uint32_t i = 0; i < leg->pt_count && i < SLR_LEG_PTS; i++) {
         if (i >= known) {
-            c->kind[i] = (uint8_t)kind_of(&leg->pt[i], &c->use[i]);
+            c->kind[i] = (uint8_t)kind_of(slr_leg_pt(leg, i), &c->use[i]);
             atomic_store_explicit(&c->rows, i + 1, memory_order_release);
         }
         if (leg->pt_active & (1u << i)) {
-            c->row_of_pt[leg->pt[i].pt & 0x7f] = (uint8_t)i;
+            c->row_of_pt[slr_leg_pt(leg, i)->pt & 0x7f] = (uint8_t)i;
         }
     }
     /* What was answered before may still be under way: a number that means nothing else now means
      * what it did last (RFC 3264 section 8.3.2). */
     for (uint32_t i = leg->pt_count; i > 0; i--) {
-        uint8_t *row = i <= SLR_LEG_PTS ? &c->row_of_pt[leg->pt[i - 1].pt & 0x7f] : NULL;
+        uint8_t *row = i <= SLR_LEG_PTS ? &c->row_of_pt[slr_leg_pt(leg, i - 1)->pt & 0x7f] : NULL;
         if (row && *row == 0xff) {
             *row = (uint8_t)(i - 1);
         }
@@ -68,7 +68,7 @@ static bool same_row(const struct slr_pt_map *a, const struct slr_pt_map *b)
 static uint32_t find_row(const struct slr_leg *leg, const struct slr_pt_map *pt)
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if (same_row(&leg->pt[i], pt)) {
+        if (same_row(slr_leg_pt(leg, i), pt)) {
             return i;
         }
     }
@@ -81,8 +81,8 @@ static uint32_t put_row(struct slr_leg *leg, const struct slr_pt_map *pt)
     uint32_t row = find_row(leg, pt);
     if (row == SLR_NONE) {
         row = leg->pt_count;
-        leg->pt[row] = *pt;
-        leg->pt[row].pt &= 0x7f;
+        *slr_leg_pt(leg, row) = *pt;
+        slr_leg_pt(leg, row)->pt &= 0x7f;
         leg->pt_count = row + 1;
     }
     return row;
@@ -96,6 +96,12 @@ enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt
     }
     if (leg->pt_count + fresh > SLR_LEG_PTS) {
         return SLR_FULL;
+    }
+    uint32_t far = leg->pt_count + fresh;
+    if (far > SLR_LEG_PTS_NEAR &&
+        !slr_space_touch(slr_leg_pt(leg, SLR_LEG_PTS_NEAR),
+                         (far - SLR_LEG_PTS_NEAR) * sizeof(struct slr_pt_map))) {
+        return SLR_NOMEM;
     }
     uint32_t active = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -144,7 +150,8 @@ bool slr_leg_codecs_is_sound(const struct slr_leg_codecs *c, const struct slr_le
 static bool has_comfort_clock(const struct slr_leg_codecs *c, const struct slr_leg *leg)
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
-        if (slr_leg_codecs_is_sound(c, leg, i) && leg->pt[i].clock_hz == COMFORT_CLOCK_HZ) {
+        if (slr_leg_codecs_is_sound(c, leg, i) &&
+            slr_leg_pt(leg, i)->clock_hz == COMFORT_CLOCK_HZ) {
             return true;
         }
     }
@@ -155,7 +162,7 @@ uint32_t slr_leg_codecs_clock(const struct slr_leg_codecs *c, const struct slr_l
 {
     for (uint32_t i = 0; i < leg->pt_count; i++) {
         if (slr_leg_codecs_is_sound(c, leg, i)) {
-            return leg->pt[i].clock_hz;
+            return slr_leg_pt(leg, i)->clock_hz;
         }
     }
     return 0;

@@ -25,7 +25,7 @@ void slr_leg_codecs_build(struct slr_leg_codecs *c, const struct slr_leg *leg);
 
 /*
  * Puts a new set of payload types in force; equal rows are used again, others appended. SLR_FULL:
- * no room (nothing changed). Same thread as above; call build afterwards.
+ * no room, SLR_NOMEM (nothing changed). Same thread as above; call build afterwards.
  */
 enum slr_err slr_leg_codecs_set(struct slr_leg *leg, const struct slr_pt_map *pt,
                                 uint32_t count) SLR_CHECKED;

@@ -14,7 +14,7 @@ static bool is_past(const struct slr_leg *leg, const struct slr_rec *rec, int64_
 /* Is it counted as placed, of a stream that is listened to? */
 static bool counts(const struct slr_leg *leg, const struct slr_rec *rec)
 {
-    const struct slr_stream *st = &leg->stream[rec->stream % SLR_LEG_STREAMS];
+    const struct slr_stream *st = slr_leg_stream(leg, rec->stream);
     return (rec->flags & (SLR_REC_SUPPRESSED | SLR_REC_UNDECODED)) == 0 &&
            atomic_load_explicit(&st->state, memory_order_acquire) == SLR_STREAM_TAKEN &&
            atomic_load_explicit(&st->generation, memory_order_relaxed) == rec->generation;
@@ -28,10 +28,10 @@ static void finish_step(struct slr_state *s, struct slr_leg *leg)
     if (!atomic_load_explicit(&m->under_way, memory_order_acquire)) {
         return;
     }
-    atomic_store_explicit(&leg->stream[step->slot % SLR_LEG_STREAMS].missed, step->packets,
+    atomic_store_explicit(&slr_leg_stream(leg, step->slot)->missed, step->packets,
                           memory_order_relaxed);
     if (step->at < SLR_LEG_MISSED) {
-        m->list[step->at] = step->entry;
+        slr_leg_rare(leg)->missed[step->at] = step->entry;
     }
     m->count = step->count;
     m->stream = step->stream;
@@ -43,19 +43,22 @@ static void finish_step(struct slr_state *s, struct slr_leg *leg)
 }
 
 /* The list's entry that it lies in, or a new one. */
-static void choose_entry(const struct slr_leg_missed *m, struct slr_missed_step *step,
+static void choose_entry(const struct slr_leg *leg, struct slr_missed_step *step,
                          int64_t start_ticks, int64_t end_ticks, uint32_t packets)
 {
-    const struct slr_ledger_late *last = m->count > 0 ? &m->list[m->count - 1] : NULL;
+    const struct slr_leg_missed *m = &leg->missed;
+    const struct slr_ledger_late *list = slr_leg_rare(leg)->missed;
+    const struct slr_ledger_late *last = m->count > 0 ? &list[m->count - 1] : NULL;
     step->count = m->count;
-    step->at = m->count;
+    step->at = SLR_LEG_MISSED;
     step->entry = (struct slr_ledger_late){start_ticks, end_ticks, packets};
     if (last && start_ticks <= last->end_ticks && end_ticks >= last->start_ticks) {
         step->at = m->count - 1;
         step->entry.start_ticks = start_ticks < last->start_ticks ? start_ticks : last->start_ticks;
         step->entry.end_ticks = end_ticks > last->end_ticks ? end_ticks : last->end_ticks;
         step->entry.packets += last->packets;
-    } else if (m->count < SLR_LEG_MISSED) {
+    } else if (m->count < SLR_LEG_MISSED && slr_space_touch(&list[m->count], sizeof *list)) {
+        step->at = m->count;
         step->count = m->count + 1;
     }
 }
@@ -71,7 +74,7 @@ uint32_t slr_missed_judge(struct slr_state *s, uint32_t leg_index, const struct 
     }
     int64_t start = slr_rec_ticks(leg, rec);
     uint32_t slot = rec->stream % SLR_LEG_STREAMS;
-    uint64_t told = slr_count_get(&leg->stream[slot].missed);
+    uint64_t told = slr_count_get(&slr_leg_stream(leg, slot)->missed);
     bool more_of_it = told > 0 && m->stream == slr_rec_stream(rec) && m->seq_ext == rec->seq_ext;
     m->step = (struct slr_missed_step){.packets = told + !more_of_it,
                                        .slot = slot,
@@ -79,7 +82,7 @@ uint32_t slr_missed_judge(struct slr_state *s, uint32_t leg_index, const struct 
                                        .offset_bytes = slr_rec_offset(s, rec),
                                        .stream = slr_rec_stream(rec),
                                        .seq_ext = rec->seq_ext};
-    choose_entry(m, &m->step, start, start + rec->dur_ticks, !more_of_it);
+    choose_entry(leg, &m->step, start, start + rec->dur_ticks, !more_of_it);
     atomic_store_explicit(&m->under_way, 1, memory_order_release);
     finish_step(s, leg);
     return !more_of_it;

@@ -25,8 +25,7 @@ struct slr_missed_step {
 };
 
 struct slr_leg_missed {
-    struct slr_ledger_late list[SLR_LEG_MISSED];
-    uint32_t count;
+    uint32_t count;  /* of the list, which lies apart (rare.h) */
     uint32_t stream; /* the packet that was told last: a packet may be several records */
     int32_t seq_ext;
     _Atomic uint32_t under_way; /* the step is decided; it may have been done in part */

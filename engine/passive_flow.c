@@ -101,17 +101,18 @@ static void rebase_stream(struct slr_stream *st, const struct slr_leg *leg, int6
 
 static void rebase_notes(struct slr_leg *leg, int64_t by)
 {
-    for (uint32_t i = 0; i < leg->clock_notes.count && i < SLR_CLOCK_NOTES; i++) {
-        leg->clock_notes.at[i].at_ticks += by;
-        leg->clock_notes.at[i].rtp_ticks += by;
-        leg->clock_notes.at[i].arrival_ticks += by;
+    struct slr_clock_note *n = NULL;
+    for (uint32_t i = 0; (n = slr_clock_note_at(&leg->clock_notes, i)); i++) {
+        n->at_ticks += by;
+        n->rtp_ticks += by;
+        n->arrival_ticks += by;
     }
     for (uint32_t i = 0; i < leg->digit_count; i++) {
-        leg->digit[i].start_ticks += by;
+        slr_leg_rare(leg)->digit[i].start_ticks += by;
     }
     for (uint32_t i = 0; i < leg->late_count; i++) {
-        leg->late[i].start_ticks += by;
-        leg->late[i].end_ticks += by;
+        slr_leg_rare(leg)->late[i].start_ticks += by;
+        slr_leg_rare(leg)->late[i].end_ticks += by;
     }
 }
 
@@ -124,7 +125,7 @@ static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offs
     run->on = false;
     slr_queue_rebase(e->state, slot, by);
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        rebase_stream(&leg->stream[i], leg, by, offset_by);
+        rebase_stream(slr_leg_stream(leg, i), leg, by, offset_by);
     }
     for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
         struct slr_segment *seg = &leg->segment[i];
@@ -384,7 +385,7 @@ int64_t slr_passive_highest(const struct slr_engine *e, const struct slr_session
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         const struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
         for (uint32_t k = 0; k < atomic_load(&leg->stream_count); k++) {
-            const struct slr_stream *st = &leg->stream[k];
+            const struct slr_stream *st = slr_leg_stream(leg, k);
             if (st->placed > 0 && st->last_ticks > highest) {
                 highest = st->last_ticks;
             }
@@ -405,10 +406,11 @@ static bool is_media(const struct slr_engine *e, uint32_t slot)
     const struct slr_leg *leg = &e->state->leg[slot];
     const struct slr_leg_codecs *c = &e->codecs[slot];
     uint64_t audio = 0;
-    for (uint32_t i = 0; leg->current != SLR_NONE && i < leg->stream[leg->current].pt_kinds; i++) {
-        uint8_t row = c->row_of_pt[leg->stream[leg->current].pt_used[i]];
+    for (uint32_t i = 0;
+         leg->current != SLR_NONE && i < slr_leg_stream(leg, leg->current)->pt_kinds; i++) {
+        uint8_t row = c->row_of_pt[slr_leg_stream(leg, leg->current)->pt_used[i]];
         if (row != 0xff && c->kind[row] == SLR_PT_AUDIO) {
-            audio += leg->stream[leg->current].pt_count[i];
+            audio += slr_leg_stream(leg, leg->current)->pt_count[i];
         }
     }
     return audio >= SLR_FLOW_MIN_PACKETS;
@@ -536,7 +538,7 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     settle(e, s, slot);
     for (uint32_t i = 0; i < old->pt_count && count < SLR_MAX_PTS; i++) {
         if (old->pt_active & (1u << i)) {
-            pt[count++] = old->pt[i];
+            pt[count++] = *slr_leg_pt(old, i);
         }
     }
     if (slr_leg_codecs_set(leg, pt, count) == SLR_OK) {
@@ -546,8 +548,8 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     memcpy(leg->dn, old->dn, sizeof leg->dn);
     leg->channel = old->channel;
     leg->passive_dst = flow->dst;
-    leg->pauses = old->pauses;
-    leg->holds = old->holds;
+    slr_intervals_copy(&leg->pauses, &old->pauses);
+    slr_intervals_copy(&leg->holds, &old->holds);
     leg->hold_lead_ticks = old->hold_lead_ticks;
     atomic_store(&leg->holding, atomic_load(&old->holding));
     memcpy(leg->cursor, old->cursor, sizeof leg->cursor);

@@ -72,7 +72,7 @@ static enum slr_verdict find_duration(struct slr_place *x, uint32_t row, enum sl
                                       struct slr_dtmf *event)
 {
     const struct slr_leg_codecs *c = &x->p->codecs[x->leg_index];
-    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
+    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : slr_leg_pt(x->leg, row)->clock_hz;
     x->rec.pt = (uint8_t)row;
     if (kind == SLR_PT_EVENT) {
         if (slr_dtmf_parse(x->rtp->payload, event) != SLR_OK) {
@@ -206,7 +206,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
     size_t len = kept ? x->rtp->payload.len_bytes : 0;
     x->rec.flags |= slr_leg_run(leg)->loss_flags;
     x->rec.generation = (uint16_t)x->st->generation;
-    x->rec.stream = (uint8_t)(x->st - leg->stream);
+    x->rec.stream = (uint8_t)slr_leg_stream_number(leg, x->st);
     x->rec.arrival_ns = x->pkt->arrival.ns;
     enum slr_err err = SLR_OK;
     if (len <= SLR_REC_MAX_PAYLOAD) {
@@ -226,7 +226,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
     }
     if (verdict == SLR_VERDICT_EVENT && slr_place_taken(x)) {
         slr_dtmf_take(leg, x->rec.segment, event, x->st->ssrc, x->ts_ext, slr_place_start(x),
-                      leg->pt[x->rec.pt].clock_hz);
+                      slr_leg_pt(leg, x->rec.pt)->clock_hz);
     }
     if (x->rec.flags & SLR_REC_UNDECODED) {
         x->st->rejected++;
@@ -240,7 +240,7 @@ static enum slr_verdict put(struct slr_place *x, enum slr_verdict verdict,
  * writer is giving back packets just then, it is believed with the next one. */
 static void judge_source(struct slr_place *x, bool plausible)
 {
-    uint32_t index = (uint32_t)(x->st - x->leg->stream);
+    uint32_t index = slr_leg_stream_number(x->leg, x->st);
     if (slr_source_judge(x->leg, index, x->pkt, plausible) &&
         slr_queue_keep(x->p->state, x->leg_index)) {
         slr_belief_settle(x);
@@ -257,7 +257,7 @@ static uint32_t clock_to_come(const struct slr_place *x, uint32_t own_hz)
     const struct slr_stream *before = NULL;
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
     for (uint32_t i = 0; i < n; i++) {
-        const struct slr_stream *st = &leg->stream[i];
+        const struct slr_stream *st = slr_leg_stream(leg, i);
         bool known = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN &&
                      st->clock_hz != 0;
         before = known && (!before || st->last_arrival_ns > before->last_arrival_ns) ? st : before;
@@ -275,7 +275,7 @@ static enum slr_verdict place_on_stream(struct slr_place *x, uint32_t row, enum 
     struct slr_dtmf event;
     struct slr_stream *st = x->st;
     enum slr_verdict shape = find_duration(x, row, kind, &event);
-    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : x->leg->pt[row].clock_hz;
+    uint32_t clock_hz = kind == SLR_PT_UNKNOWN ? 0 : slr_leg_pt(x->leg, row)->clock_hz;
     if (kind != SLR_PT_AUDIO && st->clock_hz != 0) {
         clock_hz = st->clock_hz; /* events and noise follow the audio's clock */
     } else if (kind == SLR_PT_COMFORT && st->clock_hz == 0) {
@@ -369,8 +369,8 @@ void slr_placement_drops(struct slr_placement *p, uint32_t leg, uint32_t packets
 
 static bool is_current(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)
 {
-    return leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc &&
-           slr_addr_eq(&leg->stream[leg->current].src, src);
+    return leg->current != SLR_NONE && slr_leg_stream(leg, leg->current)->ssrc == ssrc &&
+           slr_addr_eq(&slr_leg_stream(leg, leg->current)->src, src);
 }
 
 enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
@@ -401,7 +401,7 @@ enum slr_verdict slr_placement_rtp(struct slr_placement *p, uint32_t leg_index,
     uint32_t heard = x.leg->current;
     int64_t heard_ns = slr_leg_run(x.leg)->heard_ns;
     enum slr_verdict verdict = slr_source_select(p, leg_index, pkt, rtp, &index);
-    x.st = &x.leg->stream[index % SLR_LEG_STREAMS];
+    x.st = slr_leg_stream(x.leg, index);
     if (verdict != SLR_VERDICT_TAKEN) {
         x.leg->foreign++;
         (void)(index != SLR_NONE &&
@@ -460,7 +460,7 @@ bool slr_placement_pause(struct slr_placement *p, struct slr_session *s, bool on
         int64_t bound = pause_bound(leg, now_ticks - corr, on);
         int64_t shared = bound + corr < most ? bound + corr : most;
         *at_ticks = shared > *at_ticks ? shared : *at_ticks;
-        if (on && atomic_load(&leg->pauses.count) == SLR_INTERVALS) {
+        if (on && slr_intervals_full(&leg->pauses)) {
             slr_count(&p->counters->at[SLR_CTR_INTERVALS_FULL], 1);
         }
         slr_leg_run(leg)->on = false;

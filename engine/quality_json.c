@@ -41,14 +41,14 @@ static const struct slr_pt_map *main_codec(const struct slr_leg *leg)
     uint64_t most = 0;
     const struct slr_pt_map *best = NULL;
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        const struct slr_stream *st = &leg->stream[i];
+        const struct slr_stream *st = slr_leg_stream(leg, i);
         bool taken = atomic_load(&st->state) == SLR_STREAM_TAKEN;
         for (uint32_t k = 0; taken && k < st->pt_kinds; k++) {
             count[st->pt_used[k] & 0x7f] += st->pt_count[k];
         }
     }
     for (uint32_t i = 0; i < leg->pt_count && i < SLR_LEG_PTS; i++) {
-        const struct slr_pt_map *pt = &leg->pt[i];
+        const struct slr_pt_map *pt = slr_leg_pt(leg, i);
         if (is_audio(pt) && count[pt->pt & 0x7f] > 0 && count[pt->pt & 0x7f] >= most) {
             most = count[pt->pt & 0x7f];
             best = pt;
@@ -94,7 +94,7 @@ static void put_jitter(json_t *o, const struct slr_leg *leg)
     double max_ms = 0;
     uint64_t count = 0;
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        const struct slr_stream *st = &leg->stream[i];
+        const struct slr_stream *st = slr_leg_stream(leg, i);
         const struct slr_jitter *j = &st->jitter;
         if (atomic_load(&st->state) == SLR_STREAM_TAKEN && j->clock_hz > 0) {
             double unit_ms = 1000.0 / j->clock_hz;

@@ -98,7 +98,7 @@ static void sort_items(struct slr_render_item *item, uint32_t count)
 /* Only records of a stream that was taken count, and only of the slot's own generation. */
 static bool is_taken(const struct slr_leg *leg, const struct slr_rec *rec)
 {
-    const struct slr_stream *st = &leg->stream[rec->stream % SLR_LEG_STREAMS];
+    const struct slr_stream *st = slr_leg_stream(leg, rec->stream);
     return st->generation == rec->generation &&
            atomic_load_explicit(&st->state, memory_order_acquire) == SLR_STREAM_TAKEN;
 }
@@ -115,7 +115,7 @@ static bool add_item(struct slr_render_scratch *scratch, const struct slr_leg *l
         scratch->item = item;
         scratch->size = size;
     }
-    const struct slr_stream *st = &leg->stream[rec->stream % SLR_LEG_STREAMS];
+    const struct slr_stream *st = slr_leg_stream(leg, rec->stream);
     int64_t born_ns = atomic_load_explicit(&st->first_arrival_ns, memory_order_relaxed);
     scratch->item[scratch->count++] = (struct slr_render_item){ticks, born_ns, rec};
     return true;
@@ -125,7 +125,7 @@ static bool add_item(struct slr_render_scratch *scratch, const struct slr_leg *l
 static void consider_next(struct slr_render_scratch *scratch, const struct slr_leg *leg,
                           const struct slr_rec *rec, int64_t ticks)
 {
-    const struct slr_stream *st = &leg->stream[rec->stream % SLR_LEG_STREAMS];
+    const struct slr_stream *st = slr_leg_stream(leg, rec->stream);
     int64_t born_ns = atomic_load_explicit(&st->first_arrival_ns, memory_order_relaxed);
     struct slr_render_item one = {ticks, born_ns, rec};
     if (!scratch->next.rec || compare(&one, &scratch->next) < 0) {

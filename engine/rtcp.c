@@ -142,7 +142,7 @@ enum slr_err slr_rtcp_parse(struct slr_slice bytes, struct slr_rtcp *out)
 /* Of which moment it is on the leg's timeline: for the writer, which compares the clocks. */
 static void tell_report(struct slr_leg *leg, uint32_t index, const struct slr_rtcp_sr *sr)
 {
-    const struct slr_stream *st = &leg->stream[index];
+    const struct slr_stream *st = slr_leg_stream(leg, index);
     const struct slr_anchor *a = slr_place_anchor(st);
     struct slr_leg_report *r = &leg->report;
     uint32_t turn = atomic_load_explicit(&r->turn, memory_order_relaxed) | 1u;
@@ -204,7 +204,7 @@ enum slr_err slr_rtcp_take(struct slr_leg *leg, struct slr_slice bytes, slr_mono
         return err;
     }
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
-        struct slr_stream *st = &leg->stream[i];
+        struct slr_stream *st = slr_leg_stream(leg, i);
         if (atomic_load(&st->state) != SLR_STREAM_TAKEN) {
             continue;
         }

@@ -24,6 +24,8 @@
 
 #define SLR_LEG_STREAMS 16u
 #define SLR_LEG_PTS 32u
+#define SLR_LEG_PTS_NEAR 4u
+#define SLR_META_NEAR_SIZE 512u
 #define SLR_LEG_DIGITS 128u
 #define SLR_LEG_SEGMENTS 32u
 #define SLR_LEG_LATE 64u
@@ -63,6 +65,7 @@ struct slr_leg_digit {
 struct slr_leg {
     _Alignas(64) _Atomic uint32_t state; /* C sets SETUP and FREE; W OPEN and CLOSED */
     uint64_t run_back_bytes;             /* so far before it lies its slr_leg_run; never changes */
+    uint64_t rare_bytes;                 /* so far behind it what few legs need (rare.h); neither */
     _Atomic uint32_t session; /* slot number; SLR_NONE: an unclaimed flow of a passive run */
     /* W */
     uint32_t current; /* stream that is being heard, SLR_NONE: none */
@@ -73,7 +76,7 @@ struct slr_leg {
     int64_t offset_before_ticks; /* slr_leg_run.offset_ticks of a while before */
     struct slr_pace pace[2];     /* of the sender's clock, by a short and a long measure */
     struct slr_segment segment[SLR_LEG_SEGMENTS];
-    struct slr_stream stream[SLR_LEG_STREAMS];
+    struct slr_stream first; /* slr_leg_stream(leg, 0) */
     /* C, before W sees it */
     char id[SLR_LEG_ID_SIZE];
     char dn[SLR_DN_SIZE];
@@ -84,7 +87,8 @@ struct slr_leg {
     uint8_t policy; /* enum slr_source_policy */
     struct slr_addr source;
     struct slr_addr passive_dst, passive_src;
-    struct slr_pt_map pt[SLR_LEG_PTS]; /* grows only: queued records name their row */
+    /* slr_leg_pt: grows only, for queued records name their row */
+    struct slr_pt_map pt_near[SLR_LEG_PTS_NEAR];
     uint32_t pt_count;
     _Atomic uint32_t pt_active; /* bit i: row i is in force */
     uint32_t ssrc_signalled[4];
@@ -98,14 +102,12 @@ struct slr_leg {
     _Atomic uint32_t holding;
     struct slr_intervals holds, pauses;
     int64_t hold_lead_ticks; /* the newest of the holds lies so far after its time */
-    struct slr_leg_digit digit[SLR_LEG_DIGITS];
-    uint32_t digit_count;
+    uint32_t digit_count;    /* the lists of these lie apart (rare.h) */
+    uint32_t late_count;
     int64_t digit_ts_ext; /* of the event in progress */
     uint32_t digit_ssrc;
     uint64_t foreign;
     struct slr_clock_notes clock_notes;
-    struct slr_ledger_late late[SLR_LEG_LATE];
-    uint32_t late_count;
     struct slr_ledger_others others; /* streams whose slots were used again */
     int64_t joined_ns;               /* when it was opened */
     _Atomic int64_t stray_ns;        /* arrival of the newest one that nobody can decode */
@@ -142,13 +144,15 @@ struct slr_commit {
 
 struct slr_session {
     _Atomic uint32_t state;
+    uint64_t rare_bytes; /* so far behind it what few sessions need (rare.h); never changes */
     char id[SLR_ID_SIZE];
     char call[SLR_CALL_ID_SIZE];
     uint32_t channels, reserve;
     uint8_t digit_policy;
     struct slr_output output; /* what the final files are to be */
     bool is_auto, passive;
-    char meta[SLR_META_SIZE];
+    char meta_near[SLR_META_NEAR_SIZE]; /* slr_session_meta */
+    bool meta_far;
     _Atomic uint32_t meta_turn; /* odd while C rewrites meta */
     slr_mono start;
     slr_wall start_wall;

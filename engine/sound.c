@@ -172,7 +172,8 @@ void slr_sound_track(struct slr_sound *sound, const struct slr_session *s, struc
 static int64_t last_end(const struct slr_intervals *list)
 {
     uint32_t n = atomic_load_explicit(&list->count, memory_order_acquire);
-    return n ? atomic_load_explicit(&list->at[n - 1].end_ticks, memory_order_acquire) : INT64_MIN;
+    return n ? atomic_load_explicit(&slr_intervals_at(list, n - 1)->end_ticks, memory_order_acquire)
+             : INT64_MIN;
 }
 
 static int64_t later(int64_t a, int64_t b)

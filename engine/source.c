@@ -5,6 +5,8 @@
  */
 #include "engine/source.h"
 
+#include <string.h>
+
 #include "engine/missed.h"
 #include "engine/stream.h"
 
@@ -40,12 +42,12 @@ static bool source_is_right(const struct slr_leg *leg, const struct slr_addr *sr
 static uint32_t find_stream(const struct slr_leg *leg, uint32_t ssrc, const struct slr_addr *src)
 {
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
-    if (leg->current != SLR_NONE && leg->stream[leg->current].ssrc == ssrc &&
-        slr_addr_eq(&leg->stream[leg->current].src, src)) {
+    if (leg->current != SLR_NONE && slr_leg_stream(leg, leg->current)->ssrc == ssrc &&
+        slr_addr_eq(&slr_leg_stream(leg, leg->current)->src, src)) {
         return leg->current;
     }
     for (uint32_t i = 0; i < n; i++) {
-        const struct slr_stream *st = &leg->stream[i];
+        const struct slr_stream *st = slr_leg_stream(leg, i);
         if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_FREE &&
             st->ssrc == ssrc && slr_addr_eq(&st->src, src)) {
             return i;
@@ -64,7 +66,7 @@ static bool waits(struct slr_placement *p, uint32_t leg_index, uint32_t slot)
         written = slr_session_written_ticks(&p->state->session[session]) -
                   atomic_load_explicit(&leg->corr_ticks, memory_order_acquire);
     }
-    return atomic_load_explicit(&leg->stream[slot].state, memory_order_relaxed) ==
+    return atomic_load_explicit(&slr_leg_stream(leg, slot)->state, memory_order_relaxed) ==
                SLR_STREAM_TAKEN &&
            slr_missed_pending(p->state, leg_index, slot, written);
 }
@@ -82,7 +84,7 @@ static uint32_t free_slot(struct slr_placement *p, uint32_t leg_index, int64_t n
     uint32_t stray = SLR_NONE;
     uint32_t silent = SLR_NONE;
     for (uint32_t i = 0; i < n; i++) {
-        struct slr_stream *st = &leg->stream[i];
+        struct slr_stream *st = slr_leg_stream(leg, i);
         bool on_probation =
             atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_PROBATION;
         bool stale = st->last_arrival_ns < now_ns - 2 * SLR_NS_PER_S;
@@ -96,14 +98,19 @@ static uint32_t free_slot(struct slr_placement *p, uint32_t leg_index, int64_t n
             silent = i;
         }
         if (i != leg->current && st->last_arrival_ns < old_ns &&
-            (oldest == SLR_NONE || st->last_arrival_ns < leg->stream[oldest].last_arrival_ns)) {
+            (oldest == SLR_NONE ||
+             st->last_arrival_ns < slr_leg_stream(leg, oldest)->last_arrival_ns)) {
             oldest = i;
         }
     }
     if (probation >= 2) {
         return !right ? SLR_NONE : (stray != SLR_NONE ? stray : silent);
     }
-    if (n < SLR_LEG_STREAMS) {
+    if (n < SLR_LEG_STREAMS &&
+        (n == 0 || slr_space_touch(slr_leg_stream(leg, n), sizeof leg->first))) {
+        if (n > 0) {
+            memset(slr_leg_stream(leg, n), 0, sizeof leg->first);
+        }
         atomic_store_explicit(&leg->stream_count, n + 1, memory_order_release);
         return n;
     }
@@ -129,7 +136,7 @@ static bool is_stale(const struct slr_leg *leg, uint32_t ssrc)
 
 void slr_source_take(struct slr_placement *p, struct slr_leg *leg, uint32_t index, uint8_t pt)
 {
-    struct slr_stream *st = &leg->stream[index];
+    struct slr_stream *st = slr_leg_stream(leg, index);
     bool again = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
     atomic_store_explicit(&st->state, SLR_STREAM_TAKEN, memory_order_release);
     leg->current = index;
@@ -183,12 +190,12 @@ static enum slr_verdict begin_stream(struct slr_placement *p, uint32_t leg_index
     if (i == SLR_NONE) {
         return right ? SLR_VERDICT_FOREIGN_SSRC : SLR_VERDICT_FOREIGN_SOURCE;
     }
-    struct slr_stream *st = &leg->stream[i];
+    struct slr_stream *st = slr_leg_stream(leg, i);
     forget(p, leg, st);
     slr_stream_begin(st, SLR_STREAM_PROBATION, rtp, &pkt->src, pkt->arrival.ns);
     st->foreign_ip = !right;
     bool at_once = right && (leg->current == SLR_NONE || is_signalled(leg, rtp->ssrc) ||
-                             leg->stream[leg->current].foreign_ip);
+                             slr_leg_stream(leg, leg->current)->foreign_ip);
     if (at_once) {
         slr_source_take(p, leg, i, rtp->pt);
     }
@@ -207,7 +214,7 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
         return begin_stream(p, leg_index, right, pkt, rtp, index);
     }
     *index = i;
-    struct slr_stream *st = &leg->stream[i];
+    struct slr_stream *st = slr_leg_stream(leg, i);
     bool taken = atomic_load_explicit(&st->state, memory_order_relaxed) == SLR_STREAM_TAKEN;
     if (!taken || i == leg->current) {
         return SLR_VERDICT_TAKEN;
@@ -217,7 +224,7 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
     if (straggler) {
         return SLR_VERDICT_TAKEN;
     }
-    bool returns = !st->foreign_ip && leg->stream[leg->current].foreign_ip;
+    bool returns = !st->foreign_ip && slr_leg_stream(leg, leg->current)->foreign_ip;
     bool signalled = !st->foreign_ip && is_signalled(leg, rtp->ssrc);
     if (pkt->arrival.ns - p->state->run[leg_index].heard_ns >= SLR_QUIET_NS || signalled ||
         returns) {
@@ -230,7 +237,7 @@ enum slr_verdict slr_source_select(struct slr_placement *p, uint32_t leg_index,
 bool slr_source_judge(struct slr_leg *leg, uint32_t index, const struct slr_packet *pkt,
                       bool plausible)
 {
-    struct slr_stream *st = &leg->stream[index];
+    struct slr_stream *st = slr_leg_stream(leg, index);
     if (atomic_load_explicit(&st->state, memory_order_relaxed) != SLR_STREAM_PROBATION) {
         return false;
     }

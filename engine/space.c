@@ -23,6 +23,7 @@
 
 /* That part of the machine's memory is left to others. */
 #define SPARED_SHARE 32u
+#define PAGE_BYTES 4096u
 
 static bool take(const struct slr_space *s, const void *at, size_t bytes)
 {
@@ -44,6 +45,13 @@ static void map_now(const void *at, size_t bytes)
 bool slr_space_take(struct slr_space *s, const void *at, size_t bytes)
 {
     return take(s, at, bytes);
+}
+
+bool slr_space_touch(const void *at, size_t bytes)
+{
+    uintptr_t from = (uintptr_t)at / PAGE_BYTES * PAGE_BYTES;
+    size_t len = ((uintptr_t)at + bytes - from + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    return madvise((void *)from, len, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
 }
 
 static void tell(struct slr_space *s, int errnum)

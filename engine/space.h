@@ -30,6 +30,9 @@ bool slr_space_take(struct slr_space *s, const void *at, size_t bytes);
 /* The same; what is aligned to 2 MB becomes huge pages. Takes milliseconds. */
 bool slr_space_take_huge(struct slr_space *s, const void *at, size_t bytes);
 
+/* The same of a few bytes anywhere in a mapping that is used without asking elsewhere. */
+bool slr_space_touch(const void *at, size_t bytes);
+
 /* What was there is forgotten; it reads as zeroes, and must not be touched before it is taken. */
 void slr_space_give(struct slr_space *s, const void *at, size_t bytes);
 

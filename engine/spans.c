@@ -145,8 +145,9 @@ static bool inside(const struct slr_intervals *list, int64_t at, int64_t margin,
 {
     uint32_t n = atomic_load_explicit(&list->count, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
-        int64_t start = list->at[i].start_ticks - margin;
-        int64_t end = atomic_load_explicit(&list->at[i].end_ticks, memory_order_acquire);
+        const struct slr_interval *in = slr_intervals_at(list, i);
+        int64_t start = in->start_ticks - margin;
+        int64_t end = atomic_load_explicit(&in->end_ticks, memory_order_acquire);
         end = end == INT64_MAX ? end : end + margin;
         if (at >= start && at < end) {
             *until = end < *until ? end : *until;

@@ -26,7 +26,8 @@ static uint64_t layout_bytes(void)
     return (uint64_t)sizeof(struct slr_state_header) << 48 ^
            (uint64_t)sizeof(struct slr_session) << 24 ^ (uint64_t)sizeof(struct slr_leg) ^
            (uint64_t)sizeof(struct slr_chunk) << 12 ^ (uint64_t)sizeof(struct slr_srtp) << 36 ^
-           (uint64_t)sizeof(struct slr_leg_run) << 8;
+           (uint64_t)sizeof(struct slr_leg_run) << 8 ^ (uint64_t)sizeof(struct slr_leg_rare) << 30 ^
+           (uint64_t)sizeof(struct slr_session_rare) << 42;
 }
 
 static size_t round_page(size_t n)
@@ -39,7 +40,7 @@ struct layout {
     struct part {
         size_t offset, item_bytes, bytes;
     } region[SLR_REGIONS];
-    size_t srtp_offset, chunk_offset, bytes;
+    size_t srtp_offset, leg_rare_offset, session_rare_offset, chunk_offset, bytes;
 };
 
 /* Room for so many of them: at huge pages, where it may have some. */
@@ -59,6 +60,8 @@ static struct layout make_layout(uint32_t leg_max, uint32_t chunk_max)
     l.region[SLR_REGION_RUN] = add_part(&l, sizeof(struct slr_leg_run), leg_max);
     l.region[SLR_REGION_LEG] = add_part(&l, sizeof(struct slr_leg), leg_max);
     l.srtp_offset = add_part(&l, sizeof(struct slr_srtp), leg_max).offset;
+    l.leg_rare_offset = add_part(&l, sizeof(struct slr_leg_rare), leg_max).offset;
+    l.session_rare_offset = add_part(&l, sizeof(struct slr_session_rare), leg_max).offset;
     l.chunk_offset = add_part(&l, sizeof(struct slr_chunk), chunk_max).offset;
     return l;
 }
@@ -90,6 +93,8 @@ static void lay_out(struct slr_state *s, uint8_t *base, const struct layout *l)
     s->run = (struct slr_leg_run *)(void *)s->region[SLR_REGION_RUN].at;
     s->leg = (struct slr_leg *)(void *)s->region[SLR_REGION_LEG].at;
     s->srtp = (struct slr_srtp *)(void *)(base + l->srtp_offset);
+    s->leg_rare = (struct slr_leg_rare *)(void *)(base + l->leg_rare_offset);
+    s->session_rare = (struct slr_session_rare *)(void *)(base + l->session_rare_offset);
     s->chunk = (struct slr_chunk *)(void *)(base + l->chunk_offset);
 }
 
@@ -211,6 +216,10 @@ static bool ready_sessions(struct slr_state *s, uint32_t count)
         return false;
     }
     uint32_t n = items_ready(&s->region[SLR_REGION_SESSION], s->session_max);
+    for (uint32_t i = s->session_top; i < n; i++) {
+        s->session[i].rare_bytes =
+            (uint64_t)((uintptr_t)&s->session_rare[i] - (uintptr_t)&s->session[i]);
+    }
     atomic_store(&s->header->session_top, n);
     atomic_store(&s->session_top, n);
     return true;
@@ -225,6 +234,7 @@ static bool ready_legs(struct slr_state *s, uint32_t count)
     uint32_t n = items_ready(&s->region[SLR_REGION_LEG], s->leg_max);
     for (uint32_t i = s->leg_top; i < n; i++) {
         s->leg[i].run_back_bytes = (uint64_t)((uintptr_t)&s->leg[i] - (uintptr_t)&s->run[i]);
+        s->leg[i].rare_bytes = (uint64_t)((uintptr_t)&s->leg_rare[i] - (uintptr_t)&s->leg[i]);
     }
     atomic_store(&s->header->leg_top, n);
     atomic_store(&s->leg_top, n);

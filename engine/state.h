@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "engine/pool.h"
+#include "engine/rare.h"
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
@@ -56,6 +57,8 @@ struct slr_state {
     struct slr_leg_run *run; /* one for each leg slot */
     struct slr_leg *leg;
     struct slr_srtp *srtp; /* one for each leg slot */
+    struct slr_leg_rare *leg_rare;
+    struct slr_session_rare *session_rare;
     struct slr_chunk *chunk;
     uint32_t session_max, leg_max, chunk_max;
     /* C: no slot from there on was used by this process or left by an earlier one, nor has memory

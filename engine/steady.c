@@ -100,7 +100,7 @@ void slr_steady_stop(struct slr_leg *leg)
         return;
     }
     run->packets = 0;
-    struct slr_stream *st = &leg->stream[run->stream % SLR_LEG_STREAMS];
+    struct slr_stream *st = slr_leg_stream(leg, run->stream);
     int64_t shift = slr_place_shift(leg, slr_place_anchor(st)->segment);
     int64_t heard = atomic_load_explicit(&run->heard_ns, memory_order_relaxed);
     int64_t end = slr_ticks_from_ns(heard - run->start_ns) -
@@ -143,7 +143,7 @@ void slr_steady_start(const struct slr_place *x)
     run->start_ns = x->session->start.ns;
     run->pt = x->rtp->pt;
     run->row = x->rec.pt;
-    run->stream = (uint8_t)(st - leg->stream);
+    run->stream = (uint8_t)slr_leg_stream_number(leg, st);
     run->byte_ticks = a->unit_ticks;
     run->generation = atomic_load_explicit(&st->generation, memory_order_relaxed);
     run->ssrc = st->ssrc;
@@ -176,8 +176,8 @@ void slr_steady_fetch_queue(const struct slr_placement *p, uint32_t leg, slr_mon
         const struct slr_leg *l = &p->state->leg[leg];
         const struct slr_leg_codecs *c = &p->codecs[leg];
         slr_prefetch((uintptr_t)l, offsetof(struct slr_leg, segment) + sizeof l->segment[0]);
-        slr_prefetch((uintptr_t)&l->stream[run->stream % SLR_LEG_STREAMS], sizeof l->stream[0]);
-        slr_prefetch((uintptr_t)&l->pt[run->row % SLR_LEG_PTS], sizeof l->pt[0]);
+        slr_prefetch((uintptr_t)slr_leg_stream(l, run->stream), sizeof l->first);
+        slr_prefetch((uintptr_t)slr_leg_pt(l, run->row), sizeof l->pt_near[0]);
         slr_prefetch((uintptr_t)&l->pauses.count, sizeof l->pauses.count);
         slr_prefetch((uintptr_t)&c->use[run->row % SLR_LEG_PTS], sizeof c->use[0]);
         slr_prefetch((uintptr_t)&c->kind, sizeof c->kind + sizeof c->row_of_pt);

@@ -43,7 +43,7 @@ static uint32_t own_clock(const struct slr_place *x, uint32_t clock_hz)
     if (x->rec.flags & (SLR_REC_COMFORT | SLR_REC_UNDECODED)) {
         return 0;
     }
-    return x->rec.flags & SLR_REC_EVENT ? x->leg->pt[x->rec.pt].clock_hz : clock_hz;
+    return x->rec.flags & SLR_REC_EVENT ? slr_leg_pt(x->leg, x->rec.pt)->clock_hz : clock_hz;
 }
 
 /* By number, unless its timestamp says that it was sent after a jump and overtaken by the packet

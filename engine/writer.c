@@ -64,7 +64,7 @@ static int64_t first_heard_ns(const struct slr_writer *w, const struct slr_sessi
         const struct slr_leg *leg = &w->state->leg[atomic_load(&s->leg[i])];
         uint32_t streams = atomic_load_explicit(&leg->stream_count, memory_order_acquire);
         for (uint32_t k = 0; k < streams; k++) {
-            int64_t at = leg->stream[k].first_arrival_ns;
+            int64_t at = slr_leg_stream(leg, k)->first_arrival_ns;
             if (at != 0 && (first == 0 || at < first)) {
                 first = at;
             }
@@ -82,9 +82,9 @@ static bool row_counts(const struct slr_writer *w, uint32_t leg, uint32_t i)
     }
     bool used = !l->passive;
     for (uint32_t k = 0; l->passive && k < atomic_load(&l->stream_count); k++) {
-        const struct slr_stream *st = &l->stream[k];
+        const struct slr_stream *st = slr_leg_stream(l, k);
         for (uint32_t p = 0; p < st->pt_kinds; p++) {
-            used |= st->pt_used[p] == l->pt[i].pt;
+            used |= st->pt_used[p] == slr_leg_pt(l, i)->pt;
         }
     }
     return used;

@@ -237,7 +237,7 @@ Test(belief, settled_twice_is_settled)
         (void)fx_rtp(&o.f, o.slot, 1000 + 20 * (int64_t)k, p);
         fx_write(&o.f, 1000 + 20 * (int64_t)k);
     }
-    struct slr_stream *st = &o.leg->stream[1];
+    struct slr_stream *st = slr_leg_stream(o.leg, 1);
     for (int i = 0; i < 2; i++) {
         struct slr_place x = {.p = &o.f.worker.place,
                               .session = o.s,

@@ -21,6 +21,7 @@ static struct slr_pt_map row(uint8_t pt, const char *name, uint32_t clock_hz)
 struct slot {
     struct slr_leg_run run;
     struct slr_leg leg;
+    struct slr_leg_rare rare;
 };
 
 static struct slot *slot;
@@ -29,11 +30,12 @@ static struct slr_leg_codecs codecs;
 
 static void make(void)
 {
-    slot = aligned_alloc(64, sizeof *slot);
+    slot = aligned_alloc(SLR_PAGE_BYTES, sizeof *slot);
     cr_assert_not_null(slot);
     memset(slot, 0, sizeof *slot);
     leg = &slot->leg;
     leg->run_back_bytes = offsetof(struct slot, leg);
+    leg->rare_bytes = offsetof(struct slot, rare) - offsetof(struct slot, leg);
 }
 
 static void drop(void)

@@ -175,13 +175,13 @@ Test(render, only_what_was_taken)
     struct slr_leg *leg = &o->f.e.state->leg[o->slot];
     cr_assert_eq(fx_rtp(&o->f, o->slot, 0, fx_audio(SSRC, 0, 1, 1)), SLR_VERDICT_TAKEN);
     struct slr_block b = block_of(o->at, SLR_SAMPLE_ALAW, 0);
-    atomic_store(&leg->stream[0].state, SLR_STREAM_PROBATION);
+    atomic_store(&slr_leg_stream(leg, 0)->state, SLR_STREAM_PROBATION);
     render(o, &b);
     cr_assert_eq(o->at[1], 0xd5);
-    atomic_store(&leg->stream[0].state, SLR_STREAM_TAKEN);
+    atomic_store(&slr_leg_stream(leg, 0)->state, SLR_STREAM_TAKEN);
     render(o, &b);
     cr_assert_eq(o->at[1], fx_sample(SSRC, 0));
-    leg->stream[0].generation++;
+    slr_leg_stream(leg, 0)->generation++;
     render(o, &b);
     cr_assert_eq(o->at[1], 0xd5);
     end(o);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/rtcp.h"
+#include "tests/engine/lone.h"
 
 /* A sender report of 28 bytes for SSRC 7, then a BYE of 8. */
 static const uint8_t compound[] = {0x80, 200, 0,    6,    0,    0,   0, 7, 0, 0, 1, 2,
@@ -49,21 +50,21 @@ Test(rtcp, what_is_none)
 
 Test(rtcp, only_a_stream_that_is_heard_keeps_it)
 {
-    struct slr_leg *leg = calloc(1, sizeof *leg);
-    cr_assert_not_null(leg);
+    static struct lone_leg lone;
+    struct slr_leg *leg = lone_leg(&lone);
     atomic_store(&leg->stream_count, 3);
     for (uint32_t i = 0; i < 3; i++) {
-        leg->stream[i].ssrc = i == 2 ? 8 : 7;
-        atomic_store(&leg->stream[i].state, i == 1 ? SLR_STREAM_PROBATION : SLR_STREAM_TAKEN);
+        slr_leg_stream(leg, i)->ssrc = i == 2 ? 8 : 7;
+        atomic_store(&slr_leg_stream(leg, i)->state,
+                     i == 1 ? SLR_STREAM_PROBATION : SLR_STREAM_TAKEN);
     }
     cr_assert_eq(slr_rtcp_take(leg, slr_slice_of(compound, sizeof compound), (slr_mono){99}),
                  SLR_OK);
-    cr_assert_eq(leg->stream[0].sr_count, 1u);
-    cr_assert_eq(leg->stream[0].sr_ntp, 0x0000010200000304u);
-    cr_assert_eq(leg->stream[0].sr_rtp_ts, 0x0506u);
-    cr_assert_eq(leg->stream[0].sr_arrival_ns, 99);
-    cr_assert_eq(leg->stream[1].sr_count + leg->stream[2].sr_count, 0u);
-    free(leg);
+    cr_assert_eq(slr_leg_stream(leg, 0)->sr_count, 1u);
+    cr_assert_eq(slr_leg_stream(leg, 0)->sr_ntp, 0x0000010200000304u);
+    cr_assert_eq(slr_leg_stream(leg, 0)->sr_rtp_ts, 0x0506u);
+    cr_assert_eq(slr_leg_stream(leg, 0)->sr_arrival_ns, 99);
+    cr_assert_eq(slr_leg_stream(leg, 1)->sr_count + slr_leg_stream(leg, 2)->sr_count, 0u);
 }
 
 /* An empty sender report's sender 7 hears 0x10 and 0x20; then its view in an extended report. */
@@ -146,23 +147,22 @@ Test(rtcp, more_than_we_keep_is_skipped)
 
 Test(rtcp, a_stream_keeps_what_its_sender_says)
 {
-    struct slr_leg *leg = calloc(1, sizeof *leg);
-    cr_assert_not_null(leg);
+    static struct lone_leg lone;
+    struct slr_leg *leg = lone_leg(&lone);
     atomic_store(&leg->stream_count, 2);
     for (uint32_t i = 0; i < 2; i++) {
-        leg->stream[i].ssrc = 7 + i;
-        atomic_store(&leg->stream[i].state, SLR_STREAM_TAKEN);
+        slr_leg_stream(leg, i)->ssrc = 7 + i;
+        atomic_store(&slr_leg_stream(leg, i)->state, SLR_STREAM_TAKEN);
     }
     for (uint32_t i = 0; i < 3; i++) {
         cr_assert_eq(slr_rtcp_take(leg, slr_slice_of(heard, sizeof heard), (slr_mono){99}), SLR_OK);
     }
-    const struct slr_rtcp_kept *kept = &leg->stream[0].rtcp;
+    const struct slr_rtcp_kept *kept = &slr_leg_stream(leg, 0)->rtcp;
     cr_assert_eq(kept->reports, 6u);
     cr_assert_eq(kept->report.about, 0x20u, "the newest");
     cr_assert_eq(kept->fraction_lost_max, 64);
     cr_assert_eq(kept->jitter_max, 40u);
     cr_assert_eq(kept->voips, 3u);
     cr_assert_eq(kept->voip.mos_lq, 39);
-    cr_assert_eq(leg->stream[1].rtcp.reports + leg->stream[1].rtcp.voips, 0u);
-    free(leg);
+    cr_assert_eq(slr_leg_stream(leg, 1)->rtcp.reports + slr_leg_stream(leg, 1)->rtcp.voips, 0u);
 }

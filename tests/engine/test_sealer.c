@@ -217,7 +217,7 @@ Test(sealer, half_written_meta)
 {
     struct one o;
     begin(&o);
-    snprintf(o.s->meta, sizeof o.s->meta, "{\"caller\":\"12");
+    snprintf(o.s->meta_near, sizeof o.s->meta_near, "{\"caller\":\"12");
     seal(&o);
     check(&o);
     fx_close(&o.f);

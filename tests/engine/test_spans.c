@@ -247,7 +247,7 @@ Test(spans, payload_that_cannot_be_decoded)
     p.len_bytes = 0;
     cr_assert_eq(feed(&o, 200, p), SLR_VERDICT_BAD_PAYLOAD);
     audio(&o, 11, 20, 0);
-    cr_assert_eq(slr_stream_lost(&o.f.e.state->leg[o.slot].stream[0]), 0u);
+    cr_assert_eq(slr_stream_lost(slr_leg_stream(&o.f.e.state->leg[o.slot], 0)), 0u);
     end(&o, 400, "received 0+200, concealed 200+20, received 220+180");
 }
 

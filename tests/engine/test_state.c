@@ -2,6 +2,8 @@
  * State: the file that survives the process, its free list, and lists of intervals. A death is
  * slr_state_close without cleaning up; it may come between any two stores.
  */
+#include <sys/mman.h>
+
 #include "engine/queue.h"
 #include "tests/engine/drive.h"
 
@@ -277,18 +279,70 @@ Test(state, intervals_touch_half_open)
 /* When the list is full the last entry takes what comes: rather too much than too little. */
 Test(state, intervals_when_full_widen)
 {
-    struct slr_intervals list = {0};
+    static struct {
+        struct slr_intervals list;
+        struct slr_interval far[SLR_INTERVALS - SLR_INTERVALS_NEAR];
+    } both = {.list = {.far_bytes = sizeof both.list}};
+    struct slr_intervals *list = &both.list;
     int64_t a = 0;
     int64_t b = 0;
     for (int64_t i = 0; i < SLR_INTERVALS + 10; i++) {
-        slr_intervals_open(&list, i * 100);
+        cr_assert_eq(slr_intervals_full(list), i >= SLR_INTERVALS);
+        slr_intervals_open(list, i * 100);
         for (int64_t k = 0; k <= i; k++) {
-            cr_assert(slr_intervals_touch(&list, k * 100, k * 100 + 50, &a, &b));
+            cr_assert(slr_intervals_touch(list, k * 100, k * 100 + 50, &a, &b));
         }
-        slr_intervals_close(&list, i * 100 + 50);
-        cr_assert(slr_intervals_touch(&list, i * 100, i * 100 + 50, &a, &b));
-        cr_assert_not(slr_intervals_touch(&list, i * 100 + 50, i * 100 + 60, &a, &b));
+        slr_intervals_close(list, i * 100 + 50);
+        cr_assert(slr_intervals_touch(list, i * 100, i * 100 + 50, &a, &b));
+        cr_assert_not(slr_intervals_touch(list, i * 100 + 50, i * 100 + 60, &a, &b));
     }
-    cr_assert_eq(atomic_load(&list.count), SLR_INTERVALS);
-    cr_assert_not(slr_intervals_touch(&list, 50, 100, &a, &b));
+    cr_assert_eq(atomic_load(&list->count), SLR_INTERVALS);
+    cr_assert_not(slr_intervals_touch(list, 50, 100, &a, &b));
+}
+
+/* Without room apart from it a list has room for few, and widens as one that is full. */
+Test(state, intervals_without_room_widen)
+{
+    struct slr_intervals list = {0};
+    int64_t a = 0;
+    int64_t b = 0;
+    for (int64_t i = 0; i < SLR_INTERVALS_NEAR + 3; i++) {
+        slr_intervals_open(&list, i * 100);
+        cr_assert(slr_intervals_touch(&list, i * 100, i * 100 + 1, &a, &b));
+        slr_intervals_close(&list, i * 100 + 50);
+    }
+    cr_assert_eq(atomic_load(&list.count), SLR_INTERVALS_NEAR);
+}
+
+/* What lies apart is found again by the next process, at another address. */
+Test(state, lists_that_lie_apart_survive)
+{
+    struct place p;
+    make_place(&p);
+    struct slr_state *s = open_state(&p, 4, 64);
+    atomic_store(&s->session[0].state, SLR_SESSION_OPEN);
+    slr_leg_rare_join(&s->leg[2]);
+    for (int64_t i = 0; i < 5; i++) {
+        slr_intervals_open(&s->leg[2].holds, i * 10);
+        slr_intervals_close(&s->leg[2].holds, i * 10 + 5);
+    }
+    slr_leg_stream(&s->leg[2], 15)->ssrc = 77;
+    void *hole = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    slr_state_close(s, false);
+    s = open_state(&p, 4, 64);
+    cr_assert_eq(atomic_load(&s->leg[2].holds.count), 5u);
+    cr_assert_eq(slr_intervals_at(&s->leg[2].holds, 4)->start_ticks, 40);
+    cr_assert_eq(slr_leg_stream(&s->leg[2], 15)->ssrc, 77u);
+    cr_assert_eq(slr_leg_stream_number(&s->leg[2], slr_leg_stream(&s->leg[2], 15)), 15u);
+    munmap(hole, 4096);
+    slr_state_close(s, true);
+    remove_place(&p);
+}
+
+/* What each stream takes, used or not: it is not to grow unnoticed (docs/architecture.md). */
+Test(state, slots_are_small)
+{
+    cr_assert_leq(sizeof(struct slr_leg_run), 192u);
+    cr_assert_leq(sizeof(struct slr_leg), 6528u);
+    cr_assert_leq(sizeof(struct slr_session), 1152u);
 }

@@ -8,6 +8,7 @@
 
 #include "common/slice.h"
 #include "engine/dtmf.h"
+#include "tests/engine/lone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,12 +21,12 @@ static void require(bool ok)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct slr_leg leg;
+    static struct lone_leg lone;
     struct slr_slice all = slr_slice_of(data, size), payload;
     int64_t ts_ext = 1LL << 40;
     uint8_t n, step;
 
-    memset(&leg, 0, sizeof leg);
+    struct slr_leg *leg = lone_leg(&lone);
     while (slr_slice_take_u8(&all, &n) && slr_slice_take_u8(&all, &step) &&
            slr_slice_take(&all, n, &payload)) {
         struct slr_dtmf ev;
@@ -34,11 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         }
         require(n >= 4 && n % 4 == 0);
-        slr_dtmf_take(&leg, 0, &ev, step & 1u, ts_ext, ts_ext * 1764, 8000);
-        require(leg.digit_count <= SLR_LEG_DIGITS);
-        for (uint32_t i = 0; i < leg.digit_count; i++) {
-            require(strchr("0123456789*#ABCDF", leg.digit[i].digit) != NULL);
-            require(leg.digit[i].digit != '\0' && leg.digit[i].duration_ms <= 8192);
+        slr_dtmf_take(leg, 0, &ev, step & 1u, ts_ext, ts_ext * 1764, 8000);
+        require(leg->digit_count <= SLR_LEG_DIGITS);
+        for (uint32_t i = 0; i < leg->digit_count; i++) {
+            require(strchr("0123456789*#ABCDF", slr_leg_rare(leg)->digit[i].digit) != NULL);
+            require(slr_leg_rare(leg)->digit[i].digit != '\0' &&
+                    slr_leg_rare(leg)->digit[i].duration_ms <= 8192);
         }
     }
     return 0;

@@ -26,14 +26,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(r.report_count <= SLR_RTCP_REPORTS && r.report_count * 24u <= size);
     require(r.voip_count <= SLR_RTCP_VOIPS && r.voip_count * 36u <= size);
     /* A stream that is heard keeps what is said about it, and nothing else. */
-    leg.stream[0].ssrc = r.sr.ssrc;
-    leg.stream[0].sr_count = 0;
-    leg.stream[0].rtcp.reports = leg.stream[0].rtcp.voips = 0;
-    atomic_store(&leg.stream[0].state, SLR_STREAM_TAKEN);
+    leg.first.ssrc = r.sr.ssrc;
+    leg.first.sr_count = 0;
+    leg.first.rtcp.reports = leg.first.rtcp.voips = 0;
+    atomic_store(&leg.first.state, SLR_STREAM_TAKEN);
     atomic_store(&leg.stream_count, 1);
     require(slr_rtcp_take(&leg, slr_slice_of(data, size), (slr_mono){1}) == err);
-    require(leg.stream[0].sr_count == (err == SLR_OK && r.has_sr));
-    require(leg.stream[0].rtcp.reports <= r.report_count);
-    require(leg.stream[0].rtcp.voips <= r.voip_count);
+    require(leg.first.sr_count == (err == SLR_OK && r.has_sr));
+    require(leg.first.rtcp.reports <= r.report_count);
+    require(leg.first.rtcp.voips <= r.voip_count);
     return 0;
 }
