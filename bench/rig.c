@@ -42,7 +42,7 @@ static void open_leg(struct rig *b, uint32_t slot, rig_answer answer, const void
     leg->current = SLR_NONE;
     b->state->run[slot].highest_ticks = INT64_MIN;
     leg->channel = slot % 2;
-    leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
+    leg->cursor.last_stream = SLR_NONE;
     answer(ctx, leg);
     slr_leg_codecs_build(&b->codecs[slot], leg);
     rig_must(slr_engine_leg_join(&b->worker, s, slot) == SLR_OK, "join");

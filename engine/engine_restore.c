@@ -47,10 +47,9 @@ static void finish_join(const struct slr_session *s, struct slr_leg *leg)
 /* A death between the commit and what follows from it. */
 static void follow_commit(struct slr_engine *e, const struct slr_session *s)
 {
-    uint32_t in_force = atomic_load(&s->commit_index) & 1;
     for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
         struct slr_leg *leg = &e->state->leg[atomic_load(&s->leg[i])];
-        atomic_store(&leg->corr_ticks, leg->cursor[in_force].corr_ticks);
+        atomic_store(&leg->corr_ticks, leg->cursor.corr_ticks);
     }
 }
 
@@ -167,6 +166,7 @@ enum slr_err slr_engine_restore(struct slr_engine *e)
     uint32_t restored = 0;
     slr_mono now = slr_clock_mono(e->clock);
     int64_t alive_ns = atomic_load(&e->state->header->alive_ns);
+    slr_redo_settle(e->state);
     for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         struct slr_session *s = &e->state->session[i];
         uint32_t state = atomic_load(&s->state);

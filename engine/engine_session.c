@@ -84,7 +84,7 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
     slr_leg_run(leg)->queue_tail = SLR_NONE;
     leg->current = SLR_NONE;
     slr_leg_run(leg)->highest_ticks = INT64_MIN;
-    leg->cursor[0].last_stream = leg->cursor[1].last_stream = SLR_NONE;
+    leg->cursor.last_stream = SLR_NONE;
     atomic_store(&leg->state, SLR_LEG_SETUP);
 }
 

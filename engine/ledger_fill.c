@@ -25,12 +25,6 @@ struct fill {
     uint32_t digit_count;
 };
 
-/* As of the block that counts. */
-static const struct slr_sound *sound_of(const struct slr_session *s, const struct slr_leg *leg)
-{
-    return &leg->cursor[atomic_load(&s->commit_index) & 1].sound;
-}
-
 static void fill_stream(struct slr_ledger_stream *to, const struct slr_stream *st)
 {
     memset(to, 0, sizeof *to);
@@ -156,7 +150,7 @@ static void fill_clock(const struct slr_session *s, struct fill *f, const struct
     struct slr_ledger_leg *to = &f->leg[number];
     struct slr_clock_note *clock = f->clock + (size_t)number * NOTES_MAX;
     struct slr_ledger_late *late = f->late + (size_t)number * LATE_MAX;
-    const struct slr_leg_skew *skew = &leg->skew[atomic_load(&s->commit_index) & 1];
+    const struct slr_leg_skew *skew = &leg->skew;
     const struct slr_clock_note *own = slr_clock_note_at(&leg->clock_notes, 0);
     to->clock_count = 0;
     while (own) {
@@ -203,7 +197,7 @@ static void fill_leg(struct slr_state *state, const struct slr_session *s, struc
                                   .foreign = leg->foreign,
                                   .others = leg->others,
                                   .stream = streams,
-                                  .quality = slr_quality_json(leg, sound_of(s, leg))};
+                                  .quality = slr_quality_json(leg, &leg->cursor.sound)};
     fill_spans(f, number, span_at, removed_at);
     fill_clock(s, f, leg, number);
     fill_srtp(to, leg, &state->srtp[atomic_load(&s->leg[number])]);
@@ -342,7 +336,7 @@ enum slr_err slr_ledger_fill(struct slr_state *state, const struct slr_session *
     return err;
 }
 
-static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
+static json_t *leg_event(const struct slr_leg *leg)
 {
     uint64_t packets = 0;
     uint64_t lost = 0;
@@ -361,7 +355,7 @@ static json_t *leg_event(const struct slr_session *s, const struct slr_leg *leg)
         json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I}", "leg", leg->id, "dn", leg->dn, "channel",
                   (int)leg->channel, "packets", (json_int_t)packets, "lost", (json_int_t)lost,
                   "duplicate", (json_int_t)duplicate, "late", (json_int_t)late);
-    json_t *quality = slr_quality_json(leg, sound_of(s, leg));
+    json_t *quality = slr_quality_json(leg, &leg->cursor.sound);
     static const char *const also[] = {"codec", "mos", "loss_pct"};
     for (size_t i = 0; o && i < sizeof also / sizeof also[0]; i++) {
         json_t *value = json_object_get(quality, also[i]);
@@ -397,7 +391,7 @@ json_t *slr_ledger_event(struct slr_state *state, const struct slr_session *s,
     int64_t len_ticks = atomic_load(&s->end_ticks);
     json_t *legs = json_array();
     for (uint32_t i = 0; legs && i < atomic_load(&s->leg_count); i++) {
-        json_array_append_new(legs, leg_event(s, &state->leg[atomic_load(&s->leg[i])]));
+        json_array_append_new(legs, leg_event(&state->leg[atomic_load(&s->leg[i])]));
     }
     json_t *meta = slr_session_meta(s)[0] ? json_loads(slr_session_meta(s), 0, NULL) : NULL;
     json_t *ev =

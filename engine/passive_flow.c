@@ -552,7 +552,7 @@ static void replace_deaf(struct slr_engine *e, struct slr_session *s, uint32_t i
     slr_intervals_copy(&leg->holds, &old->holds);
     leg->hold_lead_ticks = old->hold_lead_ticks;
     atomic_store(&leg->holding, atomic_load(&old->holding));
-    memcpy(leg->cursor, old->cursor, sizeof leg->cursor);
+    leg->cursor = old->cursor;
     atomic_store(&e->state->run[slot].claimed_ticks,
                  atomic_load(&e->state->run[old_slot].claimed_ticks));
     e->state->run[slot].on = false;

@@ -6,11 +6,6 @@
 #include "common/log.h"
 #include "engine/skew_plan.h"
 
-static struct slr_leg_skew *working_copy(const struct slr_session *s, struct slr_leg *leg)
-{
-    return &leg->skew[!(atomic_load(&s->commit_index) & 1)];
-}
-
 /* The newest sender report, if there is one that was not seen yet. */
 static void take_report(struct slr_leg *leg, struct slr_leg_skew *k)
 {
@@ -32,21 +27,18 @@ static void take_report(struct slr_leg *leg, struct slr_leg_skew *k)
     }
 }
 
-void slr_skew_stage_begin(struct slr_state *state, const struct slr_session *s, int64_t end_ticks)
+void slr_skew_stage_begin(struct slr_state *state, struct slr_redo *redo, int64_t end_ticks)
 {
-    struct slr_skew_party party[SLR_MAX_CHANNELS * 2];
-    uint32_t in_force = atomic_load(&s->commit_index) & 1;
+    struct slr_skew_party party[SLR_REDO_LEGS];
     uint32_t count = 0;
-    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
-    for (uint32_t i = 0; i < n; i++) {
-        struct slr_leg *leg = &state->leg[atomic_load(&s->leg[i])];
-        struct slr_leg_skew *k = &leg->skew[!in_force];
-        *k = leg->skew[in_force];
+    for (uint32_t i = 0; i < redo->count; i++) {
+        struct slr_leg *leg = &state->leg[redo->leg[i].slot];
+        struct slr_leg_skew *k = &redo->leg[i].skew;
         take_report(leg, k);
         k->clock.want_ticks = 0;
         k->clock.urgent = false;
         if (atomic_load(&leg->state) == SLR_LEG_OPEN) {
-            party[count++] = (struct slr_skew_party){&k->clock, leg->cursor[in_force].corr_ticks};
+            party[count++] = (struct slr_skew_party){&k->clock, redo->leg[i].cursor.corr_ticks};
         }
     }
     slr_skew_decide(party, count, end_ticks);
@@ -60,7 +52,7 @@ static int64_t most_frames(const struct slr_audio_shape *shape)
 
 uint32_t slr_skew_stage_spare(const struct slr_span_run *run, const struct slr_audio_shape *shape)
 {
-    const struct slr_leg_skew *k = &run->leg->skew[!(atomic_load(&run->session->commit_index) & 1)];
+    const struct slr_leg_skew *k = run->skew;
     int64_t most = most_frames(shape);
     int64_t want = -k->clock.want_ticks / slr_ticks_per_frame(shape);
     return want <= 0 ? 0 : (uint32_t)(want < most ? want : most);
@@ -110,11 +102,11 @@ static bool barred(const void *ctx, int64_t start_ticks, int64_t end_ticks)
                                end_ticks + corr + SLR_DOWN_MARGIN_TICKS, &a, &b);
 }
 
-void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
-                        struct slr_track *track, const struct slr_render_scratch *scratch,
-                        uint32_t frames, struct slr_corrections *out)
+void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_track *track,
+                        const struct slr_render_scratch *scratch, uint32_t frames,
+                        struct slr_corrections *out)
 {
-    struct slr_leg_skew *k = working_copy(run->session, leg);
+    struct slr_leg_skew *k = run->skew;
     int64_t most = most_frames(&track->shape) * slr_ticks_per_frame(&track->shape);
     int64_t want = k->clock.want_ticks;
     want = want > most ? most : (want < -most ? -most : want);
@@ -124,9 +116,10 @@ void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
     feed(run, k, track, scratch, frames);
 }
 
-int64_t slr_skew_stage_off_ticks(const struct slr_session *s, const struct slr_leg *leg)
+int64_t slr_skew_stage_off_ticks(const struct slr_span_run *run)
 {
-    const struct slr_leg_skew *k = &leg->skew[!(atomic_load(&s->commit_index) & 1)];
+    const struct slr_leg *leg = run->leg;
+    const struct slr_leg_skew *k = run->skew;
     int64_t lag = atomic_load(&slr_leg_run(leg)->lag_ticks) - atomic_load(&leg->corr_ticks);
     return k->clock.rate_off && lag > 0 ? lag : 0;
 }

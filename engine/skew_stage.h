@@ -12,21 +12,21 @@
 #include "engine/render.h"
 #include "engine/spans.h"
 
-/* Before a piece: takes over what holds, and decides what each leg wants. end_ticks: where the
+/* Before a piece, whose redo was begun: decides what each leg wants. end_ticks: where the
  * piece ends, file time. */
-void slr_skew_stage_begin(struct slr_state *state, const struct slr_session *s, int64_t end_ticks);
+void slr_skew_stage_begin(struct slr_state *state, struct slr_redo *redo, int64_t end_ticks);
 
 /* Frames that the leg's track must have beyond the piece, for what may be taken out. */
 uint32_t slr_skew_stage_spare(const struct slr_span_run *run, const struct slr_audio_shape *shape);
 
 /* The rendered track gets its corrections: its first `frames` are for the block then. scratch: what
  * it was rendered from. */
-void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_leg *leg,
-                        struct slr_track *track, const struct slr_render_scratch *scratch,
-                        uint32_t frames, struct slr_corrections *out);
+void slr_skew_stage_leg(const struct slr_span_run *run, struct slr_track *track,
+                        const struct slr_render_scratch *scratch, uint32_t frames,
+                        struct slr_corrections *out);
 
 /* At the session's end: so far media that was sent too slowly for skew is behind the wall clock. 0
  * where the rate was right. */
-int64_t slr_skew_stage_off_ticks(const struct slr_session *s, const struct slr_leg *leg);
+int64_t slr_skew_stage_off_ticks(const struct slr_span_run *run);
 
 #endif

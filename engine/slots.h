@@ -30,7 +30,7 @@
 #define SLR_LEG_SEGMENTS 32u
 #define SLR_LEG_LATE 64u
 
-/* What the writer knows of a leg's spans; two copies, chosen by the session's commit index. */
+/* What the writer knows of a leg's spans, as of the block that counts (redo.h). */
 struct slr_span_cursor {
     int64_t at_ticks;   /* spans are decided up to here; leg time */
     int64_t corr_ticks; /* file time minus leg time from there on, whole frames */
@@ -115,9 +115,9 @@ struct slr_leg {
     /* W at the first packet, then F */
     _Atomic uint32_t queue_head;
     /* F */
-    struct slr_span_cursor cursor[2];
-    _Atomic int64_t corr_ticks;  /* of the cursor in force, for W */
-    struct slr_leg_skew skew[2]; /* chosen as the cursors are */
+    struct slr_span_cursor cursor;
+    _Atomic int64_t corr_ticks; /* of the cursor in force, for W */
+    struct slr_leg_skew skew;   /* as of the same block */
     struct slr_silence silence;
     struct slr_leg_missed missed;
 };

@@ -263,7 +263,7 @@ static void emit(const struct slr_sound_watch *w, const struct slr_session *s,
 static void watch_leg(const struct slr_sound_watch *w, const struct slr_session *s,
                       struct slr_leg *leg, slr_mono now)
 {
-    const struct slr_sound *sound = &leg->cursor[atomic_load(&s->commit_index) & 1].sound;
+    const struct slr_sound *sound = &leg->cursor.sound;
     struct slr_silence *silence = &leg->silence;
     int64_t counts_ticks = 0;
     if (atomic_load(&silence->cause) != SLR_SILENCE_NONE) {
@@ -296,7 +296,7 @@ static void watch_leg(const struct slr_sound_watch *w, const struct slr_session 
 static int64_t next_ns(const struct slr_sound_watch *w, const struct slr_session *s,
                        const struct slr_leg *leg)
 {
-    const struct slr_sound *sound = &leg->cursor[atomic_load(&s->commit_index) & 1].sound;
+    const struct slr_sound *sound = &leg->cursor.sound;
     int64_t heard_ns = later(slr_leg_run(leg)->heard_ns, leg->joined_ns);
     int64_t alive_ns =
         sound->heard ? s->start.ns + slr_ns_from_ticks(sound->alive_ticks) : leg->joined_ns;

@@ -37,6 +37,7 @@ struct slr_span_run {
     const struct slr_leg *leg;
     uint32_t leg_number;
     struct slr_span_cursor cursor;
+    struct slr_leg_skew *skew; /* the same of the leg's clock (skew_stage.h) */
     /* own: what the skew stage did to this piece */
     const struct slr_corrections *corrections;
     uint32_t corrections_told, removed_told;

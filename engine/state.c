@@ -27,7 +27,8 @@ static uint64_t layout_bytes(void)
            (uint64_t)sizeof(struct slr_session) << 24 ^ (uint64_t)sizeof(struct slr_leg) ^
            (uint64_t)sizeof(struct slr_chunk) << 12 ^ (uint64_t)sizeof(struct slr_srtp) << 36 ^
            (uint64_t)sizeof(struct slr_leg_run) << 8 ^ (uint64_t)sizeof(struct slr_leg_rare) << 30 ^
-           (uint64_t)sizeof(struct slr_session_rare) << 42;
+           (uint64_t)sizeof(struct slr_session_rare) << 42 ^
+           (uint64_t)sizeof(struct slr_redo) << 34;
 }
 
 static size_t round_page(size_t n)
@@ -40,7 +41,7 @@ struct layout {
     struct part {
         size_t offset, item_bytes, bytes;
     } region[SLR_REGIONS];
-    size_t srtp_offset, leg_rare_offset, session_rare_offset, chunk_offset, bytes;
+    size_t srtp_offset, leg_rare_offset, session_rare_offset, redo_offset, chunk_offset, bytes;
 };
 
 /* Room for so many of them: at huge pages, where it may have some. */
@@ -62,6 +63,7 @@ static struct layout make_layout(uint32_t leg_max, uint32_t chunk_max)
     l.srtp_offset = add_part(&l, sizeof(struct slr_srtp), leg_max).offset;
     l.leg_rare_offset = add_part(&l, sizeof(struct slr_leg_rare), leg_max).offset;
     l.session_rare_offset = add_part(&l, sizeof(struct slr_session_rare), leg_max).offset;
+    l.redo_offset = add_part(&l, sizeof(struct slr_redo), SLR_REDOS).offset;
     l.chunk_offset = add_part(&l, sizeof(struct slr_chunk), chunk_max).offset;
     return l;
 }
@@ -95,6 +97,7 @@ static void lay_out(struct slr_state *s, uint8_t *base, const struct layout *l)
     s->srtp = (struct slr_srtp *)(void *)(base + l->srtp_offset);
     s->leg_rare = (struct slr_leg_rare *)(void *)(base + l->leg_rare_offset);
     s->session_rare = (struct slr_session_rare *)(void *)(base + l->session_rare_offset);
+    s->redo = (struct slr_redo *)(void *)(base + l->redo_offset);
     s->chunk = (struct slr_chunk *)(void *)(base + l->chunk_offset);
 }
 

@@ -14,10 +14,11 @@
 
 #include "engine/pool.h"
 #include "engine/rare.h"
+#include "engine/redo.h"
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
-#define SLR_STATE_VERSION 13u
+#define SLR_STATE_VERSION 14u
 #define SLR_CHUNK_BYTES 4096u
 #define SLR_FATE_WORDS 2u
 
@@ -32,6 +33,7 @@ struct slr_state_header {
     _Atomic int64_t alive_ns; /* last time the engine was seen running */
     uint64_t starts;
     _Atomic uint32_t session_top, leg_top; /* so many slots have memory */
+    slr_redo_mark redo[SLR_REDOS];
 };
 
 /* A piece of packet memory: records one after the other. */
@@ -59,6 +61,7 @@ struct slr_state {
     struct slr_srtp *srtp; /* one for each leg slot */
     struct slr_leg_rare *leg_rare;
     struct slr_session_rare *session_rare;
+    struct slr_redo *redo; /* one for each writer */
     struct slr_chunk *chunk;
     uint32_t session_max, leg_max, chunk_max;
     /* C: no slot from there on was used by this process or left by an earlier one, nor has memory

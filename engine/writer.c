@@ -29,7 +29,9 @@ enum slr_err slr_writer_init(struct slr_writer *w)
     w->look = malloc(w->state->session_max * sizeof *w->look);
     w->due = malloc(w->state->session_max * sizeof *w->due);
     enum slr_err err = slr_track_init(&w->track);
-    bool all = w->block_at && w->plane_at && w->voices && w->look && w->due;
+    const struct slr_redo *redo = &w->state->redo[w->number % SLR_REDOS];
+    bool all = slr_space_take(&w->state->space, redo, sizeof *redo) && w->block_at && w->plane_at &&
+               w->voices && w->look && w->due;
     for (uint32_t i = 0; w->look && i < w->state->session_max; i++) {
         w->look[i].legs = SLR_NONE;
     }
@@ -196,8 +198,7 @@ static void render_leg(struct slr_writer *w, struct slr_span_run *run, uint32_t 
                            .counters = &w->counters};
     slr_render_leg(&r);
     slr_sound_track(&run->cursor.sound, run->session, &w->track);
-    slr_skew_stage_leg(run, &w->state->leg[leg_index], &w->track, &w->scratch, block->frames,
-                       corrections);
+    slr_skew_stage_leg(run, &w->track, &w->scratch, block->frames, corrections);
     slr_track_store(&w->track, corrections, plane_of(w, run->leg->channel), block->frames, over);
     int64_t end = first + (int64_t)block->frames - slr_corrections_frames(corrections);
     claim(&w->state->leg[leg_index], end * tpf); /* before the disk, which may take its time */
@@ -225,26 +226,28 @@ static void join_planes(const struct slr_writer *w, struct slr_block *block, con
     slr_track_join(&block->shape, plane, block->frames, block->at);
 }
 
-/* Renders one block and its spans; new cursors go to the copy that is not in force. */
+/* Renders one block and its spans; new cursors wait until it counts. */
 static void render_block(struct slr_writer *w, struct slr_session *s, struct slr_block *block,
                          bool finish, int64_t end_ticks)
 {
     bool over[SLR_MAX_CHANNELS] = {false};
-    uint32_t in_force = atomic_load(&s->commit_index) & 1;
-    uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
+    struct slr_redo *redo =
+        slr_redo_begin(w->state, w->number, (uint32_t)(s - w->state->session),
+                       atomic_load_explicit(&s->leg_count, memory_order_acquire));
     w->spans.count = 0;
     w->spans.overflow = false;
-    slr_skew_stage_begin(w->state, s,
+    slr_skew_stage_begin(w->state, redo,
                          (int64_t)(block->first_frame + block->frames) *
                              slr_ticks_per_frame(&block->shape));
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t leg_index = atomic_load(&s->leg[i]);
+    for (uint32_t i = 0; i < redo->count; i++) {
+        uint32_t leg_index = redo->leg[i].slot;
         struct slr_leg *leg = &w->state->leg[leg_index];
         struct slr_span_run run = {.buffer = &w->spans,
                                    .session = s,
                                    .leg = leg,
                                    .leg_number = i,
-                                   .cursor = leg->cursor[in_force]};
+                                   .cursor = redo->leg[i].cursor,
+                                   .skew = &redo->leg[i].skew};
         if (leg->channel < s->shape.channels && leg->channel < SLR_MAX_CHANNELS) {
             render_leg(w, &run, leg_index, block, over[leg->channel]);
             over[leg->channel] = true;
@@ -252,13 +255,13 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
             SLR_ERROR("leg_left_out", "session=%s leg=%s", s->id, SLR_Q(leg->id));
         }
         if (finish) {
-            run.off_ticks = slr_skew_stage_off_ticks(s, leg);
+            run.off_ticks = slr_skew_stage_off_ticks(&run);
             slr_spans_finish(&run, end_ticks);
         }
-        leg->cursor[!in_force] = run.cursor;
+        redo->leg[i].cursor = run.cursor;
     }
     join_planes(w, block, over);
-    /* legs that join while the block is being written start with equal cursors */
+    /* legs that join while the block is being written are in the next one */
 }
 
 static void commit_block(struct slr_writer *w, struct slr_session *s, const struct slr_block *block)
@@ -268,13 +271,13 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
     struct slr_commit *next = &s->commit[!in_force];
     atomic_store_explicit(&next->frames, now->frames + block->frames, memory_order_relaxed);
     next->spans_bytes = now->spans_bytes + w->spans.count * sizeof w->spans.at[0];
-    atomic_store_explicit(&s->commit_index, !in_force, memory_order_release);
+    slr_redo_commit(w->state, w->number);
     int64_t written = slr_session_written_ticks(s);
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t leg_index = atomic_load(&s->leg[i]);
         struct slr_leg *leg = &w->state->leg[leg_index];
-        int64_t corr = leg->cursor[!in_force].corr_ticks;
+        int64_t corr = leg->cursor.corr_ticks;
         atomic_store_explicit(&leg->corr_ticks, corr, memory_order_release);
         claim(leg, written - corr);
         int64_t again = w->voices[leg_index] ? SLR_PREROLL_TICKS : 0;
