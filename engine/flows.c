@@ -10,6 +10,9 @@
 #include "common/prefetch.h"
 #include "engine/state.h"
 
+enum { BY_SRC, BY_DST }; /* chains; a flow's number in them is one more than its place */
+enum { WALK_BEGINS, WALK_BY_DST, WALK_BY_SRC };
+
 enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
 {
     uint32_t size = 16;
@@ -25,16 +28,26 @@ enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
         f->seed = (uintptr_t)f->at; /* hardly a secret, and hardly ever */
     }
     f->slot = malloc(max * sizeof *f->slot);
+    for (uint32_t by = 0; by < 2; by++) {
+        f->head[by] = calloc(size, sizeof *f->head[by]);
+        f->next[by] = calloc(size, sizeof *f->next[by]);
+    }
     f->mask = size - 1;
     f->count = 0;
     f->max = max;
-    return f->at && f->slot ? SLR_OK : SLR_NOMEM;
+    return f->at && f->slot && f->head[0] && f->head[1] && f->next[0] && f->next[1] ? SLR_OK
+                                                                                    : SLR_NOMEM;
 }
 
 void slr_flows_fini(struct slr_flows *f)
 {
     free(f->at);
     free(f->slot);
+    for (uint32_t by = 0; by < 2; by++) {
+        free(f->head[by]);
+        free(f->next[by]);
+        f->head[by] = f->next[by] = NULL;
+    }
     f->at = NULL;
     f->slot = NULL;
 }
@@ -55,6 +68,14 @@ static uint32_t home(const struct slr_flows *f, const struct slr_addr *src,
     uint64_t h = mix(f->seed, (uint64_t)src->port << 16 | dst->port);
     h = mix(mix(mix(mix(h, a[0]), a[1]), b[0]), b[1]);
     return (uint32_t)h & f->mask;
+}
+
+/* Where the chain of an address begins. */
+static uint32_t chain_of(const struct slr_flows *f, const struct slr_addr *a)
+{
+    uint64_t ip[2];
+    memcpy(ip, a->ip, sizeof ip);
+    return (uint32_t)mix(mix(mix(f->seed, a->port), ip[0]), ip[1]) & f->mask;
 }
 
 static bool is_used(const struct slr_flow *f)
@@ -79,6 +100,36 @@ struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
     return NULL;
 }
 
+static bool is_reverse(const struct slr_flow *of, const struct slr_flow *b, bool by_dst)
+{
+    if (by_dst) {
+        return slr_addr_eq(&b->dst, &of->src) && slr_addr_eq_ip(&b->src, &of->dst);
+    }
+    return slr_addr_eq(&b->src, &of->dst) && slr_addr_eq_ip(&b->dst, &of->src) &&
+           b->dst.port != of->src.port; /* else it was in the other chain */
+}
+
+struct slr_flow *slr_flow_reverse(struct slr_flows *f, const struct slr_flow *of,
+                                  struct slr_flow_walk *w)
+{
+    for (;;) {
+        bool by_dst = w->chain == WALK_BY_DST;
+        while (w->next != 0) {
+            struct slr_flow *b = &f->at[w->next - 1];
+            w->next = f->next[by_dst ? BY_DST : BY_SRC][w->next - 1];
+            if (is_reverse(of, b, by_dst)) {
+                return b;
+            }
+        }
+        if (w->chain == WALK_BY_SRC) {
+            return NULL;
+        }
+        bool begins = w->chain++ == WALK_BEGINS;
+        w->next = begins ? f->head[BY_DST][chain_of(f, &of->src)]
+                         : f->head[BY_SRC][chain_of(f, &of->dst)];
+    }
+}
+
 static struct slr_flow *insert(struct slr_flows *f, const struct slr_flow *flow)
 {
     uint32_t i = home(f, &flow->src, &flow->dst);
@@ -87,6 +138,11 @@ static struct slr_flow *insert(struct slr_flows *f, const struct slr_flow *flow)
     }
     f->at[i] = *flow;
     f->slot[f->count++] = i;
+    for (uint32_t by = 0; by < 2; by++) {
+        uint32_t *head = &f->head[by][chain_of(f, by == BY_SRC ? &flow->src : &flow->dst)];
+        f->next[by][i] = *head;
+        *head = i + 1;
+    }
     return &f->at[i];
 }
 
@@ -124,6 +180,8 @@ void slr_flows_purge(struct slr_flows *f, slr_mono before)
         f->at[f->slot[i]].src.family = 0;
     }
     f->count = f->closed = 0;
+    memset(f->head[BY_SRC], 0, ((size_t)f->mask + 1) * sizeof *f->head[BY_SRC]);
+    memset(f->head[BY_DST], 0, ((size_t)f->mask + 1) * sizeof *f->head[BY_DST]);
     for (uint32_t i = 0; i < count; i++) {
         if (old[i].leg != SLR_NONE || old[i].closed_ns >= before.ns) {
             f->closed += insert(f, &old[i])->leg == SLR_NONE;

@@ -25,12 +25,17 @@ struct slr_flow {
 struct slr_flows {
     struct slr_flow *at;
     uint32_t mask;
-    uint64_t seed;  /* nobody outside knows where a flow comes to lie */
-    uint32_t *slot; /* of at, of the flows there are, in the order they were added */
+    uint32_t *head[2], *next[2]; /* chains of flows with the same source, and destination */
+    uint64_t seed;               /* nobody outside knows where a flow comes to lie */
+    uint32_t *slot;              /* of at, of the flows there are, in the order they were added */
     uint32_t count, max;
     uint32_t next_order;
     uint32_t closed;    /* entries that lead nowhere */
     uint32_t unclaimed; /* entries whose leg no session has; kept by passive_flow.c */
+};
+
+struct slr_flow_walk {
+    uint32_t next, chain;
 };
 
 /* max: flows at once, 1..2^20. */
@@ -43,6 +48,10 @@ void slr_flow_fetch(const struct slr_flows *f, const struct slr_addr *src,
 /* NULL: none. Valid until the next add or purge. */
 struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
                                const struct slr_addr *dst);
+/* Flows between the same two hosts the other way, with at least one port in common, one by one, in
+ * no order; *w is zero at first. NULL: no more. Nothing may be added or purged meanwhile. */
+struct slr_flow *slr_flow_reverse(struct slr_flows *f, const struct slr_flow *of,
+                                  struct slr_flow_walk *w);
 /* NULL: the table is full. The pair must not be there. */
 struct slr_flow *slr_flow_add(struct slr_flows *f, const struct slr_addr *src,
                               const struct slr_addr *dst, uint32_t leg, slr_mono now);

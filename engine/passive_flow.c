@@ -198,16 +198,6 @@ static enum slr_err adopt(struct slr_engine *e, struct slr_session *s, uint32_t 
     return slr_engine_leg_join(&e->worker[0], s, slot);
 }
 
-static const struct slr_flow *flow_of(const struct slr_engine *e, uint32_t slot)
-{
-    for (uint32_t i = 0; i < e->flows.count; i++) {
-        if (e->flows.at[e->flows.slot[i]].leg == slot) {
-            return &e->flows.at[e->flows.slot[i]];
-        }
-    }
-    return NULL;
-}
-
 static void drop_flow(struct slr_engine *e, uint32_t slot, slr_mono now)
 {
     slr_flows_close_leg(&e->flows, slot, now);
@@ -394,13 +384,6 @@ int64_t slr_passive_highest(const struct slr_engine *e, const struct slr_session
     return highest;
 }
 
-/* Same two hosts in the other direction, and at least one port in common. */
-static bool is_reverse(const struct slr_flow *a, const struct slr_flow *b)
-{
-    return slr_addr_eq_ip(&a->src, &b->dst) && slr_addr_eq_ip(&a->dst, &b->src) &&
-           (a->src.port == b->dst.port || a->dst.port == b->src.port);
-}
-
 static bool is_media(const struct slr_engine *e, uint32_t slot)
 {
     const struct slr_leg *leg = &e->state->leg[slot];
@@ -416,37 +399,46 @@ static bool is_media(const struct slr_engine *e, uint32_t slot)
     return audio >= SLR_FLOW_MIN_PACKETS;
 }
 
+/* The first one heard. */
 static const struct slr_flow *find_partner(struct slr_engine *e, const struct slr_flow *flow)
 {
-    for (uint32_t i = 0; i < e->flows.count; i++) {
-        const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        if (f != flow && f->leg != flow->leg && is_unclaimed(e, f->leg) && is_media(e, f->leg) &&
-            is_reverse(flow, f)) {
-            return f;
+    struct slr_flow_walk walk = {0};
+    const struct slr_flow *best = NULL;
+    const struct slr_flow *f;
+    while ((f = slr_flow_reverse(&e->flows, flow, &walk)) != NULL) {
+        if (f->leg != flow->leg && is_unclaimed(e, f->leg) && is_media(e, f->leg) &&
+            (!best || f->order < best->order)) {
+            best = f;
         }
     }
-    return NULL;
+    return best;
 }
 
-static bool is_exact_reverse(const struct slr_flow *a, const struct slr_flow *b)
+/* The session that a flow's leg is in, running. */
+static struct slr_session *session_of(struct slr_engine *e, const struct slr_flow *f)
 {
-    return is_reverse(a, b) && a->src.port == b->dst.port && a->dst.port == b->src.port;
+    if (f->leg == SLR_NONE || is_unclaimed(e, f->leg)) {
+        return NULL;
+    }
+    struct slr_session *s = &e->state->session[atomic_load(&leg_at(e, f->leg)->session)];
+    return atomic_load(&s->state) == SLR_SESSION_OPEN ? s : NULL;
 }
 
 /* A running session of our own making that lacks this direction. */
 static struct slr_session *find_half(struct slr_engine *e, const struct slr_flow *flow, bool exact)
 {
-    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
-        struct slr_session *s = &e->state->session[i];
-        if (e->active[i] && s->is_auto && atomic_load(&s->state) == SLR_SESSION_OPEN &&
-            atomic_load(&s->leg_count) == 1) {
-            const struct slr_flow *other = flow_of(e, atomic_load(&s->leg[0]));
-            if (other && (exact ? is_exact_reverse(flow, other) : is_reverse(flow, other))) {
-                return s;
-            }
+    struct slr_flow_walk walk = {0};
+    struct slr_session *best = NULL;
+    const struct slr_flow *f;
+    while ((f = slr_flow_reverse(&e->flows, flow, &walk)) != NULL) {
+        struct slr_session *s = session_of(e, f);
+        if (s && s->is_auto && e->active[s - e->state->session] &&
+            atomic_load(&s->leg_count) == 1 && (!best || s < best) &&
+            (!exact || (f->src.port == flow->dst.port && f->dst.port == flow->src.port))) {
+            best = s;
         }
     }
-    return NULL;
+    return best;
 }
 
 static void name_leg(struct slr_engine *e, uint32_t slot, uint32_t channel)
@@ -501,28 +493,37 @@ static void make_session(struct slr_engine *e, const struct slr_flow *flow)
     }
 }
 
+/* Index of a leg of a session that hears nothing. SLR_NONE: there is none. */
+static uint32_t deaf_leg(struct slr_engine *e, const struct slr_session *s)
+{
+    for (uint32_t i = 0; i < atomic_load(&s->leg_count); i++) {
+        const struct slr_leg *leg = leg_at(e, atomic_load(&s->leg[i]));
+        if (atomic_load(&leg->state) == SLR_LEG_OPEN && slr_leg_run(leg)->heard_ns == 0) {
+            return i;
+        }
+    }
+    return SLR_NONE;
+}
+
 /* A signalled session that hears the other direction of this flow, and whose own leg for it hears
  * nothing: a relay that no SDP names sends it elsewhere. *index: of that leg. */
 static struct slr_session *find_deaf(struct slr_engine *e, const struct slr_flow *flow,
                                      uint32_t *index)
 {
-    for (uint32_t i = 0; i < e->flows.count; i++) {
-        const struct slr_flow *f = &e->flows.at[e->flows.slot[i]];
-        if (f->leg == SLR_NONE || is_unclaimed(e, f->leg) || !is_reverse(flow, f)) {
-            continue;
-        }
-        struct slr_session *s = &e->state->session[atomic_load(&leg_at(e, f->leg)->session)];
-        if (s->is_auto || atomic_load(&s->state) != SLR_SESSION_OPEN) {
-            continue;
-        }
-        for (*index = 0; *index < atomic_load(&s->leg_count); ++*index) {
-            const struct slr_leg *leg = leg_at(e, atomic_load(&s->leg[*index]));
-            if (atomic_load(&leg->state) == SLR_LEG_OPEN && slr_leg_run(leg)->heard_ns == 0) {
-                return s;
-            }
+    struct slr_flow_walk walk = {0};
+    struct slr_session *best = NULL;
+    uint32_t order = UINT32_MAX;
+    const struct slr_flow *f;
+    while ((f = slr_flow_reverse(&e->flows, flow, &walk)) != NULL) {
+        struct slr_session *s = session_of(e, f);
+        uint32_t deaf = s && !s->is_auto && f->order < order ? deaf_leg(e, s) : SLR_NONE;
+        if (deaf != SLR_NONE) {
+            best = s;
+            *index = deaf;
+            order = f->order;
         }
     }
-    return NULL;
+    return best;
 }
 
 /* The flow's leg takes the place of the session's leg that heard nothing. */

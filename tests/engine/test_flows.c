@@ -103,3 +103,70 @@ Test(flows, a_walk_meets_each_in_the_order_they_came)
     }
     slr_flows_fini(&f);
 }
+
+static struct slr_addr host(uint8_t number, uint16_t port)
+{
+    struct slr_addr a = addr(0);
+    a.ip[3] = number;
+    a.port = port;
+    return a;
+}
+
+static bool is_reverse(const struct slr_flow *a, const struct slr_flow *b)
+{
+    return slr_addr_eq_ip(&a->src, &b->dst) && slr_addr_eq_ip(&a->dst, &b->src) &&
+           (a->src.port == b->dst.port || a->dst.port == b->src.port);
+}
+
+/* What the walk gives is what a look at every one gives, each once, whatever was forgotten. */
+static void compare_reverse(struct slr_flows *f)
+{
+    for (uint32_t i = 0; i < f->count; i++) {
+        const struct slr_flow *of = &f->at[f->slot[i]];
+        struct slr_flow_walk walk = {0};
+        const struct slr_flow *b;
+        uint32_t want = 0, got = 0;
+        for (uint32_t k = 0; k < f->count; k++) {
+            want += is_reverse(of, &f->at[f->slot[k]]);
+        }
+        uint64_t seen = 0;
+        while ((b = slr_flow_reverse(f, of, &walk)) != NULL) {
+            cr_assert(is_reverse(of, b));
+            cr_assert_lt(b->order, 1000u);
+            seen += (uint64_t)b->order + 1;
+            got++;
+            cr_assert_leq(got, want);
+        }
+        uint64_t sum = 0;
+        for (uint32_t k = 0; k < f->count; k++) {
+            b = &f->at[f->slot[k]];
+            sum += is_reverse(of, b) ? (uint64_t)b->order + 1 : 0;
+        }
+        cr_assert_eq(got, want);
+        cr_assert_eq(seen, sum);
+    }
+}
+
+Test(flows, the_other_direction)
+{
+    struct slr_flows f;
+    uint32_t drawn = 12345;
+    cr_assert_eq(slr_flows_init(&f, 600), SLR_OK);
+    for (uint32_t i = 0; i < 500; i++) {
+        drawn = drawn * 1664525u + 1013904223u;
+        struct slr_addr src = host((uint8_t)(drawn >> 30), (uint16_t)(4000 + (drawn >> 20) % 4));
+        struct slr_addr dst =
+            host((uint8_t)(drawn >> 28 & 3), (uint16_t)(4000 + (drawn >> 12) % 4));
+        if (!slr_flow_find(&f, &src, &dst)) {
+            cr_assert_not_null(slr_flow_add(&f, &src, &dst, i, (slr_mono){0}));
+        }
+    }
+    cr_assert_gt(f.count, 100);
+    compare_reverse(&f);
+    for (uint32_t leg = 0; leg < 500; leg += 3) {
+        slr_flows_close_leg(&f, leg, (slr_mono){1});
+    }
+    slr_flows_purge(&f, (slr_mono){2});
+    compare_reverse(&f);
+    slr_flows_fini(&f);
+}
