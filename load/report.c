@@ -198,11 +198,14 @@ static void kernel_row(const struct slr_result *r, FILE *out)
     }
     const struct slr_usage_udp *a = &r->after.udp;
     const struct slr_usage_udp *b = &r->before.udp;
-    line(json_pack("{s:s,s:f,s:s,s:I,s:I,s:I,s:I,s:o}", "bench", name, "value", share(r, softirq),
-                   "unit", "softirq ms per call-second, all cores", "softirq_ms",
+    line(json_pack("{s:s,s:f,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "bench", name, "value",
+                   share(r, softirq), "unit", "softirq ms per call-second, all cores", "softirq_ms",
                    (json_int_t)softirq, "backlog_drops", (json_int_t)drops, "receive_buffer_errors",
                    (json_int_t)(a->receive_buffer_errors - b->receive_buffer_errors), "no_ports",
-                   (json_int_t)(a->no_ports - b->no_ports), "cpus", cpus),
+                   (json_int_t)(a->no_ports - b->no_ports), "socket_drops",
+                   (json_int_t)a->socket_drops, "socket_drops_most",
+                   (json_int_t)a->socket_drops_most, "sockets_dropping",
+                   (json_int_t)a->sockets_dropping, "cpus", cpus),
          out);
 }
 

@@ -181,6 +181,31 @@ static void take_udp(uint32_t pid, struct slr_usage_udp *out)
     }
 }
 
+/* A line a socket, the last number is what it dropped. */
+static void take_sockets(uint32_t pid, const char *table, struct slr_usage_udp *out)
+{
+    char path[64];
+    char line[512];
+    snprintf(path, sizeof path, "/proc/%u/net/%s", pid, table);
+    FILE *f = fopen(path, "re");
+    bool heading = true;
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--) {
+            line[n - 1] = '\0';
+        }
+        const char *last = strrchr(line, ' ');
+        uint64_t drops = last && !heading ? strtoull(last + 1, NULL, 10) : 0;
+        heading = false;
+        out->socket_drops += drops;
+        out->sockets_dropping += drops > 0;
+        out->socket_drops_most = drops > out->socket_drops_most ? drops : out->socket_drops_most;
+    }
+    if (f) {
+        fclose(f);
+    }
+}
+
 static uint64_t folder_kib(const char *path)
 {
     uint64_t kib = 0;
@@ -206,6 +231,9 @@ void slr_usage_take(const struct slr_load_config *cfg, struct slr_usage *out)
     for (size_t i = 0; i < cfg->pid.count && i < SLR_LOAD_PIDS; i++) {
         take_process(cfg->pid.item[i], &out->process[out->process_count++]);
     }
-    take_udp(out->process_count > 0 ? out->process[0].pid : (uint32_t)getpid(), &out->udp);
+    uint32_t pid = out->process_count > 0 ? out->process[0].pid : (uint32_t)getpid();
+    take_udp(pid, &out->udp);
+    take_sockets(pid, "udp", &out->udp);
+    take_sockets(pid, "udp6", &out->udp);
     out->state_kib = folder_kib(cfg->state);
 }

@@ -36,6 +36,9 @@ struct slr_usage_cpu { /* of a core, in ms */
 
 struct slr_usage_udp { /* of a process's network namespace, /proc/PID/net/snmp */
     uint64_t in, no_ports, in_errors, receive_buffer_errors;
+    uint64_t socket_drops; /* of the sockets that are open, since each was; net/udp, net/udp6 */
+    uint64_t socket_drops_most; /* of one of them */
+    uint32_t sockets_dropping;
 };
 
 struct slr_usage {
