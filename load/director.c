@@ -16,6 +16,9 @@
 #define ROUND_MS 2
 #define SETTLE_NS (100 * SLR_NS_PER_MS) /* from the last set-up to the measured time */
 #define TAIL_NS (100 * SLR_NS_PER_MS)   /* from the last packet to the end of the call */
+/* A recorder on a link learns of an end from what it reads there, behind the media; the seam tells
+ * it at once, while packets may still lie unread in its ring. */
+#define LINK_TAIL_NS (3 * SLR_NS_PER_S)
 
 static int64_t now_ns(void)
 {
@@ -218,7 +221,8 @@ enum slr_err slr_director_run(struct slr_director *d)
 {
     enum slr_err err = SLR_OK;
     d->start_ns = now_ns();
-    d->tail_ns = TAIL_NS + (int64_t)slr_impair_delay_max_us(&d->cfg->impair) * 1000;
+    d->tail_ns = (d->cfg->passive && d->cfg->seam ? LINK_TAIL_NS : TAIL_NS) +
+                 (int64_t)slr_impair_delay_max_us(&d->cfg->impair) * 1000;
     d->queue = calloc(d->book->size, sizeof(struct slr_call *));
     if (!d->queue) {
         return SLR_NOMEM;
