@@ -32,6 +32,7 @@ struct slr_packet {
     bool gap;       /* tcp: bytes before it are missing, or it is the first of its direction */
     uint16_t vlan;  /* innermost 802.1Q id, 0: none */
     uint32_t kernel_drops;    /* packets the kernel dropped before this one, since the last told */
+    bool drops_before;        /* passive: dropped ones lay before it, told with an earlier one */
     bool drops_anywhere;      /* they may have been of any tag, not just of this one */
     struct slr_addr src, dst; /* dst is set by passive backends only */
     slr_mono arrival;         /* kernel receive time mapped to the engine's clock */

@@ -40,6 +40,8 @@
 #define ARENA_BYTES (4 * PACKET_BYTES_MAX)
 /* A kernel stamp further off than this is a clock that was set, not a frame that waited. */
 #define STAMP_MAX_AGE_NS (60 * SLR_NS_PER_S)
+/* The kernel counts once, however many holes there are. No stream has two packets in less. */
+#define LOSING_NS (10 * SLR_NS_PER_MS)
 #define STATISTICS_NS (200 * SLR_NS_PER_MS)
 #define LINK_ETHERNET 1 /* as in pcap-linktype(7) */
 #define LINK_RAW 101
@@ -64,6 +66,8 @@ struct packet {
     int64_t now_ns, offset_ns; /* monotonic, and minus the kernel's wall time; once a burst */
     int64_t next_statistics_ns;
     uint32_t untold_drops; /* counted, in no packet's kernel_drops yet */
+    bool losing;           /* so is what lay before the frames that are read, or it was counted */
+    int64_t losing_told_ns;
     slr_counter drop_kernel, recv_errors, freezes;
 };
 
@@ -305,6 +309,7 @@ static bool take_block(struct packet *p)
     if (status & TP_STATUS_LOSING) {
         read_statistics(
             p); /* what was dropped lay before it: the kernel says so until it is read */
+        p->losing = true;
     }
     p->reading = true;
     p->left = b->hdr.bh1.num_pkts;
@@ -355,6 +360,19 @@ static void keep(struct packet *p, struct slr_packet *packet)
     p->arena_used_bytes += packet->len_bytes;
 }
 
+/* What is missing before a packet. */
+static void tell_drops(struct packet *p, struct slr_packet *packet)
+{
+    packet->kernel_drops = p->untold_drops;
+    packet->drops_anywhere = true;
+    packet->drops_before = p->losing && packet->wall.ns - p->losing_told_ns >= LOSING_NS;
+    if (packet->drops_before) {
+        p->losing = false;
+        p->losing_told_ns = packet->wall.ns;
+    }
+    p->untold_drops = 0;
+}
+
 static uint32_t fill(struct packet *p, struct slr_packet *burst)
 {
     uint32_t count = 0;
@@ -375,9 +393,7 @@ static uint32_t fill(struct packet *p, struct slr_packet *burst)
             }
         }
         keep(p, packet);
-        packet->kernel_drops = p->untold_drops;
-        packet->drops_anywhere = true;
-        p->untold_drops = 0;
+        tell_drops(p, packet);
         count++;
     }
     return count;

@@ -274,9 +274,10 @@ enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip
         }
         fetch(e, e->burst_at + 4 * AHEAD);
         struct slr_packet *pkt = &e->burst[e->burst_at++];
-        if (pkt->kernel_drops > 0) {
+        if (pkt->kernel_drops > 0 || pkt->drops_before) {
             note_drops(e, pkt->kernel_drops);
             pkt->kernel_drops = 0;
+            pkt->drops_before = false;
         }
         advance(e, pkt->wall);
         if (take_packet(e, pkt, sip)) {
