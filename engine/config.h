@@ -26,6 +26,7 @@ struct slr_engine_config {
     const char *media_source;        /* host | strict | any */
     const char *rtcp;                /* auto | always | never: sockets for RTCP */
     const char *data_dir;            /* DIR */
+    const char *spill_dir;           /* second volume, NULL: none */
     const char *state_dir;           /* --state */
     const char *capture;             /* NAME[:ARG], a row of capture.def */
     const char *sniffer_bind;        /* address of the sniffer port */

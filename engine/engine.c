@@ -201,16 +201,30 @@ static enum slr_err make_workers(struct slr_engine *e)
     return SLR_OK;
 }
 
+/* The writer of the second volume that stands in for one of the first. */
+static void make_twin(struct slr_engine *e, struct slr_writer *w, struct slr_writer *first)
+{
+    w->home = first->home = e->home;
+    w->held = first->held = e->held;
+    w->give_up = first->give_up = &e->watch.second;
+    w->first = first;
+    w->file = e->spill_file;
+    w->rec_fd = e->spill_fd;
+    w->number = first->number;
+    w->dirty_bytes = &e->spill_dirty_bytes;
+}
+
 static enum slr_err make_writers(struct slr_engine *e)
 {
     e->writer_count = e->passive || e->cfg->writers == 0 ? 1 : e->cfg->writers;
-    e->writer = calloc(e->writer_count, sizeof *e->writer);
-    e->to_sealer = calloc(e->writer_count, sizeof *e->to_sealer);
+    uint32_t writers = slr_engine_writers(e);
+    e->writer = calloc(writers, sizeof *e->writer);
+    e->to_sealer = calloc(writers, sizeof *e->to_sealer);
     if (!e->writer || !e->to_sealer) {
         return SLR_NOMEM;
     }
     uint32_t block_ms = e->cfg->block_ms ? e->cfg->block_ms : 1000;
-    for (uint32_t i = 0; i < e->writer_count; i++) {
+    for (uint32_t i = 0; i < writers; i++) {
         struct slr_writer *w = &e->writer[i];
         w->state = e->state;
         w->codecs = e->codecs;
@@ -225,7 +239,7 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->block_ticks = slr_ticks_from_ns((int64_t)block_ms * SLR_NS_PER_MS);
         w->comfort_noise = e->cfg->comfort && strcmp(e->cfg->comfort, "noise") == 0;
         w->event_tones = e->cfg->event_tones;
-        w->open_max = SLR_NOFILE_FILES / e->writer_count;
+        w->open_max = SLR_NOFILE_FILES / writers;
         w->dirty_bytes = &e->dirty_bytes;
         w->taken_ns = e->taken_ns;
         w->taken_count = e->passive ? 0 : e->worker_count;
@@ -234,6 +248,9 @@ static enum slr_err make_writers(struct slr_engine *e)
         w->watch.sink = &e->sink;
         w->watch.counters = &w->counters;
         w->watch.alarm_ns = (int64_t)e->cfg->silent_alarm_s * SLR_NS_PER_S;
+        if (i >= e->writer_count) {
+            make_twin(e, w, &e->writer[i - e->writer_count]);
+        }
         enum slr_err err = slr_ring_init(w->to_sealer, SEAL_RING_SIZE);
         if (err == SLR_OK) {
             err = slr_writer_init(w);
@@ -244,7 +261,9 @@ static enum slr_err make_writers(struct slr_engine *e)
     }
     e->sealer.state = e->state;
     e->sealer.from_writers = e->to_sealer;
-    e->sealer.ring_count = e->writer_count;
+    e->sealer.ring_count = writers;
+    e->sealer.spill_fd = e->spill_fd;
+    e->sealer.home = e->home;
     e->sealer.sink = &e->sink;
     e->sealer.rec_fd = e->rec_fd;
     e->sealer.opus_bps = e->cfg->opus_bps;
@@ -285,17 +304,17 @@ static enum slr_err make_tables(struct slr_engine *e)
 /* One syncfs a second while something was written: bounds what a power loss can cost. */
 static void *sync_run(void *arg)
 {
-    struct slr_engine *e = arg;
+    struct slr_disk_sync *s = arg;
     uint64_t synced = 0;
     uint32_t turns = 0;
     slr_thread_name("sync", 0);
-    while (!atomic_load(&e->sync_stop)) {
+    while (!atomic_load(&s->stop)) {
         nanosleep(&(struct timespec){0, 100 * SLR_NS_PER_MS}, NULL);
-        uint64_t dirty = atomic_load(&e->dirty_bytes);
+        uint64_t dirty = atomic_load(s->dirty_bytes);
         if (++turns >= 10 && dirty != synced) {
             turns = 0;
             synced = dirty;
-            if (syncfs(e->rec_fd) != 0) {
+            if (syncfs(s->fd) != 0) {
                 SLR_ERROR("sync_failed", "errno=%d", errno);
             }
         }
@@ -353,10 +372,12 @@ static enum slr_err start_disk_threads(struct slr_engine *e)
     if (err == SLR_OK) {
         err = slr_sealer_start(&e->sealer);
     }
-    if (err == SLR_OK && pthread_create(&e->sync_thread, NULL, sync_run, e) != 0) {
-        err = SLR_NOMEM;
-    } else if (err == SLR_OK) {
-        e->sync_running = true;
+    for (uint32_t i = 0; i < (e->has_spill ? SLR_VOLUMES : 1) && err == SLR_OK; i++) {
+        struct slr_disk_sync *s = &e->sync[i];
+        s->fd = i == 0 ? e->rec_fd : e->spill_fd;
+        s->dirty_bytes = i == 0 ? &e->dirty_bytes : &e->spill_dirty_bytes;
+        s->running = pthread_create(&s->thread, NULL, sync_run, s) == 0;
+        err = s->running ? SLR_OK : SLR_NOMEM;
     }
     return err;
 }
@@ -373,10 +394,10 @@ static enum slr_err start_threads(struct slr_engine *e)
     if (err == SLR_OK) {
         slr_engine_restore_sockets(e);
     }
-    for (uint32_t i = 0; i < e->writer_count && err == SLR_OK; i++) {
+    for (uint32_t i = 0; i < slr_engine_writers(e) && err == SLR_OK; i++) {
         err = slr_writer_start(&e->writer[i]);
         if (err == SLR_OK) {
-            err = pin(e->cfg->pin_writers, i, e->writer[i].thread, "pin-writers");
+            err = pin(e->cfg->pin_writers, i % e->writer_count, e->writer[i].thread, "pin-writers");
         }
     }
     if (err == SLR_OK) {
@@ -424,14 +445,16 @@ enum slr_err slr_engine_open(const struct slr_engine_config *cfg, const struct s
     e->window_ticks = slr_ticks_from_ns((int64_t)window_ms * SLR_NS_PER_MS);
     e->started = slr_clock_mono(slr_clock_real());
     typedef enum slr_err (*stage)(struct slr_engine *);
-    static const stage stages[] = {read_addresses, read_ports,   read_words,
-                                   open_passive,   open_data,    make_tables,
-                                   make_workers,   make_writers, slr_engine_restore};
+    static const stage stages[] = {read_addresses,        read_ports,   read_words,
+                                   open_passive,          open_data,    make_tables,
+                                   slr_engine_spill_open, make_workers, make_writers,
+                                   slr_engine_restore};
     enum slr_err err = SLR_OK;
     for (size_t i = 0; i < sizeof stages / sizeof stages[0] && err == SLR_OK; i++) {
         err = stages[i](e);
     }
     if (err == SLR_OK && (!e->passive || e->link)) {
+        slr_engine_spill_restore(e);
         slr_engine_rescue(e);
         err = e->link ? start_disk_threads(e) : start_threads(e);
     }
@@ -485,7 +508,7 @@ static void stop_threads(struct slr_engine *e)
     for (uint32_t i = 0; e->worker && i < e->worker_count; i++) {
         slr_worker_stop(&e->worker[i]);
     }
-    for (uint32_t i = 0; e->writer && i < e->writer_count; i++) {
+    for (uint32_t i = 0; e->writer && i < slr_engine_writers(e); i++) {
         slr_writer_stop(&e->writer[i]);
     }
     slr_sealer_stop(&e->sealer);
@@ -493,9 +516,11 @@ static void stop_threads(struct slr_engine *e)
         slr_encode_stop(&e->encode);
     }
     slr_keeper_stop(&e->keeper);
-    if (e->sync_running) {
-        atomic_store(&e->sync_stop, true);
-        pthread_join(e->sync_thread, NULL);
+    for (uint32_t i = 0; i < SLR_VOLUMES; i++) {
+        if (e->sync[i].running) {
+            atomic_store(&e->sync[i].stop, true);
+            pthread_join(e->sync[i].thread, NULL);
+        }
     }
 }
 
@@ -506,7 +531,7 @@ static void free_parts(struct slr_engine *e)
             e->worker[i].capture->ops->close(e->worker[i].capture);
         }
     }
-    for (uint32_t i = 0; e->writer && i < e->writer_count; i++) {
+    for (uint32_t i = 0; e->writer && i < slr_engine_writers(e); i++) {
         slr_writer_fini(&e->writer[i]);
         slr_ring_fini(&e->to_sealer[i]);
     }
@@ -516,6 +541,7 @@ static void free_parts(struct slr_engine *e)
     for (uint32_t i = 0; e->state && e->file && i < e->state->leg_max; i++) {
         slr_recfile_close(&e->file[i]);
     }
+    slr_engine_spill_close(e);
 }
 
 void slr_engine_close(struct slr_engine *e, bool seal)

@@ -36,6 +36,15 @@ struct slr_port_past {
 /* 2 s of some 300 flows that nobody has asked for yet. */
 #define SLR_FLOW_RAW_BYTES (8u << 20)
 
+/* A thread that makes durable what was written to a volume. */
+struct slr_disk_sync {
+    int fd;
+    const _Atomic uint64_t *dirty_bytes;
+    pthread_t thread;
+    _Atomic bool stop;
+    bool running;
+};
+
 struct slr_engine {
     const struct slr_engine_config *cfg;
     const struct slr_clock *clock;
@@ -59,6 +68,11 @@ struct slr_engine {
     struct slr_counters counters; /* control thread's */
     _Atomic uint64_t dirty_bytes;
     int rec_fd;
+    bool has_spill; /* a second volume, and as many writers again for it */
+    int spill_fd;
+    _Atomic uint64_t spill_dirty_bytes;
+    _Atomic uint8_t *home, *held;   /* as in struct slr_writer */
+    struct slr_recfile *spill_file; /* for each session slot, there */
     bool passive;
     bool link; /* passive: a live link and no file; time goes on by itself */
     bool draining;
@@ -78,9 +92,7 @@ struct slr_engine {
     slr_mono started;
     const char *backend;
     int64_t window_ticks;
-    pthread_t sync_thread;
-    _Atomic bool sync_stop;
-    bool sync_running;
+    struct slr_disk_sync sync[SLR_VOLUMES];
     /* passive */
     struct slr_srtp_keys keys;
     struct slr_flows flows;
@@ -94,6 +106,12 @@ struct slr_engine {
     int64_t next_flow_check_ns, next_tick_ns;
     int64_t wall_base_ns; /* link: the engine's time is monotonic time and this */
 };
+
+/* Those of the second volume come last. */
+static inline uint32_t slr_engine_writers(const struct slr_engine *e)
+{
+    return e->writer_count * (e->has_spill ? 2 : 1);
+}
 
 /* engine_session.c */
 struct slr_session *slr_engine_session_find(struct slr_engine *e, const char *id);
@@ -139,6 +157,16 @@ enum slr_err slr_engine_restore(struct slr_engine *e) SLR_CHECKED;
 /* Their ports are bound and received from again; workers run, writers don't. */
 void slr_engine_restore_sockets(struct slr_engine *e);
 
+/* engine_spill.c: the second volume. open: after the state, before the writers; restore: after the
+ * sessions were. */
+enum slr_err slr_engine_spill_open(struct slr_engine *e) SLR_CHECKED;
+void slr_engine_spill_restore(struct slr_engine *e);
+void slr_engine_spill_close(struct slr_engine *e);
+
+/* engine_rescue.c. What a working file itself says of its shape; *frames: whole ones that are
+ * there, whatever the header says. */
+enum slr_err slr_engine_read_shape(int rec_fd, const char *name, struct slr_audio_shape *shape,
+                                   uint64_t *frames) SLR_CHECKED;
 /* engine_rescue.c: working files without a session are sealed with what is in them. */
 void slr_engine_rescue(struct slr_engine *e);
 

@@ -66,7 +66,7 @@ static uint64_t counter_sum(const struct slr_engine *e, uint32_t id)
     for (uint32_t i = 0; i < e->worker_count; i++) {
         sum += slr_count_get(&e->worker[i].counters.at[id]);
     }
-    for (uint32_t i = 0; i < e->writer_count; i++) {
+    for (uint32_t i = 0; i < slr_engine_writers(e); i++) {
         sum += slr_count_get(&e->writer[i].counters.at[id]);
     }
     return sum;

@@ -22,9 +22,8 @@
 
 #define HEADER_BYTES 4096
 
-/* What the file itself says. *frames: whole ones that are there, whatever the header says. */
-static enum slr_err read_shape(int rec_fd, const char *name, struct slr_audio_shape *shape,
-                               uint64_t *frames)
+enum slr_err slr_engine_read_shape(int rec_fd, const char *name, struct slr_audio_shape *shape,
+                                   uint64_t *frames)
 {
     uint8_t header[HEADER_BYTES];
     struct slr_wav_info info;
@@ -195,7 +194,7 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
     uint64_t frames = 0;
     uint32_t slot = free_slot(e);
     slr_recfile_name_open(id, name);
-    enum slr_err err = read_shape(e->rec_fd, name, &shape, &frames);
+    enum slr_err err = slr_engine_read_shape(e->rec_fd, name, &shape, &frames);
     if (err != SLR_OK || slot == SLR_NONE) {
         return err != SLR_OK ? err : SLR_FULL;
     }

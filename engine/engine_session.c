@@ -202,6 +202,9 @@ enum slr_err slr_engine_session_open(struct slr_engine *e, const struct slr_sess
         s->start_wall = p->start_wall;
         s->start.ns = p->start_wall.ns;
     }
+    if (e->home) {
+        atomic_store(&e->home[s - e->state->session], 0);
+    }
     atomic_store_explicit(&s->state, SLR_SESSION_OPEN, memory_order_release);
     atomic_store_explicit(&e->active[s - e->state->session], 1, memory_order_release);
     slr_count(&e->counters.at[SLR_CTR_SESSIONS_OPENED], 1);

@@ -22,11 +22,11 @@ static int64_t stalled_ns(const struct slr_engine *e, uint32_t volume, slr_mono 
 {
     int64_t longest = 0;
     for (uint32_t i = 0; i < e->writer_count; i++) {
-        const struct slr_writer *w = &e->writer[i];
+        const struct slr_writer *w = &e->writer[volume * e->writer_count + i];
         int64_t busy = atomic_load_explicit(&w->busy_since_ns, memory_order_relaxed);
         int64_t failing = atomic_load_explicit(&w->failing_since_ns, memory_order_relaxed);
         int64_t since = failing != 0 && (busy == 0 || failing < busy) ? failing : busy;
-        if (volume == 0 && since != 0 && now.ns - since > longest) {
+        if (since != 0 && now.ns - since > longest) {
             longest = now.ns - since;
         }
     }
@@ -54,6 +54,11 @@ static void tell(struct slr_engine *e, const struct slr_storage_seen *seen,
                  stalled ? "the volume of the recordings takes nothing; calls go on from memory"
                          : "the volume of the recordings takes data again");
     }
+    if (w->plan.second != before->second) {
+        alarm_of(e, w->plan.second ? "storage-second" : "storage-first",
+                 w->plan.second ? "recordings go on on the second volume"
+                                : "new recordings begin on the first volume again");
+    }
     if (w->plan.refuse != before->refuse) {
         alarm_of(e, w->plan.refuse ? "storage-refusing" : "storage-accepting",
                  w->plan.refuse ? "too little packet memory is left: new sessions are refused"
@@ -74,7 +79,8 @@ static void measure(struct slr_engine *e, slr_mono now, struct slr_storage_seen 
     seen->held_ns = slr_stall_held_ns(&w->budget, used_bytes);
     int64_t block_ns = (int64_t)(e->cfg->block_ms ? e->cfg->block_ms : 1000) * SLR_NS_PER_MS;
     seen->usual_ns = slr_ns_from_ticks(e->window_ticks) + 2 * block_ns;
-    for (uint32_t i = 0; i < SLR_VOLUMES; i++) {
+    seen->has_second = e->has_spill;
+    for (uint32_t i = 0; i < (e->has_spill ? SLR_VOLUMES : 1); i++) {
         seen->stalled_ns[i] = stalled_ns(e, i, now);
     }
     atomic_store_explicit(&w->budget_ns, seen->budget_ns, memory_order_relaxed);

@@ -61,12 +61,11 @@ static enum slr_err open_media(struct slr_recfile *f, int rec_fd, const char *na
 }
 
 /* What was there is gone, but the call goes on: its place is kept by silence. */
-static enum slr_err refill(struct slr_recfile *f, struct slr_session *s)
+static enum slr_err refill(struct slr_recfile *f, struct slr_session *s, uint64_t left)
 {
     const struct slr_container *wav = slr_container_by_name("wav");
     uint8_t silence[4096];
     uint64_t frame_bytes = s->shape.channels * slr_sample_bytes(s->shape.format);
-    uint64_t left = slr_session_commit(s)->frames;
     struct slr_block block = {silence, s->shape, 0, (uint32_t)(sizeof silence / frame_bytes)};
     SLR_ERROR("media_file_damaged", "session=%s frames=%llu", s->id, (unsigned long long)left);
     s->damaged = true;
@@ -85,10 +84,17 @@ static enum slr_err refill(struct slr_recfile *f, struct slr_session *s)
 
 enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_session *s)
 {
-    char name[SLR_REC_NAME_SIZE];
-    if (f->is_open) {
+    if (f->is_open && strcmp(f->id, s->id) == 0) {
         return SLR_OK;
     }
+    slr_recfile_close(f); /* of a session that had the slot before and ended elsewhere */
+    return slr_recfile_open_at(f, rec_fd, s, slr_session_commit(s)->frames);
+}
+
+enum slr_err slr_recfile_open_at(struct slr_recfile *f, int rec_fd, struct slr_session *s,
+                                 uint64_t frames)
+{
+    char name[SLR_REC_NAME_SIZE];
     const struct slr_container *wav = slr_container_by_name("wav");
     slr_recfile_name_open(s->id, name);
     enum slr_err err = open_media(f, rec_fd, name);
@@ -97,10 +103,11 @@ enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_sess
     }
     f->spans_fd = -1;
     f->is_open = true;
+    memcpy(f->id, s->id, sizeof f->id);
     f->since_checkpoint = 0;
-    err = wav->begin(f->state, &s->shape, NULL, &f->media.base, slr_session_commit(s)->frames);
+    err = wav->begin(f->state, &s->shape, NULL, &f->media.base, frames);
     if (err == SLR_TRUNCATED || err == SLR_FORMAT) {
-        err = refill(f, s);
+        err = refill(f, s, frames);
     }
     if (err != SLR_OK) {
         slr_recfile_close(f);

@@ -19,6 +19,7 @@
 
 struct slr_recfile {
     bool is_open;
+    char id[SLR_ID_SIZE]; /* while open: whose file it is */
     struct slr_sink_posix media;
     int spans_fd; /* -1: not needed now */
     _Alignas(16) uint8_t state[SLR_CONTAINER_STATE_BYTES];
@@ -37,6 +38,9 @@ void slr_recfile_name_final(const char *id, const char *extension,
 /* rec_fd: descriptor of DIR/rec. Makes what is missing. A file that lost what the commit says is in
  * it is filled up with silence, and s->damaged is set. Errors of the disk. */
 enum slr_err slr_recfile_open(struct slr_recfile *f, int rec_fd, struct slr_session *s) SLR_CHECKED;
+/* The same for what is in it at `frames`: what lies behind is overwritten. */
+enum slr_err slr_recfile_open_at(struct slr_recfile *f, int rec_fd, struct slr_session *s,
+                                 uint64_t frames) SLR_CHECKED;
 /* Opens the span journal too, or makes it: it is not there before a span is over. Errors of the
  * disk. */
 enum slr_err slr_recfile_open_spans(struct slr_recfile *f, int rec_fd, const char *id) SLR_CHECKED;

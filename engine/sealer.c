@@ -18,6 +18,7 @@
 #include "engine/cuts.h"
 #include "engine/encode.h"
 #include "engine/queue.h"
+#include "engine/spill.h"
 #include "storage/seal.h"
 
 enum slr_err slr_sealer_init(struct slr_sealer *s)
@@ -243,10 +244,28 @@ static void choose_names(struct slr_sealer *s, struct slr_seal_work *w)
     }
 }
 
+/* What grew on the second volume goes to where the rest of it is. */
+static enum slr_err bring_home(struct slr_sealer *s, struct slr_session *session)
+{
+    uint32_t slot = (uint32_t)(session - s->state->session);
+    enum slr_err err = SLR_OK;
+    if (s->home && atomic_load(&s->home[slot]) != 0) {
+        err = slr_spill_bring_home(s->rec_fd, s->spill_fd, session);
+        if (err == SLR_OK) {
+            atomic_store(&s->home[slot], 0);
+        }
+    }
+    return err;
+}
+
 enum slr_err slr_seal_begin(struct slr_sealer *s, struct slr_seal_work *w)
 {
     char open_name[SLR_REC_NAME_SIZE];
     char day[SLR_REC_NAME_SIZE];
+    enum slr_err home = bring_home(s, w->session);
+    if (home != SLR_OK) {
+        return home;
+    }
     slr_recfile_name_open(w->session->id, open_name);
     slr_recfile_name_day(w->session->id, day);
     choose_names(s, w);

@@ -32,6 +32,8 @@ struct slr_sealer {
     uint32_t ring_count;
     const struct slr_event_sink *sink;
     int rec_fd;
+    int spill_fd;          /* second volume, with home */
+    _Atomic uint8_t *home; /* by session slot: where its files are; NULL: there is one volume */
     uint32_t opus_bps, opus_complexity; /* of a channel; 0 bits/s: by rate */
     struct slr_counters counters;
     /* own */

@@ -65,6 +65,8 @@ static const struct slr_option options[] = {
     STR("rtcp", rtcp, "WHEN", "auto",
         "ports for RTCP: always, never, auto (for new legs until 4000 streams run)"),
     STR("data", data_dir, "DIR", "/var/lib/slr", "recordings, event log"),
+    STR("spill", spill_dir, "DIR", NULL,
+        "on a second volume: recordings go on there while that of --data takes nothing"),
     STR("state", state_dir, "DIR", "/dev/shm/slr", "what survives a crash; on a tmpfs"),
     STR("capture", capture, "HOW", "uring",
         "uring, shared (one socket for many ports), xdp[:" SLR_XDP_SPEC_HELP "], socket, "

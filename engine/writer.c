@@ -14,6 +14,7 @@
 #include "engine/missed.h"
 #include "engine/placement.h"
 #include "engine/skew_stage.h"
+#include "engine/spill.h"
 #include "engine/stall_budget.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
@@ -25,8 +26,8 @@ enum slr_err slr_writer_init(struct slr_writer *w)
     w->block_bytes = (size_t)SLR_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
     w->block_at = malloc(w->block_bytes);
     w->plane_at = malloc(w->block_bytes);
-    w->voices = calloc(w->state->leg_max, sizeof *w->voices);
-    w->look = malloc(w->state->session_max * sizeof *w->look);
+    w->voices = w->first ? w->first->voices : calloc(w->state->leg_max, sizeof *w->voices);
+    w->look = w->first ? w->first->look : malloc(w->state->session_max * sizeof *w->look);
     w->due = malloc(w->state->session_max * sizeof *w->due);
     enum slr_err err = slr_track_init(&w->track);
     const struct slr_redo *redo = &w->state->redo[w->number % SLR_REDOS];
@@ -45,11 +46,13 @@ void slr_writer_fini(struct slr_writer *w)
     free(w->spans.at);
     slr_track_fini(&w->track);
     slr_render_scratch_fini(&w->scratch);
-    for (uint32_t i = 0; w->voices && i < w->state->leg_max; i++) {
+    for (uint32_t i = 0; !w->first && w->voices && i < w->state->leg_max; i++) {
         slr_leg_voices_close(w->voices[i]);
     }
-    free(w->voices);
-    free(w->look);
+    if (!w->first) {
+        free(w->voices);
+        free(w->look);
+    }
     free(w->due);
     w->voices = NULL;
     w->look = NULL;
@@ -304,7 +307,10 @@ static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint3
     struct slr_recfile *f = &w->file[s - w->state->session];
     struct slr_block block = {w->block_at, s->shape, slr_session_commit(s)->frames, frames};
     uint32_t before = slr_recfile_fds(f);
-    enum slr_err err = slr_recfile_open(f, w->rec_fd, s);
+    enum slr_err err = w->first && !f->is_open ? slr_spill_begin(w->rec_fd, s) : SLR_OK;
+    if (err == SLR_OK) {
+        err = slr_recfile_open(f, w->rec_fd, s);
+    }
     if (err == SLR_OK) {
         render_block(w, s, &block, finish, end_ticks);
         err =
@@ -322,6 +328,15 @@ static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint3
     return SLR_OK;
 }
 
+/* A write that began then is over. */
+static void note_write(struct slr_writer *w, enum slr_err err, int64_t began_ns)
+{
+    int64_t failing_ns = atomic_load_explicit(&w->failing_since_ns, memory_order_relaxed);
+    failing_ns = err == SLR_OK ? 0 : (failing_ns != 0 ? failing_ns : began_ns);
+    atomic_store_explicit(&w->failing_since_ns, failing_ns, memory_order_relaxed);
+    atomic_store_explicit(&w->busy_since_ns, 0, memory_order_relaxed);
+}
+
 /* The same, with word of it for who looks after the disk. */
 static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
                                 bool finish, int64_t end_ticks)
@@ -329,10 +344,7 @@ static enum slr_err write_piece(struct slr_writer *w, struct slr_session *s, uin
     int64_t began_ns = slr_clock_mono(w->clock).ns;
     atomic_store_explicit(&w->busy_since_ns, began_ns, memory_order_relaxed);
     enum slr_err err = try_piece(w, s, frames, finish, end_ticks);
-    int64_t failing_ns = atomic_load_explicit(&w->failing_since_ns, memory_order_relaxed);
-    failing_ns = err == SLR_OK ? 0 : (failing_ns != 0 ? failing_ns : began_ns);
-    atomic_store_explicit(&w->failing_since_ns, failing_ns, memory_order_relaxed);
-    atomic_store_explicit(&w->busy_since_ns, 0, memory_order_relaxed);
+    note_write(w, err, began_ns);
     return err;
 }
 
@@ -568,38 +580,104 @@ static bool is_due(const struct slr_writer *w, uint32_t slot, slr_mono now)
     return false;
 }
 
+/* Does the session in this slot grow on this writer's volume, or is it to? */
+static bool is_ours(const struct slr_writer *w, uint32_t slot)
+{
+    uint8_t home = atomic_load_explicit(&w->home[slot], memory_order_acquire);
+    bool given_up = atomic_load_explicit(w->give_up, memory_order_acquire);
+    return w->first ? home == 1 || given_up : home == 0 && !given_up;
+}
+
+/* With twins there is more to ask, and it is asked when the session is held. */
+static bool may_be_due(const struct slr_writer *w, uint32_t slot, slr_mono now)
+{
+    return w->home ? is_ours(w, slot) : is_due(w, slot, now);
+}
+
 static uint32_t find_due(struct slr_writer *w, slr_mono now)
 {
     uint32_t count = 0;
     for (uint32_t i = w->number; i < slr_state_sessions(w->state); i += w->count) {
-        if (atomic_load_explicit(&w->active[i], memory_order_acquire) && is_due(w, i, now)) {
+        if (atomic_load_explicit(&w->active[i], memory_order_acquire) && may_be_due(w, i, now)) {
             w->due[count++] = i;
+        } else if (w->home && !w->first && w->file[i].is_open) {
+            close_file(w, &w->file[i]); /* it grows elsewhere, or is over */
         }
     }
     return count;
 }
 
+/* False: the twin is at it, or has it by now. */
+static bool hold(struct slr_writer *w, uint32_t slot)
+{
+    uint8_t none = 0;
+    if (!w->home) {
+        return true;
+    }
+    if (!atomic_compare_exchange_strong(&w->held[slot], &none, 1)) {
+        return false;
+    }
+    if (is_ours(w, slot)) {
+        return true;
+    }
+    atomic_store_explicit(&w->held[slot], 0, memory_order_release);
+    return false;
+}
+
+static void let_go(struct slr_writer *w, uint32_t slot)
+{
+    if (w->home) {
+        atomic_store_explicit(&w->held[slot], 0, memory_order_release);
+    }
+}
+
+/* A session that is held and due. Returns whether it waits for the disk. */
+static bool step_held(struct slr_writer *w, uint32_t slot, slr_mono now)
+{
+    struct slr_session *s = &w->state->session[slot];
+    bool waits = false;
+    uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
+    if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
+        if (w->first) {
+            atomic_store_explicit(&w->home[slot], 1, memory_order_release);
+        }
+        waits = !step_session(w, s, now);
+        set_look(w, s, slr_sound_watch(&w->watch, s, now));
+        state = atomic_load_explicit(&s->state, memory_order_acquire);
+    }
+    if (state == SLR_SESSION_SEALING) {
+        waits |= !hand_to_sealer(w, slot);
+    }
+    if (w->open_count > w->open_max) {
+        close_file(w, &w->file[slot]);
+    }
+    return waits;
+}
+
+/* A volume that was given up has no sessions whose writes would say that it is well. */
+static void probe(struct slr_writer *w, slr_mono now)
+{
+    if (!w->home || w->first || !atomic_load(w->give_up) || now.ns < w->probe_ns) {
+        return;
+    }
+    atomic_store_explicit(&w->busy_since_ns, now.ns, memory_order_relaxed);
+    note_write(w, slr_spill_probe(w->rec_fd), now.ns);
+    w->probe_ns = slr_clock_mono(w->clock).ns + SLR_NS_PER_S;
+}
+
 uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
 {
     uint32_t waiting = 0;
+    probe(w, now);
     if (now.ns < w->error_until_ns) {
         return 0;
     }
     uint32_t count = find_due(w, now);
     for (uint32_t k = 0; k < count; k++) {
-        uint32_t i = w->due[k];
-        struct slr_session *s = &w->state->session[i];
-        uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
-        if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
-            waiting += !step_session(w, s, now);
-            set_look(w, s, slr_sound_watch(&w->watch, s, now));
-            state = atomic_load_explicit(&s->state, memory_order_acquire);
-        }
-        if (state == SLR_SESSION_SEALING) {
-            waiting += !hand_to_sealer(w, i);
-        }
-        if (w->open_count > w->open_max) {
-            close_file(w, &w->file[i]);
+        uint32_t slot = w->due[k];
+        if (hold(w, slot)) {
+            waiting += (!w->home || is_due(w, slot, now)) && step_held(w, slot, now);
+            let_go(w, slot);
         }
     }
     w->error_until_ns = waiting ? now.ns + RETRY_NS : 0;

@@ -3,6 +3,9 @@
  *
  * Each session belongs to one writer (slot number modulo writers). A step looks at each running
  * session; it blocks on the disk and nowhere else. In a passive run the only thread calls it.
+ * With a second volume each writer has a twin there, which takes over the sessions of one that
+ * stands still, except the one whose write does not come back. Twins share what they know of
+ * sessions; a mark by session says which of them is at it.
  */
 #ifndef SLR_ENGINE_WRITER_H
 #define SLR_ENGINE_WRITER_H
@@ -44,7 +47,13 @@ struct slr_writer {
     uint32_t taken_count;
     const _Atomic int64_t *budget_ns; /* packet memory lasts so long; NULL: nobody knows */
     struct slr_counters counters;
+    /* With a second volume; home NULL: there is none. */
+    _Atomic uint8_t *home;       /* by session slot: the volume on which its files grow */
+    _Atomic uint8_t *held;       /* by session slot: a writer is at it */
+    const _Atomic bool *give_up; /* the first volume takes nothing: go on on the second one */
+    struct slr_writer *first;    /* this one is the second volume's, and takes over from that one */
     /* own */
+    int64_t probe_ns; /* next look whether the volume that was given up is well */
     uint32_t open_count;
     uint8_t *block_at;
     uint8_t *plane_at; /* the same, one channel after the other */

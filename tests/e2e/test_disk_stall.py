@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lib import procs, seam, sip, wait
+from lib import ledger, procs, rtp, seam, sip, wait, wav
 
 SOURCE = os.environ.get("SLR_SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 sys.path.insert(0, os.path.join(SOURCE, "bench"))
@@ -136,3 +136,76 @@ def test_what_does_not_fit_is_counted_and_marked(frozen, disk):
     assert row["lost"] > 0 and lost > 0
     assert row["lost"] == sum(row["lost_by"].values())
     assert row["misplaced"] == row["leaked"] == row["damaged"] == row["missing"] == 0
+
+
+def test_recordings_go_on_on_the_second_volume(frozen, disk):
+    """Far longer than memory lasts: those that run go on there, new ones begin there, and in the end
+    every one is whole at home."""
+    rig, core = frozen(engine_args=LITTLE)
+    rig.engine.terminate()
+    spill = os.path.join(rig.dir, "spill")
+    rig.engine.argv += ["--spill", spill]
+    rig.start_engine()
+    core = seam.Seam(rig.control, epoch=2)
+    process = load(rig, "--calls", "10", "--churn", "1", "--seconds", "22")
+    wait_calls(core, 10)
+    disk.freeze()
+    wait.until("the second volume", lambda: counters(core)["slr_storage_second_in_use"] == 1, 15)
+    wait_stalled(core, 15)
+    stats = core.ask("stats")
+    assert stats["refusing"] == "none" and stats["stall_budget_s"] > 3
+    assert stats["counters"]['slr_packets_total{verdict="no_packet_memory"}'] == 0
+    assert len(os.listdir(os.path.join(spill, "rec", "open"))) > 20
+    disk.thaw()
+    wait.until("home again", lambda: counters(core)["slr_storage_second_in_use"] == 0, 20)
+    all_found(process)
+    assert os.listdir(os.path.join(spill, "rec", "open")) == []
+    names = [e["name"] for e in core.events if e["ev"] == "alarm"]
+    assert names == ["storage-stalled", "storage-second", "storage-well", "storage-first"]
+
+
+def one_leg(core, sender):
+    """A session with one party, and its media's plan."""
+    session, source = secrets.token_hex(16), sender.bind()
+    core.ask("session_open", session=session, call="C", channels=1, reserve=1, digits="keep", meta={})
+    leg = core.ask("leg_open", session=session, leg="leg0", channel=0, dn="100",
+                   codecs=[{"pt": 8, "name": "PCMA", "clock": 8000, "ch": 1, "fmtp": ""}], source_ip=source[0],
+                   source_port=source[1], family=4, hold=False, ptime_ms=20)
+    sender.add(rtp.plan(f"{session}/0", 60, start_s=0.05), (leg["ip"], leg["port"]), source)
+    return session
+
+
+def test_killed_while_recordings_grow_elsewhere(frozen, disk):
+    """kill -9, which a process takes when its write comes back; the next one brings all home."""
+    rig, core = frozen(engine_args=LITTLE)
+    rig.engine.terminate()
+    spill = os.path.join(rig.dir, "spill", "rec", "open")
+    rig.engine.argv += ["--spill", os.path.join(rig.dir, "spill")]
+    rig.start_engine()
+    core = seam.Seam(rig.control, epoch=2)
+    sender = rtp.Sender()
+    sessions = [one_leg(core, sender) for _ in range(2)]
+    sender.start()
+    process = load(rig, "--calls", "20", "--seconds", "60")  # the engine's owner from now on
+    wait.until("they are written", lambda: counters(core)["slr_blocks_written_total"] > 200, 20)
+    disk.freeze()
+    # the one whose write does not come back stays
+    moved = lambda: [s for s in sessions if os.path.exists(f"{spill}/{s}.from")]
+    session = wait.until("one goes on there", moved, 20)[0]
+    size = os.path.getsize(f"{spill}/{session}.wav")
+    wait.until("it grows", lambda: os.path.getsize(f"{spill}/{session}.wav") > size + 16000, 20)
+    disk.thaw()
+    rig.engine.kill9()
+    process.kill()
+    process.communicate()
+    rig.start_engine()
+    core = seam.Seam(rig.control, epoch=100, resume_after=core.hello["last"])
+    core.ask("session_close", session=session, reason="bye")
+    e = core.event("sealed", session)
+    assert e["state"] == "sealed" and e["frames"] > size + 16000
+    w = wav.load(os.path.join(rig.data, "rec", e["file"]))
+    led = ledger.check(ledger.parse(procs.load_json(os.path.join(rig.data, "rec", e["ledger"]))), w.frames)
+    kinds = {s.kind for s in led.leg(dn="100").spans}
+    assert kinds <= {"received", "absent", "engine-down", "ended", "lost-network"}, kinds
+    wait.until("nothing of it is left there", lambda: not any(n.startswith(session) for n in os.listdir(spill)), 10)
+    sender.close()
