@@ -40,6 +40,7 @@ struct slr_engine_config {
     const char *pin_encoders; /* list of processors, NULL: any */
     uint32_t encode_load_percent, encode_within_s;
     uint32_t batch_us;
+    const char *admission;    /* auto | streams */
     uint32_t stall_memory_mb; /* packet memory pool */
     const char *digits;       /* keep | mask | drop default policy */
     bool event_tones;         /* events are heard as tones where digits are kept */

@@ -79,6 +79,8 @@ static enum slr_err read_words(struct slr_engine *e)
     e->rtcp = !e->cfg->rtcp || strcmp(e->cfg->rtcp, "auto") == 0 ? SLR_RTCP_AUTO
               : strcmp(e->cfg->rtcp, "always") == 0              ? SLR_RTCP_ALWAYS
                                                                  : SLR_RTCP_NEVER;
+    e->admission_by_cost =
+        !e->passive && (!e->cfg->admission || strcmp(e->cfg->admission, "streams") != 0);
     e->digits = strcmp(digits, "mask") == 0   ? SLR_DIGITS_MASK
                 : strcmp(digits, "drop") == 0 ? SLR_DIGITS_DROP
                                               : SLR_DIGITS_KEEP;

@@ -137,6 +137,8 @@ json_t *slr_engine_stats(struct slr_engine *e);
 void slr_engine_drain(struct slr_engine *e, bool on);
 bool slr_engine_draining(const struct slr_engine *e);
 uint32_t slr_engine_streams_used(const struct slr_engine *e);
+/* How many more calls this host takes; *limit: what is in their way, static. */
+uint32_t slr_engine_calls_left_of(const struct slr_engine *e, const char **limit);
 /* Why a session of two streams would be refused now; NULL: it would not. */
 const char *slr_engine_refusal_text(const struct slr_engine *e);
 

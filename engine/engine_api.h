@@ -28,6 +28,7 @@ struct slr_engine_api {
     void (*drain)(struct slr_engine *e, bool on);
     bool (*draining)(const struct slr_engine *e);
     uint32_t (*streams_used)(const struct slr_engine *e);
+    uint32_t (*calls_left)(const struct slr_engine *e, const char **limit); /* NULL: unknown */
     const char *(*refusal_text)(const struct slr_engine *e); /* NULL: nothing to say */
     enum slr_err (*passive_run)(struct slr_engine *e, struct slr_passive_sip *sip);
     enum slr_err (*passive_flush)(struct slr_engine *e);

@@ -76,6 +76,7 @@ struct slr_engine {
     bool passive;
     bool link; /* passive: a live link and no file; time goes on by itself */
     bool draining;
+    bool admission_by_cost; /* as well as by -S */
     struct slr_addr media_ip[SLR_MEDIA_IPS];
     uint32_t media_ip_count, media_ip_next;
     uint16_t port_lo, port_hi;

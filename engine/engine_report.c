@@ -2,6 +2,7 @@
  * engine_report: snapshot, statistics and metrics. Control thread; reads what others write through
  * atomics or accepts a value that is a moment old.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -103,6 +104,18 @@ static void put_gauges(const struct slr_engine *e, json_t *counters)
     double stalled_s = (double)atomic_load(&w->stalled_ns) / (double)SLR_NS_PER_S;
     json_object_set_new(counters, "slr_storage_stall_budget_seconds", json_real(budget_s));
     json_object_set_new(counters, "slr_storage_stalled_seconds", json_real(stalled_s));
+    enum slr_limit limit = SLR_LIMIT_STREAMS;
+    json_object_set_new(counters, "slr_calls_left", json_integer(slr_engine_calls_left(e, &limit)));
+    for (uint32_t i = 0; i < SLR_LIMITS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "slr_calls_left_by{limit=\"%s\"}",
+                 slr_limit_name((enum slr_limit)i));
+        uint32_t used = slr_engine_streams_used(e);
+        uint32_t by = i == SLR_LIMIT_STREAMS
+                          ? (used < e->cfg->streams ? (e->cfg->streams - used) / 2 : 0)
+                          : atomic_load(&w->left[i]);
+        json_object_set_new(counters, name, json_integer(by));
+    }
     json_object_set_new(counters, "slr_storage_second_in_use",
                         json_integer(atomic_load(&w->second)));
     json_object_set_new(counters, "slr_storage_refusing", json_integer(atomic_load(&w->refuse)));
@@ -125,14 +138,17 @@ json_t *slr_engine_stats(struct slr_engine *e)
     }
     double budget = (double)atomic_load(&e->watch.budget_ns) / (double)SLR_NS_PER_S;
     put_gauges(e, counters);
+    const char *limit = "";
+    uint32_t left = slr_engine_calls_left_of(e, &limit);
     slr_mono now = slr_clock_mono(slr_clock_real());
     json_t *encode = e->sealer.encode ? slr_encode_stats(e->sealer.encode) : json_object();
     return json_pack(
-        "{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:s,s:o,s:o,s:o}", "streams_used", (int)used, "streams_max",
-        (int)e->cfg->streams, "sessions", (int)sessions, "draining", (int)e->draining, "uptime_s",
-        (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S), "backend", e->backend,
-        "stall_budget_s", budget, "refusing", slr_refusal_name(slr_engine_refusal(e, 2)), "encode",
-        encode, "capture", capture_json(e), "counters", counters);
+        "{s:i,s:i,s:i,s:b,s:I,s:s,s:f,s:s,s:I,s:s,s:o,s:o,s:o}", "streams_used", (int)used,
+        "streams_max", (int)e->cfg->streams, "sessions", (int)sessions, "draining",
+        (int)e->draining, "uptime_s", (json_int_t)((now.ns - e->started.ns) / SLR_NS_PER_S),
+        "backend", e->backend, "stall_budget_s", budget, "refusing",
+        slr_refusal_name(slr_engine_refusal(e, 2)), "calls_left", (json_int_t)left, "calls_limit",
+        limit, "encode", encode, "capture", capture_json(e), "counters", counters);
 }
 
 void slr_engine_log_totals(const struct slr_engine *e)

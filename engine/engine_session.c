@@ -110,23 +110,40 @@ uint32_t slr_engine_streams_used(const struct slr_engine *e)
 
 enum slr_refusal slr_engine_refusal(const struct slr_engine *e, uint32_t reserve_streams)
 {
+    uint32_t limit = atomic_load_explicit(&e->watch.refuse_limit, memory_order_acquire);
     if (e->draining) {
         return SLR_REFUSE_DRAIN;
     }
     if (slr_engine_streams_used(e) + reserve_streams > e->cfg->streams) {
-        return SLR_REFUSE_STREAMS;
+        return (enum slr_refusal)(SLR_REFUSE_LIMIT + SLR_LIMIT_STREAMS);
     }
-    bool storage = atomic_load_explicit(&e->watch.refuse, memory_order_acquire);
-    return storage ? SLR_REFUSE_STORAGE : SLR_REFUSE_NONE;
+    if (atomic_load_explicit(&e->watch.refuse, memory_order_acquire)) {
+        return SLR_REFUSE_STORAGE;
+    }
+    return e->admission_by_cost && limit < SLR_LIMITS ? (enum slr_refusal)(SLR_REFUSE_LIMIT + limit)
+                                                      : SLR_REFUSE_NONE;
 }
 
 const char *slr_engine_refusal_text(const struct slr_engine *e)
 {
-    static const char *const text[] = {[SLR_REFUSE_STREAMS] = "as many streams run as -S allows",
-                                       [SLR_REFUSE_DRAIN] = "draining",
-                                       [SLR_REFUSE_STORAGE] =
-                                           "the disk stands still and packet memory runs out"};
+    static const char *const text[SLR_REFUSE_LIMIT + SLR_LIMITS] = {
+        [SLR_REFUSE_DRAIN] = "draining",
+        [SLR_REFUSE_STORAGE] = "the disk stands still and packet memory runs out",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_STREAMS] = "as many streams run as -S allows",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_CPU] = "the processors have no time for another call",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_MEMORY] = "packet memory has no room for another call",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_DISK] = "the disk has no time for another call",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_PORTS] = "no media ports are left",
+        [SLR_REFUSE_LIMIT + SLR_LIMIT_SLOTS] = "ended calls that wait for the disk hold all slots"};
     return text[slr_engine_refusal(e, 2)];
+}
+
+uint32_t slr_engine_calls_left_of(const struct slr_engine *e, const char **limit)
+{
+    enum slr_limit by = SLR_LIMIT_STREAMS;
+    uint32_t left = slr_engine_calls_left(e, &by);
+    *limit = slr_limit_name(by);
+    return left;
 }
 
 static void write_meta(struct slr_session *s, json_t *meta)

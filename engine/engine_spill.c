@@ -93,7 +93,7 @@ void slr_engine_spill_close(struct slr_engine *e)
 
 static bool find_session(struct slr_engine *e, const char *id)
 {
-    for (uint32_t i = 0; i < e->state->session_max; i++) {
+    for (uint32_t i = 0; i < slr_state_sessions(e->state); i++) {
         if (atomic_load(&e->state->session[i].state) != SLR_SESSION_FREE &&
             strcmp(e->state->session[i].id, id) == 0) {
             atomic_store(&e->home[i], slr_spill_has(e->spill_fd, id) ? 1 : 0);

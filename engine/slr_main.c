@@ -98,6 +98,8 @@ static const struct slr_option options[] = {
     U32_OR_0(
         "packet-memory", stall_memory_mb, 1, 65536, "MB",
         "memory for packets while the disk stands still, taken at start; 0: by -S, when needed"),
+    STR("admission", admission, "HOW", "auto",
+        "calls are taken by -S and by what the host has left (auto), or by -S alone (streams)"),
     STR("digits", digits, "HOW", "keep", "dialled digits in ledgers: keep, mask or drop"),
     {0, "event-tones", SLR_OPT_FLAG, AT(event_tones), 0, 0, NULL, NULL,
      "where digits are kept, telephone events are heard as tones"},
@@ -140,6 +142,7 @@ static const struct slr_engine_api api = {
     .draining = slr_engine_draining,
     .streams_used = slr_engine_streams_used,
     .refusal_text = slr_engine_refusal_text,
+    .calls_left = slr_engine_calls_left_of,
     .passive_run = slr_engine_passive_run,
     .passive_flush = slr_engine_passive_flush,
     .passive_fd = slr_engine_passive_fd,
@@ -206,6 +209,10 @@ static enum slr_err check(struct slr_engine_config *cfg)
     const char *d = cfg->digits;
     if (strcmp(d, "keep") != 0 && strcmp(d, "mask") != 0 && strcmp(d, "drop") != 0) {
         fprintf(stderr, "slr: --digits: expected keep, mask or drop, not \"%s\"\n", d);
+        return SLR_INVAL;
+    }
+    if (strcmp(cfg->admission, "auto") != 0 && strcmp(cfg->admission, "streams") != 0) {
+        fprintf(stderr, "slr: --admission: expected auto or streams, not \"%s\"\n", cfg->admission);
         return SLR_INVAL;
     }
     const char *rtcp = cfg->rtcp;

@@ -521,13 +521,25 @@ bool slr_sniffer_pump(struct slr_sniffer *s)
     return more;
 }
 
+static json_t *ping_of(const struct slr_sniffer *s, slr_wall wall)
+{
+    json_t *ping = json_pack("{s:s,s:I,s:s,s:i}", "ev", "ping", "wall_ns", (json_int_t)wall.ns,
+                             "engine", slr_evlog_engine(s->cfg.log), "streams_used",
+                             (int)s->cfg.api->streams_used(s->engine));
+    if (ping && s->cfg.api->calls_left) {
+        const char *limit = "";
+        uint32_t left = s->cfg.api->calls_left(s->engine, &limit);
+        json_object_set_new(ping, "calls_left", json_integer(left));
+        json_object_set_new(ping, "calls_limit", json_string(limit));
+    }
+    return ping;
+}
+
 static void ping(struct slr_sniffer *s, slr_wall wall)
 {
     for (struct reader *r = s->readers; r; r = r->next) {
         if (r->cursor) {
-            send_object(r, json_pack("{s:s,s:I,s:s,s:i}", "ev", "ping", "wall_ns",
-                                     (json_int_t)wall.ns, "engine", slr_evlog_engine(s->cfg.log),
-                                     "streams_used", (int)s->cfg.api->streams_used(s->engine)));
+            send_object(r, ping_of(s, wall));
         }
     }
 }

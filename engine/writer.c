@@ -300,6 +300,13 @@ static void close_file(struct slr_writer *w, struct slr_recfile *f)
     slr_recfile_close(f);
 }
 
+/* Its only writer is this thread. */
+static void count_ns(_Atomic int64_t *sum, int64_t ns)
+{
+    atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + ns,
+                          memory_order_relaxed);
+}
+
 /* Writes `frames` more frames (0: only what finish adds). */
 static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
                               bool finish, int64_t end_ticks)
@@ -313,8 +320,10 @@ static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint3
     }
     if (err == SLR_OK) {
         render_block(w, s, &block, finish, end_ticks);
+        int64_t began_ns = slr_clock_mono(w->clock).ns;
         err =
             w->spans.overflow ? SLR_NOMEM : slr_recfile_append(f, w->rec_fd, s, &block, &w->spans);
+        count_ns(&w->disk_ns, slr_clock_mono(w->clock).ns - began_ns);
     }
     w->open_count += slr_recfile_fds(f) - before;
     if (err != SLR_OK) {

@@ -66,6 +66,7 @@ struct slr_writer {
     struct slr_writer_look *look;   /* for each session slot */
     uint32_t *due;                  /* slots of this step */
     int64_t error_until_ns;         /* after a failed write: no new try before */
+    _Atomic int64_t disk_ns;        /* spent at the disk, ever */
     /* For whoever looks after the disk; 0: not so. */
     _Atomic int64_t busy_since_ns;    /* the write that is under way has begun */
     _Atomic int64_t failing_since_ns; /* the first failure since the last success */
