@@ -60,6 +60,33 @@ static enum slr_err open_media(struct slr_recfile *f, int rec_fd, const char *na
     return err == SLR_NOTFOUND ? slr_sink_posix_create(&f->media, rec_fd, name) : err;
 }
 
+/* Begins with what the file still has of its frames; *have: how many. */
+static enum slr_err begin_with_rest(struct slr_recfile *f, const struct slr_session *s,
+                                    uint64_t most, uint64_t *have)
+{
+    const struct slr_container *wav = slr_container_by_name("wav");
+    struct slr_sink *media = &f->media.base;
+    uint64_t frame_bytes = s->shape.channels * slr_sample_bytes(s->shape.format);
+    uint64_t offset_bytes = 0, len_bytes = 0, size_bytes = 0;
+    /* of an even number of bytes, or a pad byte would come to lie on the next frame */
+    enum slr_err err = wav->begin(f->state, &s->shape, NULL, media, 2);
+    if (err == SLR_OK) {
+        wav->media_range(f->state, &offset_bytes, &len_bytes);
+        err = media->ops->size(media, &size_bytes);
+    }
+    if (err == SLR_OK) {
+        *have = (size_bytes - offset_bytes) / frame_bytes;
+        *have = *have < most ? *have : most;
+        return wav->begin(f->state, &s->shape, NULL, media, *have);
+    }
+    if (err != SLR_TRUNCATED && err != SLR_FORMAT) {
+        return err;
+    }
+    *have = 0;
+    err = media->ops->truncate(media, 0);
+    return err == SLR_OK ? wav->begin(f->state, &s->shape, NULL, media, 0) : err;
+}
+
 /* What was there is gone, but the call goes on: its place is kept by silence. */
 static enum slr_err refill(struct slr_recfile *f, struct slr_session *s, uint64_t left)
 {
@@ -67,13 +94,13 @@ static enum slr_err refill(struct slr_recfile *f, struct slr_session *s, uint64_
     uint8_t silence[4096];
     uint64_t frame_bytes = s->shape.channels * slr_sample_bytes(s->shape.format);
     struct slr_block block = {silence, s->shape, 0, (uint32_t)(sizeof silence / frame_bytes)};
-    SLR_ERROR("media_file_damaged", "session=%s frames=%llu", s->id, (unsigned long long)left);
+    uint64_t have = 0;
+    enum slr_err err = begin_with_rest(f, s, left, &have);
+    SLR_ERROR("media_file_damaged", "session=%s frames=%llu have=%llu", s->id,
+              (unsigned long long)left, (unsigned long long)have);
     s->damaged = true;
+    left -= have;
     slr_render_silence(&block);
-    enum slr_err err = f->media.base.ops->truncate(&f->media.base, 0);
-    if (err == SLR_OK) {
-        err = wav->begin(f->state, &s->shape, NULL, &f->media.base, 0);
-    }
     while (err == SLR_OK && left > 0) {
         uint64_t n = left < block.frames ? left : block.frames;
         err = wav->append(f->state, silence, n);

@@ -281,3 +281,33 @@ Test(spill, the_writer_that_was_given_up_probes)
     cr_assert_eq(atomic_load(&t.f.writer.failing_since_ns), 0);
     done(&t);
 }
+
+/* Started without its second volume, the engine has silence for what is there, and all of what is
+ * at home. */
+Test(spill, without_the_second_volume_what_is_at_home_stays)
+{
+    struct spilled t;
+    struct fx_result r;
+    begin(&t);
+    fx_stream(&t.f, t.slot, 0, A, 0, 150);
+    fx_write(&t.f, 3000);
+    int64_t at_home = (int64_t)slr_session_commit(t.s)->frames;
+    atomic_store(&t.give_up, true);
+    fx_stream(&t.f, t.slot, 3000, A, 150, 300);
+    twin_write(&t, 6000);
+    int64_t there = (int64_t)slr_session_commit(t.s)->frames;
+    close_twin(&t);
+    fx_die(&t.f);
+    t.f.e.has_spill = false;
+    fx_boot(&t.f);
+    t.s = slr_engine_session_find(&t.f.e, t.id);
+    fx_end(&t.f, t.s, 6000);
+    fx_result(&t.f, t.id, &r);
+    fx_assert_audio(&r, 0, 0, at_home, A, 0);
+    fx_assert_silence(&r, 0, at_home, there - at_home);
+    fx_assert_audio(&r, 0, there, 48000 - there, A, there);
+    cr_assert_str_eq(json_string_value(json_object_get(r.ledger, "state")), "partial");
+    fx_result_free(&r);
+    fx_close(&t.f);
+    close(t.fd);
+}
