@@ -164,6 +164,38 @@ def test_recordings_go_on_on_the_second_volume(frozen, disk):
     assert names == ["storage-stalled", "storage-second", "storage-well", "storage-first"]
 
 
+def fill(folder):
+    """Not a byte is left there. The file that did it."""
+    path = os.path.join(folder, "filler")
+    with open(path, "wb", buffering=0) as f:
+        for size in (1 << 20, 4096, 512):
+            try:
+                while True:
+                    f.write(bytes(size))
+            except OSError:
+                pass
+    return path
+
+
+def test_a_full_disk_is_as_one_that_stands_still(frozen, disk):
+    rig, core = frozen(engine_args=LITTLE)
+    rig.engine.terminate()
+    spill = os.path.join(rig.dir, "spill")
+    rig.engine.argv += ["--spill", spill]
+    rig.start_engine()
+    core = seam.Seam(rig.control, epoch=2)
+    process = load(rig, "--calls", "10", "--seconds", "16")
+    wait_calls(core, 10)
+    filler = fill(disk.path)
+    wait.until("the second volume", lambda: counters(core)["slr_storage_second_in_use"] == 1, 15)
+    assert counters(core)["slr_write_errors_total"] > 0
+    wait_stalled(core, 8)
+    os.unlink(filler)
+    wait.until("home again", lambda: counters(core)["slr_storage_second_in_use"] == 0, 20)
+    all_found(process)
+    assert os.listdir(os.path.join(spill, "rec", "open")) == []
+
+
 def one_leg(core, sender):
     """A session with one party, and its media's plan."""
     session, source = secrets.token_hex(16), sender.bind()
