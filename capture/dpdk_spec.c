@@ -10,8 +10,11 @@
 #include "common/slice.h"
 
 #define SIP_PORT 5060u
-/* A mbuf with its headers and its share of the pool. */
-#define MBUF_BYTES 2560u
+/* A mbuf with its share of the pool: without huge pages each has a page of its own. */
+#define MBUF_BYTES 4352u
+/* Of mbufs there are so many times what the rings hold; the least is that and some in hand. */
+#define MBUFS_RINGS 4u
+#define MBUFS_IN_HAND 512u
 /* What the EAL, queues and drivers need beside the mbufs. */
 #define OTHER_MB 64u
 
@@ -23,7 +26,7 @@ struct number {
 
 static const struct number numbers[] = {
     {"queues", 1, SLR_DPDK_QUEUES_MAX, offsetof(struct slr_dpdk_spec, queues)},
-    {"mbufs", 1024, 1u << 24, offsetof(struct slr_dpdk_spec, mbufs)},
+    {"mbufs", 512, 1u << 24, offsetof(struct slr_dpdk_spec, mbufs)},
     {"mem", 32, 1u << 20, offsetof(struct slr_dpdk_spec, memory_mb)},
     {"ring", 64, 32768, offsetof(struct slr_dpdk_spec, ring)},
 };
@@ -111,7 +114,6 @@ enum slr_err slr_dpdk_spec_parse(const char *text, struct slr_dpdk_spec *out)
 {
     memset(out, 0, sizeof *out);
     out->queues = 1;
-    out->mbufs = SLR_DPDK_MBUFS;
     out->ring = SLR_DPDK_RING;
     out->tcp_lo = out->tcp_hi = SIP_PORT;
     if (!text || strlen(text) >= sizeof out->text) {
@@ -139,8 +141,10 @@ enum slr_err slr_dpdk_spec_parse(const char *text, struct slr_dpdk_spec *out)
             return SLR_INVAL;
         }
     }
+    uint32_t in_rings = out->ring * out->queues;
+    out->mbufs = out->mbufs ? out->mbufs : MBUFS_RINGS * in_rings;
     out->device = rest;
-    return is_device(out) ? SLR_OK : SLR_INVAL;
+    return is_device(out) && out->mbufs >= in_rings + MBUFS_IN_HAND ? SLR_OK : SLR_INVAL;
 }
 
 /* Does the caller say one of these himself? An option stands alone, or before a '=' or its value.

@@ -14,7 +14,6 @@
 #define SLR_DPDK_TEXT_SIZE 2048u
 #define SLR_DPDK_EAL_MAX 32u
 #define SLR_DPDK_QUEUES_MAX 16u
-#define SLR_DPDK_MBUFS 32768u
 #define SLR_DPDK_RING 4096u
 #define SLR_DPDK_SPEC_HELP                                                                         \
     "[spin,][queues=N,][mbufs=N,][mem=MB,][ring=N,][tcp=PORT[-PORT],][eal=WORD,]...DEVICE"
@@ -23,7 +22,7 @@
 struct slr_dpdk_spec {
     bool spin;          /* never sleeps while nothing comes */
     uint32_t queues;    /* receive queues of the port */
-    uint32_t mbufs;     /* frames that memory is reserved for */
+    uint32_t mbufs;     /* frames that memory is reserved for; more than the rings hold */
     uint32_t memory_mb; /* of the EAL; 0: what the mbufs need */
     uint32_t ring;      /* descriptors of a queue */
     uint32_t tcp_lo, tcp_hi;

@@ -11,9 +11,11 @@
 #include "capture/link.h"
 #include "capture/tcpseg.h"
 #include "capture/tunnel.h"
+#include "capture/usual.h"
 
 #define FRAGMENT_DATAGRAMS_MAX 256
 #define FRAGMENT_TIMEOUT_NS (30 * SLR_NS_PER_S)
+#define LINK_ETHERNET 1 /* as in pcap-linktype(7) */
 /* Mirrors of mirrors; more is nobody's network. */
 #define TUNNELS_MAX 4u
 #define TCP_FLOWS_MAX 1024
@@ -25,6 +27,7 @@
 struct slr_frame {
     int dlt;
     bool timed; /* now_ns is set */
+    bool long_way;
     int64_t now_ns;
     uint32_t tcp_lo, tcp_hi;
     struct slr_ipfrag *ipfrag;
@@ -255,6 +258,11 @@ void slr_frame_tcp_ports(struct slr_frame *f, uint32_t lo, uint32_t hi)
     f->tcp_hi = hi;
 }
 
+void slr_frame_long_way(struct slr_frame *f)
+{
+    f->long_way = true;
+}
+
 bool slr_frame_put(struct slr_frame *f, struct slr_slice bytes, bool cut, slr_wall wall,
                    struct slr_packet *out)
 {
@@ -275,6 +283,13 @@ bool slr_frame_put_tagged(struct slr_frame *f, struct slr_slice bytes, bool cut,
     const slr_mono now = {f->now_ns};
     slr_ipfrag_expire(f->ipfrag, now);
     slr_tcpseg_expire(f->tcpseg, now);
+    if (f->dlt == LINK_ETHERNET && !cut && !f->long_way && slr_usual_read(bytes, out)) {
+        out->vlan = vlan;
+        out->arrival = now;
+        out->wall = wall;
+        f->stats.packets++;
+        return true;
+    }
     *out = (struct slr_packet){.at = NULL};
     const struct layer outermost = {.dlt = f->dlt, .bytes = bytes, .cut = cut, .vlan = vlan};
     enum slr_verdict v = dissect(f, outermost, wall, out, &frames);

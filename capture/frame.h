@@ -40,6 +40,9 @@ bool slr_frame_put_tagged(struct slr_frame *f, struct slr_slice bytes, bool cut,
 /* From now on TCP of other ports than lo..hi (at either end) is dropped; at open: none is. */
 void slr_frame_tcp_ports(struct slr_frame *f, uint32_t lo, uint32_t hi);
 
+/* From now on no frame goes the short way of usual ones (usual.h): nothing else comes of it. */
+void slr_frame_long_way(struct slr_frame *f);
+
 /* The next TCP segment that an earlier put, or flush, released; false: none. */
 bool slr_frame_take(struct slr_frame *f, struct slr_packet *out);
 

@@ -52,30 +52,52 @@ void slr_flows_fini(struct slr_flows *f)
     f->slot = NULL;
 }
 
-static uint64_t mix(uint64_t h, uint64_t word)
+/* An address as it is compared and hashed. */
+struct words {
+    uint64_t hi, lo;
+    uint32_t rest;
+};
+
+static inline struct words words_of(const struct slr_addr *a)
 {
-    h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    struct words w = {.rest = (uint32_t)a->port << 8 | a->family};
+    memcpy(&w.hi, a->ip, sizeof w.hi);
+    memcpy(&w.lo, a->ip + sizeof w.hi, sizeof w.lo);
+    /* two loads: one of both would have to wait until the two stores that wrote them are through */
+    __asm__("" : "+r"(w.hi), "+r"(w.lo));
+    return w;
+}
+
+static inline uint64_t folded(uint64_t a, uint64_t b)
+{
+    uint64_t h = a * b;
     return h ^ h >> 32;
 }
 
-static uint32_t home(const struct slr_flows *f, const struct slr_addr *src,
-                     const struct slr_addr *dst)
+/* Products that do not wait for one another: this is done for each packet. */
+static inline uint32_t home(const struct slr_flows *f, struct words src, struct words dst)
 {
-    uint64_t a[2];
-    uint64_t b[2];
-    memcpy(a, src->ip, sizeof a);
-    memcpy(b, dst->ip, sizeof b);
-    uint64_t h = mix(f->seed, (uint64_t)src->port << 16 | dst->port);
-    h = mix(mix(mix(mix(h, a[0]), a[1]), b[0]), b[1]);
-    return (uint32_t)h & f->mask;
+    uint64_t h = folded(src.hi ^ f->seed, UINT64_C(0x9e3779b97f4a7c15)) +
+                 folded(src.lo ^ f->seed, UINT64_C(0xc2b2ae3d27d4eb4f)) +
+                 folded(dst.hi ^ f->seed, UINT64_C(0x165667b19e3779f9)) +
+                 folded(dst.lo ^ f->seed, UINT64_C(0xd6e8feb86659fd93));
+    h ^= (uint64_t)src.rest << 32 | dst.rest;
+    return (uint32_t)folded(h, UINT64_C(0xff51afd7ed558ccd)) & f->mask;
+}
+
+static inline bool same(struct words a, const struct slr_addr *b)
+{
+    const struct words w = words_of(b);
+    return a.lo == w.lo && a.hi == w.hi && a.rest == w.rest;
 }
 
 /* Where the chain of an address begins. */
 static uint32_t chain_of(const struct slr_flows *f, const struct slr_addr *a)
 {
-    uint64_t ip[2];
-    memcpy(ip, a->ip, sizeof ip);
-    return (uint32_t)mix(mix(mix(f->seed, a->port), ip[0]), ip[1]) & f->mask;
+    const struct words w = words_of(a);
+    uint64_t h = folded(w.hi ^ f->seed, UINT64_C(0x9e3779b97f4a7c15)) +
+                 folded(w.lo ^ f->seed, UINT64_C(0xc2b2ae3d27d4eb4f));
+    return (uint32_t)folded(h ^ w.rest, UINT64_C(0xff51afd7ed558ccd)) & f->mask;
 }
 
 static bool is_used(const struct slr_flow *f)
@@ -86,14 +108,16 @@ static bool is_used(const struct slr_flow *f)
 void slr_flow_fetch(const struct slr_flows *f, const struct slr_addr *src,
                     const struct slr_addr *dst)
 {
-    slr_prefetch_read((uintptr_t)&f->at[home(f, src, dst)], sizeof *f->at);
+    const struct words from = words_of(src), to = words_of(dst);
+    slr_prefetch_read((uintptr_t)&f->at[home(f, from, to)], sizeof *f->at);
 }
 
 struct slr_flow *slr_flow_find(struct slr_flows *f, const struct slr_addr *src,
                                const struct slr_addr *dst)
 {
-    for (uint32_t i = home(f, src, dst); is_used(&f->at[i]); i = (i + 1) & f->mask) {
-        if (slr_addr_eq(&f->at[i].src, src) && slr_addr_eq(&f->at[i].dst, dst)) {
+    const struct words from = words_of(src), to = words_of(dst);
+    for (uint32_t i = home(f, from, to); is_used(&f->at[i]); i = (i + 1) & f->mask) {
+        if (same(from, &f->at[i].src) && same(to, &f->at[i].dst)) {
             return &f->at[i];
         }
     }
@@ -132,7 +156,8 @@ struct slr_flow *slr_flow_reverse(struct slr_flows *f, const struct slr_flow *of
 
 static struct slr_flow *insert(struct slr_flows *f, const struct slr_flow *flow)
 {
-    uint32_t i = home(f, &flow->src, &flow->dst);
+    const struct words from = words_of(&flow->src), to = words_of(&flow->dst);
+    uint32_t i = home(f, from, to);
     while (is_used(&f->at[i])) {
         i = (i + 1) & f->mask;
     }

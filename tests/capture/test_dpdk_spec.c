@@ -35,7 +35,7 @@ Test(dpdk_spec, a_device_alone)
     cr_assert_str_eq(spec.device, "0000:3b:00.1");
     cr_assert_not(slr_dpdk_spec_is_virtual(&spec));
     cr_assert_eq(spec.queues, 1);
-    cr_assert_eq(spec.mbufs, SLR_DPDK_MBUFS);
+    cr_assert_eq(spec.mbufs, 4 * SLR_DPDK_RING);
     cr_assert_eq(spec.ring, SLR_DPDK_RING);
     cr_assert_eq(spec.memory_mb, 0);
     cr_assert_eq(spec.tcp_lo, 5060);
@@ -70,14 +70,40 @@ Test(dpdk_spec, options_come_first)
     cr_assert_str_eq(spec.eal[2], "a\\b");
 }
 
+Test(dpdk_spec, frames_for_all_rings)
+{
+    cr_assert(good("queues=3,ring=1024,a:b"));
+    cr_assert_eq(spec.mbufs, 4 * 3 * 1024);
+    cr_assert(good("queues=2,ring=256,mbufs=1024,a:b"));
+}
+
 Test(dpdk_spec, anything_else_is_refused)
 {
-    static const char *const bad[] = {
-        "",          "spin",         "spin,",          ",net_ring0",     "spinn,0000:3b:00.1",
-        "eth1",      "net_",         "net_,iface=x",   "queues=0,a:b.c", "queues=17,a:b.c",
-        "mem=1,a:b", "mbufs=10,a:b", "ring=65536,a:b", "tcp=0,a:b",      "tcp=9-8,a:b",
-        "tcp=-,a:b", "eal=,a:b",     "eal=--no-huge",  "queues=x,a:b",   "qeues=2,a:b",
-        "tcp,a:b",   "spin=1,a:b",   "queues,a:b",     "mem=1048577,a:b"};
+    static const char *const bad[] = {"",
+                                      "spin",
+                                      "spin,",
+                                      ",net_ring0",
+                                      "spinn,0000:3b:00.1",
+                                      "eth1",
+                                      "net_",
+                                      "net_,iface=x",
+                                      "queues=0,a:b.c",
+                                      "queues=17,a:b.c",
+                                      "mem=1,a:b",
+                                      "mbufs=10,a:b",
+                                      "mbufs=4200,a:b",
+                                      "ring=65536,a:b",
+                                      "tcp=0,a:b",
+                                      "tcp=9-8,a:b",
+                                      "tcp=-,a:b",
+                                      "eal=,a:b",
+                                      "eal=--no-huge",
+                                      "queues=x,a:b",
+                                      "qeues=2,a:b",
+                                      "tcp,a:b",
+                                      "spin=1,a:b",
+                                      "queues,a:b",
+                                      "mem=1048577,a:b"};
     static char long_text[SLR_DPDK_TEXT_SIZE + 16];
     cr_assert_not(good(NULL));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -106,7 +132,7 @@ Test(dpdk_spec, no_more_words_than_there_is_room_for)
 Test(dpdk_spec, nothing_is_asked_of_a_machine_without_huge_pages)
 {
     cr_assert_str_eq(told("net_ring0", false),
-                     "slr --lcores=0@(0-1) --no-telemetry --no-shconf --no-huge -m 144 --no-pci "
+                     "slr --lcores=0@(0-1) --no-telemetry --no-shconf --no-huge -m 132 --no-pci "
                      "--vdev=net_ring0");
     cr_assert_str_eq(told("mem=99,net_ring0", false),
                      "slr --lcores=0@(0-1) --no-telemetry --no-shconf --no-huge -m 99 --no-pci "
