@@ -111,6 +111,7 @@ static void run(const char *root, uint32_t streams, bool long_way)
     uint64_t bytes_before = 0;
     rig_open(&b, root, streams, answer, NULL);
     b.worker.place.long_way = long_way;
+    rig_must(slr_state_fill(b.state) == SLR_OK, "memory"); /* as the keeper has it ready */
     make_noise(noise);
     uint32_t step = (uint32_t)(slr_writer_nap_ns(&b.writer) / (20 * SLR_NS_PER_MS));
     uint32_t *order = malloc(streams * sizeof *order);
@@ -131,7 +132,7 @@ static void run(const char *root, uint32_t streams, bool long_way)
         bursts(&b, order, now, turn, pkt, true, noise);
         int64_t t2 = rig_cpu_ns();
         if (turn % step == 0) {
-            (void)slr_writer_step(&b.writer, (slr_mono){now});
+            (void)slr_writer_turn(&b.writer, (slr_mono){now});
         }
         int64_t t3 = rig_cpu_ns();
         packets += streams;

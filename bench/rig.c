@@ -82,7 +82,6 @@ void rig_open(struct rig *b, const char *root, uint32_t streams, rig_answer answ
     while (slr_state_sessions(b->state) < streams / 2) {
         rig_must(slr_state_more_sessions(b->state) != SLR_NONE, "memory");
     }
-    rig_must(slr_state_fill(b->state) == SLR_OK, "memory");
     b->codecs = calloc(streams, sizeof *b->codecs);
     b->active = calloc(streams, sizeof *b->active);
     b->file = calloc(streams, sizeof *b->file);

@@ -70,7 +70,10 @@ static uint32_t free_segment(const struct slr_place *x)
     const struct slr_leg *leg = x->leg;
     uint32_t n = atomic_load_explicit(&leg->stream_count, memory_order_relaxed);
     for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
-        const struct slr_segment *seg = &leg->segment[i];
+        const struct slr_segment *seg = slr_leg_segment(leg, i);
+        if (i >= leg->segments) {
+            return i < SLR_LEG_SEGMENTS_NEAR || slr_space_touch(seg, sizeof *seg) ? i : 0;
+        }
         bool used = seg->end_ticks != 0 && seg->end_ticks + PREROLL_TICKS >= x->written_ticks;
         for (uint32_t k = 0; k < n && !used; k++) {
             used = names(slr_leg_stream(leg, k), i);
@@ -107,8 +110,9 @@ static void begin_anchor(struct slr_place *x, const struct begin *b, uint32_t cl
     int64_t at = slr_clock_up(slr_most(b->lowest_ticks, 0), clock_hz);
     uint32_t segment = free_segment(x);
     at = slr_most(slr_clock_down(b->at_ticks, clock_hz), at);
-    atomic_store_explicit(&x->leg->segment[segment].shift_ticks, 0, memory_order_relaxed);
-    x->leg->segment[segment].end_ticks = segment ? slr_most(at, 1) : 0;
+    x->leg->segments = (uint8_t)slr_most(x->leg->segments, segment + 1);
+    atomic_store_explicit(&slr_leg_segment(x->leg, segment)->shift_ticks, 0, memory_order_relaxed);
+    slr_leg_segment(x->leg, segment)->end_ticks = segment ? slr_most(at, 1) : 0;
     st->refine = (struct slr_refine){.since_ns = segment ? x->pkt->arrival.ns : 0,
                                      .offset_ticks = b->offset_ticks,
                                      .start_ticks = at,
@@ -355,7 +359,7 @@ static void move(struct slr_place *x, int64_t by_ticks)
     struct slr_stream *st = x->st;
     const struct slr_refine *r = &st->refine;
     uint32_t segment = slr_place_anchor(st)->segment;
-    struct slr_segment *seg = &leg->segment[segment];
+    struct slr_segment *seg = slr_leg_segment(leg, segment);
     int64_t shift = atomic_load_explicit(&seg->shift_ticks, memory_order_relaxed);
     int64_t start = r->start_ticks + shift;
     if (r->line_ticks != NO_LINE && r->chunk != SLR_NONE) {
@@ -601,7 +605,7 @@ static void note_offset(struct slr_place *x)
 
 void slr_anchor_heard(struct slr_place *x)
 {
-    struct slr_segment *seg = &x->leg->segment[x->rec.segment];
+    struct slr_segment *seg = slr_leg_segment(x->leg, x->rec.segment);
     int64_t end = x->rec.pos_ticks + x->rec.dur_ticks;
     if (x->rec.segment != 0 && end > seg->end_ticks) {
         seg->end_ticks = end;

@@ -25,6 +25,7 @@
 #define SLR_DN_SIZE 64
 #define SLR_CALL_ID_SIZE 128
 #define SLR_META_SIZE 16384
+#define SLR_META_NEAR_SIZE 384 /* so much of it lies in the slot */
 #define SLR_MAX_CHANNELS 8
 #define SLR_PAUSE_MAX_MS 86400000
 #define SLR_MAX_PTS 16

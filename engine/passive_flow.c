@@ -127,8 +127,8 @@ static void rebase(struct slr_engine *e, uint32_t slot, int64_t by, int64_t offs
     for (uint32_t i = 0; i < atomic_load(&leg->stream_count); i++) {
         rebase_stream(slr_leg_stream(leg, i), leg, by, offset_by);
     }
-    for (uint32_t i = 1; i < SLR_LEG_SEGMENTS; i++) {
-        struct slr_segment *seg = &leg->segment[i];
+    for (uint32_t i = 1; i < leg->segments; i++) {
+        struct slr_segment *seg = slr_leg_segment(leg, i);
         seg->end_ticks += seg->end_ticks ? by + atomic_load(&seg->shift_ticks) : 0;
         atomic_store(&seg->shift_ticks, 0);
     }

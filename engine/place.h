@@ -32,8 +32,7 @@ struct slr_place {
 
 static inline int64_t slr_place_shift(const struct slr_leg *leg, uint32_t segment)
 {
-    return atomic_load_explicit(&leg->segment[segment % SLR_LEG_SEGMENTS].shift_ticks,
-                                memory_order_relaxed);
+    return atomic_load_explicit(&slr_leg_segment(leg, segment)->shift_ticks, memory_order_relaxed);
 }
 
 static inline int64_t slr_place_highest(const struct slr_leg *leg)

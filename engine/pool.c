@@ -189,7 +189,7 @@ static uint32_t lowest_open(struct slr_pool *p)
 /* Fewer are to be got before they are needed. */
 static uint32_t low_mark(const struct slr_pool *p)
 {
-    return SLR_EXTENT_CHUNKS / 2 + p->used / 64;
+    return SLR_EXTENT_CHUNKS / 4 + p->used / 128;
 }
 
 /* An extent at once. SLR_POOL_NONE: there is none, or no memory. */
@@ -301,7 +301,7 @@ static bool shrink(struct slr_pool *p)
 void slr_pool_tend(struct slr_pool *p, int64_t now_ns)
 {
     pthread_mutex_lock(&p->lock);
-    while (p->free_ready < low_mark(p) + SLR_EXTENT_CHUNKS / 2 && grow(p)) {
+    while (p->free_ready < low_mark(p) && grow(p)) {
     }
     p->wants = false;
     if (p->rested_ns == 0) {

@@ -122,9 +122,8 @@ static inline bool slr_rec_has(const struct slr_state *s, const struct slr_rec *
 /* Position with what its segment is moved by. */
 static inline int64_t slr_rec_ticks(const struct slr_leg *leg, const struct slr_rec *rec)
 {
-    return rec->pos_ticks +
-           atomic_load_explicit(&leg->segment[rec->segment % SLR_LEG_SEGMENTS].shift_ticks,
-                                memory_order_relaxed);
+    return rec->pos_ticks + atomic_load_explicit(&slr_leg_segment(leg, rec->segment)->shift_ticks,
+                                                 memory_order_relaxed);
 }
 
 /* A record in the queue, to begin with when records are looked for that came after it. */

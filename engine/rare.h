@@ -18,6 +18,7 @@ struct slr_leg_rare {
     struct slr_interval pause[SLR_INTERVALS - SLR_INTERVALS_NEAR];
     struct slr_clock_note clock_note[SLR_CLOCK_NOTES - SLR_CLOCK_NOTES_NEAR];
     struct slr_ledger_late missed[SLR_LEG_MISSED]; /* F */
+    struct slr_segment segment[SLR_LEG_SEGMENTS - SLR_LEG_SEGMENTS_NEAR];
     _Alignas(SLR_PAGE_BYTES) struct slr_leg_digit digit[SLR_LEG_DIGITS];
     struct slr_ledger_late late[SLR_LEG_LATE];
     _Alignas(SLR_PAGE_BYTES) struct slr_pt_map pt[SLR_LEG_PTS - SLR_LEG_PTS_NEAR];
@@ -50,6 +51,14 @@ static inline struct slr_stream *slr_leg_stream(const struct slr_leg *leg, uint3
 static inline uint32_t slr_leg_stream_number(const struct slr_leg *leg, const struct slr_stream *st)
 {
     return st == &leg->first ? 0 : (uint32_t)(st - slr_leg_rare(leg)->stream) + 1;
+}
+
+/* Segment i of the leg. */
+static inline struct slr_segment *slr_leg_segment(const struct slr_leg *leg, uint32_t i)
+{
+    i %= SLR_LEG_SEGMENTS;
+    return i < SLR_LEG_SEGMENTS_NEAR ? (struct slr_segment *)(uintptr_t)&leg->segment_near[i]
+                                     : &slr_leg_rare(leg)->segment[i - SLR_LEG_SEGMENTS_NEAR];
 }
 
 /* Row i of the leg's payload types. */

@@ -25,9 +25,9 @@
 #define SLR_LEG_STREAMS 16u
 #define SLR_LEG_PTS 32u
 #define SLR_LEG_PTS_NEAR 4u
-#define SLR_META_NEAR_SIZE 512u
 #define SLR_LEG_DIGITS 128u
 #define SLR_LEG_SEGMENTS 32u
+#define SLR_LEG_SEGMENTS_NEAR 4u
 #define SLR_LEG_LATE 64u
 
 /* What the writer knows of a leg's spans, as of the block that counts (redo.h). */
@@ -71,12 +71,13 @@ struct slr_leg {
     uint32_t current; /* stream that is being heard, SLR_NONE: none */
     _Atomic uint32_t stream_count;
     bool silent_told;
+    uint8_t segments;    /* those from there on were never used */
     bool keyed;          /* C, W: its slr_srtp has memory: without that nobody looks at it */
     uint32_t held_chunk; /* packets that may begin a new sequence (held.c), plus 1; 0: none */
     int64_t offset_before_ticks; /* slr_leg_run.offset_ticks of a while before */
     struct slr_pace pace[2];     /* of the sender's clock, by a short and a long measure */
-    struct slr_segment segment[SLR_LEG_SEGMENTS];
-    struct slr_stream first; /* slr_leg_stream(leg, 0) */
+    struct slr_segment segment_near[SLR_LEG_SEGMENTS_NEAR]; /* slr_leg_segment */
+    struct slr_stream first;                                /* slr_leg_stream(leg, 0) */
     /* C, before W sees it */
     char id[SLR_LEG_ID_SIZE];
     char dn[SLR_DN_SIZE];

@@ -175,7 +175,8 @@ void slr_steady_fetch_queue(const struct slr_placement *p, uint32_t leg, slr_mon
     if (!is_usual(run, now.ns)) {
         const struct slr_leg *l = &p->state->leg[leg];
         const struct slr_leg_codecs *c = &p->codecs[leg];
-        slr_prefetch((uintptr_t)l, offsetof(struct slr_leg, segment) + sizeof l->segment[0]);
+        slr_prefetch((uintptr_t)l,
+                     offsetof(struct slr_leg, segment_near) + sizeof l->segment_near[0]);
         slr_prefetch((uintptr_t)slr_leg_stream(l, run->stream), sizeof l->first);
         slr_prefetch((uintptr_t)slr_leg_pt(l, run->row), sizeof l->pt_near[0]);
         slr_prefetch((uintptr_t)&l->pauses.count, sizeof l->pauses.count);

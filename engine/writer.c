@@ -18,6 +18,7 @@
 #include "engine/stall_budget.h"
 
 #define RETRY_NS (200 * SLR_NS_PER_MS)
+#define GLANCES 4u /* turns, the first of which looks at all that may be due */
 /* So long a worker that stands still is waited for, if packet memory lasts. */
 #define WORKER_WAIT_NS (10 * SLR_NS_PER_S)
 
@@ -34,7 +35,7 @@ enum slr_err slr_writer_init(struct slr_writer *w)
     bool all = slr_space_take(&w->state->space, redo, sizeof *redo) && w->block_at && w->plane_at &&
                w->voices && w->look && w->due;
     for (uint32_t i = 0; w->look && i < w->state->session_max; i++) {
-        w->look[i].legs = SLR_NONE;
+        w->look[i] = (struct slr_writer_look){.legs = SLR_NONE, .block_ns = INT64_MAX};
     }
     return all ? err : SLR_NOMEM;
 }
@@ -550,6 +551,7 @@ static bool hand_to_sealer(struct slr_writer *w, uint32_t slot)
         return false;
     }
     w->look[slot].legs = SLR_NONE;
+    w->look[slot].block_ns = INT64_MAX;
     atomic_store(&w->active[slot], 0);
     return true;
 }
@@ -567,6 +569,8 @@ static void set_look(struct slr_writer *w, const struct slr_session *s, int64_t 
         look->corr_ticks = corr > look->corr_ticks ? corr : look->corr_ticks;
     }
     look->legs = s->shape.sample_hz == 0 ? SLR_NONE : look->legs;
+    look->block_ns =
+        look->legs == SLR_NONE ? INT64_MAX : s->start.ns + slr_ns_from_ticks(look->block_ticks);
 }
 
 /* Most sessions of most steps are not: they are asked as little as possible. */
@@ -574,6 +578,9 @@ static bool is_due(const struct slr_writer *w, uint32_t slot, slr_mono now)
 {
     const struct slr_session *s = &w->state->session[slot];
     const struct slr_writer_look *look = &w->look[slot];
+    if (w->glance) {
+        return now.ns >= look->block_ns;
+    }
     if (atomic_load_explicit(&s->leg_count, memory_order_acquire) != look->legs ||
         atomic_load_explicit(&s->state, memory_order_acquire) != SLR_SESSION_OPEN ||
         now.ns >= look->watch_ns || slr_session_ticks(s, now) >= look->block_ticks) {
@@ -695,7 +702,15 @@ uint32_t slr_writer_step(struct slr_writer *w, slr_mono now)
 
 int64_t slr_writer_nap_ns(const struct slr_writer *w)
 {
-    return slr_ns_from_ticks(w->block_ticks) / 4;
+    return slr_ns_from_ticks(w->block_ticks) / 4 / GLANCES;
+}
+
+uint32_t slr_writer_turn(struct slr_writer *w, slr_mono now)
+{
+    w->glance = w->turn++ % GLANCES != 0;
+    uint32_t waiting = slr_writer_step(w, now);
+    w->glance = false;
+    return waiting;
 }
 
 static void *run(void *arg)
@@ -705,7 +720,7 @@ static void *run(void *arg)
     int64_t nap_ns = slr_writer_nap_ns(w);
     struct timespec nap = {nap_ns / SLR_NS_PER_S, nap_ns % SLR_NS_PER_S};
     while (!atomic_load(&w->stop)) {
-        (void)slr_writer_step(w, slr_clock_mono(w->clock));
+        (void)slr_writer_turn(w, slr_clock_mono(w->clock));
         nanosleep(&nap, NULL);
     }
     return NULL;

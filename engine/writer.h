@@ -23,6 +23,7 @@
 struct slr_writer_look {
     int64_t watch_ns;    /* no alarm is due before */
     int64_t block_ticks; /* no block is while neither the wall nor any leg has come that far */
+    int64_t block_ns;    /* when the wall has; INT64_MAX: not known */
     int64_t corr_ticks;  /* most of its legs', 0 or more */
     uint32_t legs;       /* so many it had; SLR_NONE: it must be looked at */
 };
@@ -67,6 +68,8 @@ struct slr_writer {
     uint32_t *due;                  /* slots of this step */
     int64_t error_until_ns;         /* after a failed write: no new try before */
     _Atomic int64_t disk_ns;        /* spent at the disk, ever */
+    uint32_t turn;
+    bool glance; /* this step looks at the wall alone */
     /* For whoever looks after the disk; 0: not so. */
     _Atomic int64_t busy_since_ns;    /* the write that is under way has begun */
     _Atomic int64_t failing_since_ns; /* the first failure since the last success */
@@ -82,7 +85,12 @@ void slr_writer_fini(struct slr_writer *w);
 /* Writes what is due at `now`; returns the number of sessions that wait for the disk. */
 uint32_t slr_writer_step(struct slr_writer *w, slr_mono now);
 
-/* Between two steps of its thread: a quarter of a block. */
+/* Its thread's part, once a nap: a step, or one that takes only blocks that are due by the wall:
+ * what waits to be written is all the memory that a stream needs, and most blocks are of that kind.
+ */
+uint32_t slr_writer_turn(struct slr_writer *w, slr_mono now);
+
+/* Between two turns of its thread: a sixteenth of a block. */
 int64_t slr_writer_nap_ns(const struct slr_writer *w);
 
 /* A thread that steps until stopped. */

@@ -199,14 +199,14 @@ Test(queue, a_shift_moves_records_of_its_segment)
     cr_assert_eq(put(&o, 100, 10, 4000, 3), SLR_OK);
     cr_assert_eq(put(&o, 100, 10, 4000, 0), SLR_OK);
     cr_assert_eq(put(&o, 900, 10, 4000, 0), SLR_OK);
-    atomic_store(&o.s->leg[1].segment[3].shift_ticks, -40);
+    atomic_store(&o.s->leg[1].segment_near[3].shift_ticks, -40);
     struct slr_queue_walk walk = {0};
     cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 60);
     cr_assert_eq(slr_rec_ticks(&o.s->leg[1], slr_queue_next(o.s, 1, &walk)), 100);
     slr_queue_free_until(o.s, 1, 70);
     cr_assert_eq(count(&o), 2u);
     slr_queue_rebase(o.s, 1, 1000);
-    atomic_store(&o.s->leg[1].segment[3].shift_ticks, 0);
+    atomic_store(&o.s->leg[1].segment_near[3].shift_ticks, 0);
     walk = (struct slr_queue_walk){0};
     cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1100);
     cr_assert_eq(slr_queue_next(o.s, 1, &walk)->pos_ticks, 1900);

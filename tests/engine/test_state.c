@@ -343,6 +343,6 @@ Test(state, lists_that_lie_apart_survive)
 Test(state, slots_are_small)
 {
     cr_assert_leq(sizeof(struct slr_leg_run), 192u);
-    cr_assert_leq(sizeof(struct slr_leg), 4672u);
-    cr_assert_leq(sizeof(struct slr_session), 1152u);
+    cr_assert_leq(sizeof(struct slr_leg), 4224u);
+    cr_assert_leq(sizeof(struct slr_session), 1024u);
 }

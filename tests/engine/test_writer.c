@@ -449,3 +449,28 @@ Test(writer, one_write_a_block)
     fx_assert_spans(&t.r, 0, "received 0+20000");
     done(&t);
 }
+
+/* Most turns look at the wall alone, and that is enough for a block to be written when it is due.
+ */
+Test(writer, what_is_due_by_the_wall_does_not_wait)
+{
+    struct two t;
+    begin(&t, 8, 8);
+    t.f.writer.block_ticks = SLR_TICKS_HZ;
+    cr_assert_leq(slr_writer_nap_ns(&t.f.writer), 63 * SLR_NS_PER_MS);
+    for (uint32_t k = 0; k < 500; k++) {
+        int64_t now_ms = (int64_t)k * 20 + 19;
+        feed(&t.f, t.slot[0], k * 20, A, k, 8);
+        feed(&t.f, t.slot[1], k * 20, B, k, 8);
+        if (k % 3 == 2) {
+            fx_clock(&t.f, now_ms);
+            cr_assert_eq(slr_writer_turn(&t.f.writer, fx_time(now_ms * SLR_NS_PER_MS)), 0u);
+            int64_t written_ms = slr_session_written_ticks(t.s) / FX_MS;
+            cr_assert(now_ms < 2500 || now_ms - written_ms < 2080, "%d at %d", (int)written_ms,
+                      (int)now_ms);
+        }
+    }
+    end(&t, 10000);
+    fx_assert_audio(&t.r, 0, 0, 80000, A, 0);
+    done(&t);
+}
