@@ -12,7 +12,7 @@
 
 #include "engine/slots.h"
 
-#define SLR_REDOS 64u /* as many as there may be writers */
+#define SLR_REDOS 128u /* as many as there may be writers, with a twin each */
 #define SLR_REDO_LEGS (SLR_MAX_CHANNELS * 2u)
 
 struct slr_redo_leg {

@@ -18,7 +18,7 @@
 #include "engine/slots.h"
 #include "engine/srtp.h"
 
-#define SLR_STATE_VERSION 14u
+#define SLR_STATE_VERSION 15u
 #define SLR_CHUNK_BYTES 4096u
 #define SLR_FATE_WORDS 2u
 

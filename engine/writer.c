@@ -22,6 +22,12 @@
 /* So long a worker that stands still is waited for, if packet memory lasts. */
 #define WORKER_WAIT_NS (10 * SLR_NS_PER_S)
 
+/* Twins have a block each. */
+static uint32_t redo_of(const struct slr_writer *w)
+{
+    return w->number % (SLR_REDOS / 2) + (w->first ? SLR_REDOS / 2 : 0);
+}
+
 enum slr_err slr_writer_init(struct slr_writer *w)
 {
     w->block_bytes = (size_t)SLR_PIECE_FRAMES * SLR_MAX_CHANNELS * 2;
@@ -31,7 +37,7 @@ enum slr_err slr_writer_init(struct slr_writer *w)
     w->look = w->first ? w->first->look : malloc(w->state->session_max * sizeof *w->look);
     w->due = malloc(w->state->session_max * sizeof *w->due);
     enum slr_err err = slr_track_init(&w->track);
-    const struct slr_redo *redo = &w->state->redo[w->number % SLR_REDOS];
+    const struct slr_redo *redo = &w->state->redo[redo_of(w)];
     bool all = slr_space_take(&w->state->space, redo, sizeof *redo) && w->block_at && w->plane_at &&
                w->voices && w->look && w->due;
     for (uint32_t i = 0; w->look && i < w->state->session_max; i++) {
@@ -236,7 +242,7 @@ static void render_block(struct slr_writer *w, struct slr_session *s, struct slr
 {
     bool over[SLR_MAX_CHANNELS] = {false};
     struct slr_redo *redo =
-        slr_redo_begin(w->state, w->number, (uint32_t)(s - w->state->session),
+        slr_redo_begin(w->state, redo_of(w), (uint32_t)(s - w->state->session),
                        atomic_load_explicit(&s->leg_count, memory_order_acquire));
     w->spans.count = 0;
     w->spans.overflow = false;
@@ -275,7 +281,7 @@ static void commit_block(struct slr_writer *w, struct slr_session *s, const stru
     struct slr_commit *next = &s->commit[!in_force];
     atomic_store_explicit(&next->frames, now->frames + block->frames, memory_order_relaxed);
     next->spans_bytes = now->spans_bytes + w->spans.count * sizeof w->spans.at[0];
-    slr_redo_commit(w->state, w->number);
+    slr_redo_commit(w->state, redo_of(w));
     int64_t written = slr_session_written_ticks(s);
     uint32_t n = atomic_load_explicit(&s->leg_count, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {

@@ -109,3 +109,22 @@ Test(redo, a_block_that_does_not_count)
     check(&o, true);
     fx_close(&o.f);
 }
+
+/* While one writer waits for its disk, its twin has blocks of other sessions. */
+Test(redo, two_at_once)
+{
+    struct one o;
+    begin(&o);
+    struct slr_state *s = o.f.e.state;
+    struct slr_session *other = fx_session(&o.f, 1);
+    uint32_t slot = fx_leg(&o.f, other, 0, 8);
+    (void)make_block(&o);
+    struct slr_redo *r = slr_redo_begin(s, SLR_REDOS - 1, (uint32_t)(other - s->session), 1);
+    r->leg[0].cursor.at_ticks = 5;
+    slr_redo_commit(s, SLR_REDOS - 1);
+    cr_assert_eq(s->leg[slot].cursor.at_ticks, 5);
+    check(&o, false);
+    slr_redo_commit(s, WRITER);
+    check(&o, true);
+    fx_close(&o.f);
+}
