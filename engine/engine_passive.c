@@ -171,6 +171,11 @@ static void note_drops(struct slr_engine *e, uint32_t packets)
     }
 }
 
+static bool is_signalling(const struct slr_packet *pkt)
+{
+    return pkt->tcp || slr_rtp_classify(slr_slice_of(pkt->at, pkt->len_bytes)) == SLR_IS_SIP;
+}
+
 /* True when it is for the core. */
 static bool take_packet(struct slr_engine *e, const struct slr_packet *pkt,
                         struct slr_passive_sip *sip)
@@ -273,7 +278,11 @@ enum slr_err slr_engine_passive_run(struct slr_engine *e, struct slr_passive_sip
             continue;
         }
         fetch(e, e->burst_at + 4 * AHEAD);
-        struct slr_packet *pkt = &e->burst[e->burst_at++];
+        struct slr_packet *pkt = &e->burst[e->burst_at];
+        if (e->only_media && is_signalling(pkt)) {
+            return SLR_STATE;
+        }
+        e->burst_at++;
         if (pkt->kernel_drops > 0 || pkt->drops_before) {
             note_drops(e, pkt->kernel_drops);
             pkt->kernel_drops = 0;
@@ -329,6 +338,20 @@ static enum slr_err all_had_room(const struct slr_engine *e)
               (unsigned long long)packets, (unsigned long long)sessions, e->cfg->streams,
               SLR_Q("more streams at once: a larger -S"));
     return SLR_FULL;
+}
+
+/* Signalling keeps its place before and behind commands of the core: it ends this. */
+void slr_passive_link_catch_up(struct slr_engine *e)
+{
+    const struct slr_clock *real = slr_clock_real();
+    const int64_t latest_ns = slr_clock_mono(real).ns + LINK_REST_NS;
+    struct slr_passive_sip sip;
+    enum slr_err err = e->link ? SLR_BUSY : SLR_AGAIN;
+    e->only_media = true;
+    while (err == SLR_BUSY && slr_clock_mono(real).ns < latest_ns) {
+        err = slr_engine_passive_run(e, &sip);
+    }
+    e->only_media = false;
 }
 
 enum slr_err slr_engine_passive_flush(struct slr_engine *e)

@@ -100,6 +100,7 @@ struct slr_engine {
     struct slr_raw_hold raw; /* of flows without a session */
     struct slr_packet burst[SLR_CAPTURE_BURST];
     uint32_t burst_at, burst_count;
+    bool only_media;                       /* link: what is not media stays where it is */
     uint32_t burst_leg[SLR_CAPTURE_BURST]; /* a guess, for prefetching */
     bool input_over;
     struct slr_idgen ids;
@@ -180,6 +181,10 @@ enum slr_err slr_passive_leg_open(struct slr_engine *e, struct slr_session *s,
 /* link: the clock goes on to the present, and what is held at the end becomes sessions. */
 void slr_passive_link_advance(struct slr_engine *e);
 void slr_passive_link_end(struct slr_engine *e);
+/* What lies unread in the ring came before the command that is about to end its call: it is taken
+ * first, up to the next signalling, for a second at most, but for the block that the kernel still
+ * fills (10 ms). Files, live sockets: nothing. */
+void slr_passive_link_catch_up(struct slr_engine *e);
 void slr_passive_legs_closed(struct slr_engine *e, const struct slr_session *s);
 
 #endif

@@ -544,6 +544,7 @@ enum slr_err slr_engine_leg_update(struct slr_engine *e, const struct slr_leg_pa
 enum slr_err slr_engine_leg_close(struct slr_engine *e, const char *session, const char *leg,
                                   const char *reason)
 {
+    slr_passive_link_catch_up(e);
     struct slr_session *s = slr_engine_session_find(e, session);
     uint32_t slot = s ? slr_engine_leg_find(e, s, leg) : SLR_NONE;
     if (slot == SLR_NONE) {
@@ -669,6 +670,7 @@ enum slr_err slr_engine_session_end(struct slr_engine *e, struct slr_session *s,
 
 enum slr_err slr_engine_session_close(struct slr_engine *e, const char *session, const char *reason)
 {
+    slr_passive_link_catch_up(e);
     struct slr_session *s = slr_engine_session_find(e, session);
     if (!s) {
         return SLR_NOTFOUND;
