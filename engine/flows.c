@@ -16,14 +16,15 @@ enum { WALK_BEGINS, WALK_BY_DST, WALK_BY_SRC };
 enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
 {
     uint32_t size = 16;
+    memset(f, 0, sizeof *f);
     while (size < max * 2) {
         size *= 2;
     }
     _Static_assert(sizeof *f->at == SLR_CACHE_LINE_BYTES, "a flow is a line of the cache");
-    f->at = aligned_alloc(sizeof *f->at, size * sizeof *f->at);
-    if (f->at) {
-        memset(f->at, 0, size * sizeof *f->at);
-    }
+    /* calloc's memory is not touched before it is needed; a line more, to begin with one */
+    f->memory = calloc(size + 1, sizeof *f->at);
+    size_t off = (uintptr_t)f->memory % SLR_CACHE_LINE_BYTES;
+    f->at = f->memory ? (void *)((char *)f->memory + (off ? SLR_CACHE_LINE_BYTES - off : 0)) : NULL;
     if (getrandom(&f->seed, sizeof f->seed, GRND_NONBLOCK) != (ssize_t)sizeof f->seed) {
         f->seed = (uintptr_t)f->at; /* hardly a secret, and hardly ever */
     }
@@ -33,7 +34,6 @@ enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
         f->next[by] = calloc(size, sizeof *f->next[by]);
     }
     f->mask = size - 1;
-    f->count = 0;
     f->max = max;
     return f->at && f->slot && f->head[0] && f->head[1] && f->next[0] && f->next[1] ? SLR_OK
                                                                                     : SLR_NOMEM;
@@ -41,7 +41,8 @@ enum slr_err slr_flows_init(struct slr_flows *f, uint32_t max)
 
 void slr_flows_fini(struct slr_flows *f)
 {
-    free(f->at);
+    free(f->memory);
+    f->memory = NULL;
     free(f->slot);
     for (uint32_t by = 0; by < 2; by++) {
         free(f->head[by]);

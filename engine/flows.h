@@ -23,6 +23,7 @@ struct slr_flow {
 }; /* a line of the cache; without a family of src: a free place */
 
 struct slr_flows {
+    void *memory; /* at lies in it */
     struct slr_flow *at;
     uint32_t mask;
     uint32_t *head[2], *next[2]; /* chains of flows with the same source, and destination */
