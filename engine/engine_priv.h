@@ -118,6 +118,8 @@ static inline uint32_t slr_engine_writers(const struct slr_engine *e)
 /* engine_session.c */
 struct slr_session *slr_engine_session_find(struct slr_engine *e, const char *id);
 uint32_t slr_engine_leg_find(struct slr_engine *e, const struct slr_session *s, const char *leg);
+/* Clears a slot that nobody has, but for where its parts lie. */
+void slr_engine_session_reset(struct slr_engine *e, struct slr_session *s);
 struct slr_worker *slr_engine_worker_of(struct slr_engine *e, const struct slr_session *s);
 uint32_t slr_engine_leg_slot(struct slr_engine *e); /* SLR_NONE: none free */
 void slr_engine_leg_reset(struct slr_engine *e, uint32_t leg);

@@ -199,7 +199,7 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
         return err != SLR_OK ? err : SLR_FULL;
     }
     struct slr_session *s = &e->state->session[slot];
-    memset((char *)s + sizeof s->state, 0, sizeof *s - sizeof s->state);
+    slr_engine_session_reset(e, s);
     snprintf(s->id, sizeof s->id, "%s", id);
     snprintf(ms_hex, sizeof ms_hex, "%.12s", id);
     s->start_wall.ns = (int64_t)strtoull(ms_hex, NULL, 16) * SLR_NS_PER_MS;

@@ -176,13 +176,18 @@ static struct slr_session *session_slot(struct slr_engine *e)
     return slot == SLR_NONE ? NULL : &e->state->session[slot];
 }
 
-static void fill_session(struct slr_engine *e, struct slr_session *s,
-                         const struct slr_session_params *p)
+void slr_engine_session_reset(struct slr_engine *e, struct slr_session *s)
 {
     size_t kept = offsetof(struct slr_session, id);
     slr_space_give(&e->state->space, slr_session_rare(s), sizeof *slr_session_rare(s));
     memset((char *)s + kept, 0, sizeof *s - kept);
     slr_session_rare_join(s);
+}
+
+static void fill_session(struct slr_engine *e, struct slr_session *s,
+                         const struct slr_session_params *p)
+{
+    slr_engine_session_reset(e, s);
     snprintf(s->id, sizeof s->id, "%s", p->session);
     snprintf(s->call, sizeof s->call, "%s", p->call ? p->call : "");
     s->channels = p->channels;
