@@ -71,6 +71,7 @@ void slr_engine_leg_reset(struct slr_engine *e, uint32_t slot)
 {
     struct slr_leg *leg = &e->state->leg[slot];
     uint32_t generation = leg->first.generation;
+    atomic_store(&leg->state, SLR_LEG_FREE); /* half of it cleared it is nobody's, if we die here */
     slr_engine_secure_reset(e, slot);
     slr_space_give(&e->state->space, slr_leg_rare(leg), sizeof *slr_leg_rare(leg));
     memset(&e->state->run[slot], 0, sizeof e->state->run[slot]);

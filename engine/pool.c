@@ -173,6 +173,7 @@ enum slr_err slr_pool_fill(struct slr_pool *p)
             make_ready(p, i, NULL, true);
         }
     }
+    p->kept = true;
     return SLR_OK;
 }
 
@@ -303,11 +304,10 @@ void slr_pool_tend(struct slr_pool *p, int64_t now_ns)
     pthread_mutex_lock(&p->lock);
     while (p->free_ready < low_mark(p) && grow(p)) {
     }
-    p->wants = false;
     if (p->rested_ns == 0) {
         p->rested_ns = now_ns;
     }
-    if (now_ns - p->rested_ns >= SLR_POOL_REST_NS) {
+    if (!p->kept && now_ns - p->rested_ns >= SLR_POOL_REST_NS) {
         uint32_t keep = low_mark(p) + 2 * SLR_EXTENT_CHUNKS;
         uint32_t spare = p->least_free > keep ? (p->least_free - keep) / SLR_EXTENT_CHUNKS : 0;
         while (spare > 0 && shrink(p)) {
@@ -327,6 +327,7 @@ void slr_pool_wait(struct slr_pool *p, int64_t until_ns)
     while (!p->wants && rc == 0) {
         rc = pthread_cond_timedwait(&p->wake, &p->lock, &until);
     }
+    p->wants = false; /* only here: one that comes while the pool is tended is not forgotten */
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -43,6 +43,7 @@ struct slr_pool {
     uint32_t least_free; /* of free_ready, since rested_ns */
     int64_t rested_ns;
     bool wants;       /* the keeper was woken */
+    bool kept;        /* all of it was asked for: nothing is given back */
     uint32_t refused; /* since there was no memory for another extent, 0: there was */
 };
 

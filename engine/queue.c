@@ -267,8 +267,10 @@ void slr_queue_reset(struct slr_state *s, uint32_t leg)
         slr_state_chunk_put(s, spare);
     }
     if (l->held_chunk != 0) {
-        slr_state_chunk_put(s, l->held_chunk - 1);
-        l->held_chunk = 0;
+        uint32_t held = l->held_chunk - 1;
+        l->held_chunk = 0; /* first: who has it next may live when we are dead */
+        atomic_signal_fence(memory_order_seq_cst);
+        slr_state_chunk_put(s, held);
     }
     while (c != SLR_NONE) {
         uint32_t next = atomic_load(&s->chunk[c].next);

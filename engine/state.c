@@ -157,8 +157,10 @@ static void find_used(struct slr_state *s, uint32_t leg, uint8_t *used)
         s->leg[leg].held_chunk = 0;
     }
     if (s->run[leg].queue_tail != last) { /* it died before it said that it went on */
-        s->run[leg].queue_tail = last;
+        /* a tail never has what another one had used, whenever we die */
         s->run[leg].queue_used_bytes = 0;
+        atomic_signal_fence(memory_order_seq_cst);
+        s->run[leg].queue_tail = last;
     }
     if (last == SLR_NONE) {
         atomic_store(&s->leg[leg].queue_head, SLR_NONE);
@@ -196,7 +198,9 @@ static bool grow_region(struct slr_state *s, enum slr_regions which, size_t coun
     while (r->ready_bytes < want) {
         size_t left = r->bytes - r->ready_bytes;
         size_t more = left < SLR_HUGE_BYTES ? left : SLR_HUGE_BYTES;
-        if (slr_space_left(&s->space) < more ||
+        /* at start: what an earlier process left is there, however little else is left */
+        bool running = s->pool.space != NULL;
+        if ((running && slr_space_left(&s->space) < more) ||
             !slr_space_take_huge(&s->space, r->at + r->ready_bytes, more)) {
             SLR_ERROR("state_no_space", "slots_bytes=%zu hint=%s", r->ready_bytes,
                       SLR_Q("the machine has no more memory for sessions"));

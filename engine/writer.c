@@ -639,7 +639,8 @@ static bool hold(struct slr_writer *w, uint32_t slot)
     if (!atomic_compare_exchange_strong(&w->held[slot], &none, 1)) {
         return false;
     }
-    if (is_ours(w, slot)) {
+    /* since it was found the twin may have handed it to the sealer */
+    if (atomic_load_explicit(&w->active[slot], memory_order_acquire) && is_ours(w, slot)) {
         return true;
     }
     atomic_store_explicit(&w->held[slot], 0, memory_order_release);

@@ -162,6 +162,33 @@ Test(pool, what_rests_is_given_back)
     end(&p);
 }
 
+/* An operator who asks for so much has it, however long nothing needs it. */
+Test(pool, what_was_asked_for_is_kept)
+{
+    struct place p;
+    begin(&p);
+    start(&p);
+    cr_assert_eq(slr_pool_fill(&p.pool), SLR_OK);
+    for (int64_t i = 0; i < 6; i++) {
+        slr_pool_tend(&p.pool, 1 + i * SLR_POOL_REST_NS);
+    }
+    cr_assert_eq(slr_pool_bytes(&p.pool), (uint64_t)CHUNKS * CHUNK);
+    end(&p);
+}
+
+/* Whoever wakes the keeper while it tends the pool is heard after that: a wait would not end. */
+Test(pool, a_wake_in_between_is_not_lost, .timeout = 20)
+{
+    struct place p;
+    begin(&p);
+    start(&p);
+    slr_pool_wake(&p.pool);
+    slr_pool_tend(&p.pool, 1);
+    slr_pool_wait(&p.pool, INT64_MAX);
+    cr_assert_not(p.pool.wants);
+    end(&p);
+}
+
 Test(pool, no_memory)
 {
     struct place p;
