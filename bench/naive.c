@@ -120,5 +120,6 @@ int main(int argc, char **argv)
     printf("{\"recorder\":\"naive\",\"packets\":%" PRIu64 ",\"bytes\":%" PRIu64
            ",\"errors\":%" PRIu64 "}\n",
            c.packets, c.bytes, c.errors);
+    free(leg);
     return 0; /* the kernel closes what is open */
 }

@@ -103,6 +103,19 @@ static bool find_session(struct slr_engine *e, const char *id)
     return false;
 }
 
+/* While this volume was away, at a start without it, what lay on the first one became a recording:
+ * that stays as it is, and what lies here is for a person to look at. */
+static bool is_sealed(const struct slr_engine *e, const char *id)
+{
+    char name[SLR_REC_NAME_SIZE];
+    slr_recfile_name_final(id, ".json", name);
+    if (faccessat(e->rec_fd, name, F_OK, 0) != 0) {
+        return false;
+    }
+    SLR_ERROR("spill_left_over", "recording=%s", id);
+    return true;
+}
+
 /* What the files say themselves stands for what the session knew. */
 static enum slr_err bring_stray(struct slr_engine *e, const char *id)
 {
@@ -143,6 +156,9 @@ void slr_engine_spill_restore(struct slr_engine *e)
         snprintf(id, sizeof id, "%.32s", d->d_name);
         if (!slr_id_valid(id) || strcmp(d->d_name + SLR_ID_SIZE - 1, FROM_SUFFIX) != 0 ||
             find_session(e, id)) {
+            continue;
+        }
+        if (is_sealed(e, id)) {
             continue;
         }
         enum slr_err err = bring_stray(e, id);

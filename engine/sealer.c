@@ -359,6 +359,10 @@ static enum slr_err seal(struct slr_sealer *s, uint32_t slot)
 {
     struct slr_session *session = &s->state->session[slot];
     struct slr_seal_work w = {.session = session};
+    if (atomic_load_explicit(&session->state, memory_order_acquire) != SLR_SESSION_SEALING) {
+        SLR_ERROR("not_to_be_sealed", "session=%s", session->id);
+        return SLR_OK;
+    }
     if (is_offered(s, session, slot)) {
         return SLR_OK;
     }

@@ -314,6 +314,17 @@ static void count_ns(_Atomic int64_t *sum, int64_t ns)
                           memory_order_relaxed);
 }
 
+/* From when there is something there it grows on the second volume, and no sooner: one that takes
+ * nothing must not keep what the first could write again. */
+static enum slr_err go_away(struct slr_writer *w, const struct slr_session *s)
+{
+    enum slr_err err = slr_spill_begin(w->rec_fd, s);
+    if (err == SLR_OK) {
+        atomic_store_explicit(&w->home[s - w->state->session], 1, memory_order_release);
+    }
+    return err;
+}
+
 /* Writes `frames` more frames (0: only what finish adds). */
 static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint32_t frames,
                               bool finish, int64_t end_ticks)
@@ -321,7 +332,7 @@ static enum slr_err try_piece(struct slr_writer *w, struct slr_session *s, uint3
     struct slr_recfile *f = &w->file[s - w->state->session];
     struct slr_block block = {w->block_at, s->shape, slr_session_commit(s)->frames, frames};
     uint32_t before = slr_recfile_fds(f);
-    enum slr_err err = w->first && !f->is_open ? slr_spill_begin(w->rec_fd, s) : SLR_OK;
+    enum slr_err err = w->first && !f->is_open ? go_away(w, s) : SLR_OK;
     if (err == SLR_OK) {
         err = slr_recfile_open(f, w->rec_fd, s);
     }
@@ -661,9 +672,6 @@ static bool step_held(struct slr_writer *w, uint32_t slot, slr_mono now)
     bool waits = false;
     uint32_t state = atomic_load_explicit(&s->state, memory_order_acquire);
     if (state == SLR_SESSION_OPEN || state == SLR_SESSION_CLOSING) {
-        if (w->first) {
-            atomic_store_explicit(&w->home[slot], 1, memory_order_release);
-        }
         waits = !step_session(w, s, now);
         set_look(w, s, slr_sound_watch(&w->watch, s, now));
         state = atomic_load_explicit(&s->state, memory_order_acquire);
@@ -677,10 +685,14 @@ static bool step_held(struct slr_writer *w, uint32_t slot, slr_mono now)
     return waits;
 }
 
-/* A volume that was given up has no sessions whose writes would say that it is well. */
+/* A volume that was given up, or a second one that failed, has no sessions whose writes would say
+ * that it is well. */
 static void probe(struct slr_writer *w, slr_mono now)
 {
-    if (!w->home || w->first || !atomic_load(w->give_up) || now.ns < w->probe_ns) {
+    if (!w->home || now.ns < w->probe_ns) {
+        return;
+    }
+    if (w->first ? atomic_load(&w->failing_since_ns) == 0 : !atomic_load(w->give_up)) {
         return;
     }
     atomic_store_explicit(&w->busy_since_ns, now.ns, memory_order_relaxed);

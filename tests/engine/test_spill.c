@@ -268,6 +268,43 @@ Test(spill, a_volume_that_takes_data_again)
     done(&t);
 }
 
+/* A second volume that takes nothing keeps nothing: what the first can write again, it writes. */
+Test(spill, a_second_volume_that_takes_nothing)
+{
+    struct spilled t;
+    begin(&t);
+    uint32_t session = (uint32_t)(t.s - t.f.e.state->session);
+    fx_stream(&t.f, t.slot, 0, A, 0, 150);
+    cr_assert_eq(unlinkat(t.fd, "open", AT_REMOVEDIR), 0);
+    atomic_store(&t.give_up, true);
+    fx_clock(&t.f, 3000);
+    cr_assert_gt(slr_writer_step(&t.twin, fx_time(3000 * SLR_NS_PER_MS)), 0u);
+    cr_assert(t.home[session] == 0 && atomic_load(&t.twin.failing_since_ns) != 0);
+    atomic_store(&t.give_up, false);
+    fx_write(&t.f, 3000);
+    cr_assert_gt(slr_session_commit(t.s)->frames, 0u);
+    cr_assert_eq(mkdirat(t.fd, "open", 0700), 0);
+    twin_write(&t, 3000); /* and it says that it is well again, for the next time */
+    cr_assert_eq(atomic_load(&t.twin.failing_since_ns), 0);
+    end(&t, 3000, 150);
+    done(&t);
+}
+
+/* A slot that somebody else has by now is not sealed, whoever asks. */
+Test(spill, what_is_not_to_be_sealed_is_not)
+{
+    struct spilled t;
+    begin(&t);
+    fx_stream(&t.f, t.slot, 0, A, 0, 150);
+    fx_write(&t.f, 3000);
+    uintptr_t session = (uintptr_t)(t.s - t.f.e.state->session);
+    cr_assert(slr_ring_put(t.f.writer.to_sealer, (void *)(session + 1)));
+    cr_assert_eq(slr_sealer_step(&t.f.e.sealer), 0u);
+    cr_assert_eq(atomic_load(&t.s->state), (uint32_t)SLR_SESSION_OPEN);
+    end(&t, 3000, 150);
+    done(&t);
+}
+
 /* Its writer had nothing to write any more, and says by a probe when the volume is well. */
 Test(spill, the_writer_that_was_given_up_probes)
 {
