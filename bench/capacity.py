@@ -202,7 +202,8 @@ def cores():
 
 
 class Recorder:
-    """slr, and slr-core where calls come through SIP, on the recorder's core."""
+    """slr, and slr-core where calls come through SIP, on the recorder's core. It takes all calls that come: how many are
+    too many is what is looked for."""
 
     def __init__(self, args, net, base, state):
         self.args, self.net, self.state = args, net, state
@@ -225,7 +226,7 @@ class Recorder:
         capture = args.capture.replace("packet", "packet:slrrec", 1) if self.passive else args.capture
         self.slr = self._start([f"{args.bin}/slr", "--control", self.seam, "--data", self.data, "--state", self.state,
                                 "-S", str(streams), "-w", "0", "--media-ip", self.net.recorder_ip, "--media-ports",
-                                self.net.ports, "--capture", capture,
+                                self.net.ports, "--admission", "streams", "--capture", capture,
                                 # unsignalled calls are over when they are silent
                                 *(["-t", "3"] if args.setup == "none" else []), *args.slr_arg], cores()[0])
         wait_for("the engine's socket", lambda: os.path.exists(self.seam), 20)
