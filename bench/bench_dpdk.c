@@ -44,18 +44,6 @@ struct bench {
     uint32_t streams;
 };
 
-static void answer(const void *ctx, struct slr_leg *leg)
-{
-    struct slr_pt_map pt[SLR_MAX_PTS];
-    uint32_t n = slr_leg_codecs_static(pt, NULL);
-    (void)ctx;
-    rig_must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
-    leg->pt_active = 2; /* PCMA only: the payload is kept as it is */
-    for (uint32_t i = 0; i < n; i++) {
-        leg->pt_active = slr_leg_pt(leg, i)->pt == 8 ? 1u << i : leg->pt_active;
-    }
-}
-
 /* 10.x.x.1:4000 to 10.x.x.2:5000. */
 static void addresses(uint32_t stream, struct slr_addr *src, struct slr_addr *dst)
 {
@@ -113,7 +101,7 @@ static int make_file(uint32_t streams)
 static void open_bench(struct bench *b, const char *root, uint32_t streams, int file)
 {
     char arg[160];
-    rig_open(&b->rig, root, streams, answer, NULL);
+    rig_open(&b->rig, root, streams, rig_answer_pcma, NULL);
     rig_must(slr_flows_init(&b->flows, 2 * streams) == SLR_OK, "flows");
     b->streams = streams;
     for (uint32_t i = 0; i < streams; i++) {

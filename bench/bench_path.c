@@ -23,18 +23,6 @@
 #define FILES_TURN (SECONDS / 2 * TICKS_PER_TURN) /* all files are made by then */
 #define NOISE_BYTES 4096u
 
-static void answer(const void *ctx, struct slr_leg *leg)
-{
-    struct slr_pt_map pt[SLR_MAX_PTS];
-    uint32_t n = slr_leg_codecs_static(pt, NULL);
-    (void)ctx;
-    rig_must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
-    leg->pt_active = 2; /* PCMA only: the payload is kept as it is */
-    for (uint32_t i = 0; i < n; i++) {
-        leg->pt_active = slr_leg_pt(leg, i)->pt == 8 ? 1u << i : leg->pt_active;
-    }
-}
-
 /* Codes of the law up to -12 dBov. */
 static void make_noise(uint8_t noise[NOISE_BYTES])
 {
@@ -109,7 +97,7 @@ static void run(const char *root, uint32_t streams, bool long_way)
     uint64_t packets = 0;
     uint64_t measured = 0;
     uint64_t bytes_before = 0;
-    rig_open(&b, root, streams, answer, NULL);
+    rig_open(&b, root, streams, rig_answer_pcma, NULL);
     b.worker.place.long_way = long_way;
     rig_must(slr_state_fill(b.state) == SLR_OK, "memory"); /* as the keeper has it ready */
     make_noise(noise);

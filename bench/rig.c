@@ -126,3 +126,15 @@ void rig_close(struct rig *b)
     snprintf(command, sizeof command, "rm -rf '%s' '%s'", b->dir, b->state_dir);
     rig_must(system(command) == 0, "rm");
 }
+
+void rig_answer_pcma(const void *ctx, struct slr_leg *leg)
+{
+    struct slr_pt_map pt[SLR_MAX_PTS];
+    uint32_t n = slr_leg_codecs_static(pt, NULL);
+    (void)ctx;
+    rig_must(slr_leg_codecs_set(leg, pt, n) == SLR_OK, "codecs");
+    leg->pt_active = 2; /* PCMA only: the payload is kept as it is */
+    for (uint32_t i = 0; i < n; i++) {
+        leg->pt_active = slr_leg_pt(leg, i)->pt == 8 ? 1u << i : leg->pt_active;
+    }
+}

@@ -27,6 +27,9 @@ struct rig {
 /* Sets up what a leg answered (slr_leg_codecs_set). */
 typedef void (*rig_answer)(const void *ctx, struct slr_leg *leg);
 
+/* One that answered all static types, PCMA alone in force: the payload is kept as it is. */
+void rig_answer_pcma(const void *ctx, struct slr_leg *leg);
+
 /* Of the calling thread. */
 int64_t rig_cpu_ns(void);
 /* Ends the program with a message unless ok. */

@@ -17,7 +17,7 @@
 #include "common/log.h"
 #include "common/thread_name.h"
 #include "engine/encode_task.h"
-#include "storage/wav_read.h"
+#include "storage/wav_file.h"
 
 #define STEP_NS (20 * SLR_NS_PER_MS)
 #define JUDGE_NS SLR_NS_PER_S
@@ -25,7 +25,6 @@
 /* A session whose encoder gets less than a quarter of a processor for so long is sealed as WAV. */
 #define SLOW_NS (10 * SLR_NS_PER_S)
 #define DISK_FULL_NS (10 * SLR_NS_PER_S)
-#define HEADER_BYTES 4096
 #define SMALL_QUEUE 1000u
 
 static int64_t mono_ns(void)
@@ -123,24 +122,11 @@ static bool is_session(const struct slr_encode *e, const char *id)
 /* How much sound it is, and since when it waits. */
 static enum slr_err measure(int dir_fd, const char *name, int64_t *len_ms, int64_t *since_wall_ns)
 {
-    uint8_t header[HEADER_BYTES];
-    struct slr_wav_info info;
-    struct stat st;
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
-        return slr_err_from_errno(errno);
-    }
-    ssize_t n = pread(fd, header, sizeof header, 0);
-    enum slr_err err = n < 0 || fstat(fd, &st) != 0 ? slr_err_from_errno(errno) : SLR_OK;
-    close(fd);
+    struct slr_audio_shape shape;
+    uint64_t frames = 0;
+    enum slr_err err = slr_wav_file_shape(dir_fd, name, &shape, &frames, since_wall_ns);
     if (err == SLR_OK) {
-        err = slr_wav_parse(slr_slice_of(header, (size_t)n), &info);
-    }
-    if (err == SLR_OK) {
-        uint64_t second_bytes = (uint64_t)info.shape.channels *
-                                slr_sample_bytes(info.shape.format) * info.shape.sample_hz;
-        *len_ms = (int64_t)(((uint64_t)st.st_size - info.data_offset_bytes) * 1000 / second_bytes);
-        *since_wall_ns = st.st_mtim.tv_sec * SLR_NS_PER_S + st.st_mtim.tv_nsec;
+        *len_ms = (int64_t)(frames * 1000 / shape.sample_hz);
     }
     return err;
 }

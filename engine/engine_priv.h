@@ -167,10 +167,6 @@ enum slr_err slr_engine_spill_open(struct slr_engine *e) SLR_CHECKED;
 void slr_engine_spill_restore(struct slr_engine *e);
 void slr_engine_spill_close(struct slr_engine *e);
 
-/* engine_rescue.c. What a working file itself says of its shape; *frames: whole ones that are
- * there, whatever the header says. */
-enum slr_err slr_engine_read_shape(int rec_fd, const char *name, struct slr_audio_shape *shape,
-                                   uint64_t *frames) SLR_CHECKED;
 /* engine_rescue.c: working files without a session are sealed with what is in them. */
 void slr_engine_rescue(struct slr_engine *e);
 

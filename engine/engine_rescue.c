@@ -18,33 +18,7 @@
 #include "engine/finish.h"
 #include "engine/render.h"
 #include "storage/seal.h"
-#include "storage/wav_read.h"
-
-#define HEADER_BYTES 4096
-
-enum slr_err slr_engine_read_shape(int rec_fd, const char *name, struct slr_audio_shape *shape,
-                                   uint64_t *frames)
-{
-    uint8_t header[HEADER_BYTES];
-    struct slr_wav_info info;
-    struct stat st;
-    int fd = openat(rec_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
-        return slr_err_from_errno(errno);
-    }
-    ssize_t n = pread(fd, header, sizeof header, 0);
-    enum slr_err err = n < 0 || fstat(fd, &st) != 0 ? slr_err_from_errno(errno) : SLR_OK;
-    close(fd);
-    if (err == SLR_OK) {
-        err = slr_wav_parse(slr_slice_of(header, (size_t)n), &info);
-    }
-    if (err == SLR_OK) {
-        uint64_t frame_bytes = info.shape.channels * slr_sample_bytes(info.shape.format);
-        *shape = info.shape;
-        *frames = ((uint64_t)st.st_size - info.data_offset_bytes) / frame_bytes;
-    }
-    return err;
-}
+#include "storage/wav_file.h"
 
 static bool is_there(const struct slr_engine *e, const char *name)
 {
@@ -194,7 +168,7 @@ static enum slr_err rescue(struct slr_engine *e, const char *id)
     uint64_t frames = 0;
     uint32_t slot = free_slot(e);
     slr_recfile_name_open(id, name);
-    enum slr_err err = slr_engine_read_shape(e->rec_fd, name, &shape, &frames);
+    enum slr_err err = slr_wav_file_shape(e->rec_fd, name, &shape, &frames, NULL);
     if (err != SLR_OK || slot == SLR_NONE) {
         return err != SLR_OK ? err : SLR_FULL;
     }

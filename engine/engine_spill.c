@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "engine/engine_priv.h"
 #include "engine/spill.h"
+#include "storage/wav_file.h"
 
 #define FROM_SUFFIX ".from"
 
@@ -128,7 +129,7 @@ static enum slr_err bring_stray(struct slr_engine *e, const char *id)
     uint64_t frames = 0;
     snprintf(s->id, sizeof s->id, "%s", id);
     slr_recfile_name_open(id, name);
-    enum slr_err err = slr_engine_read_shape(e->spill_fd, name, &s->shape, &frames);
+    enum slr_err err = slr_wav_file_shape(e->spill_fd, name, &s->shape, &frames, NULL);
     atomic_store(&s->commit[0].frames, frames);
     slr_recfile_name_spans(id, name);
     if (fstatat(e->spill_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {

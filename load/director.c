@@ -183,7 +183,10 @@ static uint32_t due_at(const struct slr_director *d, int64_t since_ns)
 static void measure(struct slr_director *d, bool on, int64_t now)
 {
     account(d, now);
-    json_t *stats = d->ops->stats(d->setup);
+    const char *path = d->cfg->stats;
+    json_t *stats = d->ops->stats ? d->ops->stats(d->setup)
+                    : path        ? slr_setup_stats(d->cfg, path)
+                                  : NULL;
     if (on) {
         d->stats_before = stats;
     } else {

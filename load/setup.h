@@ -46,7 +46,8 @@ struct slr_setup_ops {
     void (*begin)(struct slr_setup *s, struct slr_call *call, int64_t now_ns);
     /* Only after ready. */
     void (*end)(struct slr_setup *s, struct slr_call *call, int64_t now_ns);
-    /* The engine's counters by name, a new object; waits up to 2 s. NULL: none to be had. */
+    /* The engine's counters by name, a new object; waits up to 2 s. NULL: none to be had. Itself
+     * NULL: by cfg->stats only (slr_setup_stats). */
     json_t *(*stats)(struct slr_setup *s);
 };
 

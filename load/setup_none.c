@@ -100,16 +100,10 @@ static void end(struct slr_setup *s, struct slr_call *call, int64_t now_ns)
     s->sc.hooks.ended(s->sc.hooks.ctx, call);
 }
 
-static json_t *stats(struct slr_setup *s)
-{
-    return s->sc.cfg->stats ? slr_setup_stats(s->sc.cfg, s->sc.cfg->stats) : NULL;
-}
-
 const struct slr_setup_ops slr_setup_none = {.name = "none",
                                              .open = open_it,
                                              .close = close_it,
                                              .poll = poll_it,
                                              .step = step,
                                              .begin = begin,
-                                             .end = end,
-                                             .stats = stats};
+                                             .end = end};

@@ -317,16 +317,10 @@ static void poll_it(const struct slr_setup *s, struct pollfd *out)
     *out = (struct pollfd){.fd = s->fd, .events = POLLIN};
 }
 
-static json_t *stats(struct slr_setup *s)
-{
-    return s->sc.cfg->stats ? slr_setup_stats(s->sc.cfg, s->sc.cfg->stats) : NULL;
-}
-
 const struct slr_setup_ops slr_setup_sip = {.name = "sip",
                                             .open = open_it,
                                             .close = close_it,
                                             .poll = poll_it,
                                             .step = step,
                                             .begin = begin,
-                                            .end = end,
-                                            .stats = stats};
+                                            .end = end};

@@ -4,8 +4,6 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,13 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "capture/capture.h"
+#include "tests/capture/forbid.h"
 
 static const struct slr_capture_ops *ops;
 static struct slr_capture *capture;
@@ -656,24 +654,10 @@ Test(live, used_by_another_thread_than_opened_it)
     each_row(check_worker_thread, 1, 0);
 }
 
-/* As a container's default seccomp filter does it: io_uring_setup is refused. */
-static void forbid_uring(int errnum)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)errnum),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 static void check_refused(int errnum)
 {
     const struct slr_capture_config cfg = {.max_sockets = 4};
-    forbid_uring(errnum);
+    forbid(__NR_io_uring_setup, errnum);
     ops = slr_capture_find("uring");
     cr_assert_not_null(ops);
     cr_assert_eq(ops->open(&cfg, &capture), SLR_UNSUPPORTED);
